@@ -1,0 +1,288 @@
+"""Define what enters the core (inputs) and what it asks of the world (commands).
+
+Inputs are what happened outside: market data, venue reports, timers, sessions, corporate
+actions, the owner's words. Commands are imperative and carry everything their receiver needs.
+Facts, the third kind of message, live in `facts`.
+
+Every input carries `ts`, the moment it happened; the moment it was seen is given to
+`Engine.decide` beside it, because the shell (or the replay driver) stamps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import NamedTuple
+
+from tradebot.core.model import Fill, MarketData, Order
+
+
+class Slice(NamedTuple):
+    """Market data of one instant: all of it is applied before any strategy is called."""
+
+    ts: int
+    items: tuple[MarketData, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueAcked:
+    """The venue has the order."""
+
+    ts: int
+    client_order_id: str
+    venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRefused:
+    """The venue refused the order by a code it defines: the only proof that it does not exist."""
+
+    ts: int
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueUnknown:
+    """Nobody can say whether the venue has the order (time-out, reset, 5xx)."""
+
+    ts: int
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueAbsent:
+    """An unknown order was not found `checks` times over the agreed span."""
+
+    ts: int
+    client_order_id: str
+    checks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFilled:
+    """A trade of one of our orders; may arrive before the ack and after a cancel."""
+
+    ts: int
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTriggered:
+    """A stop was elected: from here on it acts as a market or limit order."""
+
+    ts: int
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueCanceled:
+    """The order is no longer working; `reason` is empty when we asked for it."""
+
+    ts: int
+    client_order_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueExpired:
+    """The order's time in force ended."""
+
+    ts: int
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueCancelRefused:
+    """The cancel found nothing to cancel, or the venue would not."""
+
+    ts: int
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueReplaced:
+    """`client_order_id` was taken over by `by`, atomically."""
+
+    ts: int
+    client_order_id: str
+    by: str
+
+
+VenueReport = (
+    VenueAcked
+    | VenueRefused
+    | VenueUnknown
+    | VenueAbsent
+    | VenueFilled
+    | VenueTriggered
+    | VenueCanceled
+    | VenueExpired
+    | VenueCancelRefused
+    | VenueReplaced
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerDue:
+    """A timer that the core set has come due; `key` is the one it was set under."""
+
+    ts: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpen:
+    """A calendar's session opened; `closes_at` is its close."""
+
+    ts: int
+    calendar: str
+    closes_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClose:
+    """A calendar's session closed; `opens_at` is the next open, None when none is known."""
+
+    ts: int
+    calendar: str
+    opens_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """One unit of `asset` is worth `rate` units of `base`."""
+
+    ts: int
+    asset: str
+    base: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A share becomes `ratio` shares before the first bar of the ex-day (4 for 4:1, 0.125 for 1:8)."""
+
+    ts: int
+    instrument: str
+    ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dividend:
+    """Who holds at `ts` (the ex-date's open) is owed `amount` a share, paid at `pays_at`."""
+
+    ts: int
+    instrument: str
+    amount: Decimal
+    pays_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashEvent:
+    """Cash that moved at the venue for a reason it explains; `amount` is signed."""
+
+    ts: int
+    account: str
+    asset: str
+    amount: Decimal
+    because: str
+    strategy: str | None = None
+
+
+class Scope(NamedTuple):
+    """What an owner's word is about: everything, a strategy, an instrument, or both."""
+
+    strategy: str | None = None
+    instrument: str | None = None
+
+
+class HaltLevel(Enum):
+    """How far a halt goes. NONE trades; PAUSED opens nothing new and manages exits."""
+
+    NONE = 0
+    PAUSED = 1
+    NO_NEW_RISK = 2
+    CANCEL_ENTRIES = 3
+    FLATTEN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetHalt:
+    """The owner (or a breaker in the shell) sets the halt level of a scope."""
+
+    ts: int
+    level: HaltLevel
+    reason: str
+    scope: Scope = Scope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A run begins. `epoch` is the start's wall-clock second and must exceed every known one."""
+
+    ts: int
+    run_id: str
+    epoch: int
+    config_digest: str
+    code_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A run ends; nothing is traded after it."""
+
+    ts: int
+    reason: str
+
+
+Input = (
+    Slice
+    | VenueReport
+    | TimerDue
+    | SessionOpen
+    | SessionClose
+    | Rate
+    | Split
+    | Dividend
+    | CashEvent
+    | SetHalt
+    | Start
+    | End
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOrder:
+    """Send this order once; its fate comes back as reports."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    """Cancel a working order."""
+
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceOrder:
+    """Replace a working order by `order` (whose `replaces` names it), atomically where possible."""
+
+    client_order_id: str
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimer:
+    """Post `TimerDue(key)` at `at`; a second timer under the same key takes the first one's place."""
+
+    key: str
+    at: int
+
+
+Command = SubmitOrder | CancelOrder | ReplaceOrder | SetTimer
