@@ -1,0 +1,85 @@
+# make run    see the example strategies tested on the bundled data (sets everything up first)
+# make test   run the tests; SEED=n repeats a run
+# The rest: setup check prove bench wheel lock clean
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# A name on PATH may be a shim for a version that is not there, so each candidate is asked, not looked for.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input
+UV := build/uv/bin/uv
+
+# Every run of the tests takes fresh seeds and prints them.
+SEED ?= $(shell date +%s)
+PYTEST = TRADEBOT_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --hypothesis-seed=$(SEED)
+
+.PHONY: help setup run test check prove bench wheel lock clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 3
+
+setup: .venv/.ready
+
+.venv/.locked: requirements-build.lock requirements-dev.lock
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "tradebot needs Python 3.11 or newer with its venv module; on PATH none of python3.13, python3.12," >&2; \
+		echo "python3.11 and python3 is that. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+		echo "Elsewhere name one: make setup PYTHON=/path/to/python" >&2; \
+		exit 1; fi
+	@echo "Setting up .venv with $$($(PYTHON) --version) from the hash lock (once; a minute or two) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) --require-hashes -r requirements-build.lock
+	@# Without isolation even the tools that build `ta` from its source are those of the lock.
+	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
+	@touch $@
+
+.venv/.ready: .venv/.locked pyproject.toml
+	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+run: setup
+	@$(BIN)/tradebot backtest
+
+test: setup
+	$(PYTEST)
+
+prove: setup
+	TRADEBOT_PROVE=1 $(PYTEST) -m "prove or not prove"
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+wheel: setup
+	$(BIN)/python -m build --no-isolation --wheel
+
+# For maintainers: resolve again, with hashes and without any index address. Versions already locked stay;
+# `make lock UPGRADE=--upgrade` or `UPGRADE="--upgrade-package ccxt"` moves them. docs/decisions/0001 says why so.
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--only-binary :all: --no-binary ta
+# In pip `--only-binary :all:` forgets any `--no-binary` before it, so their order matters.
+LOCK_HEAD = 1i \# For Python 3.11 to 3.13. Written by make lock; not edited by hand.\n--only-binary :all:\n--no-binary ta
+
+lock: $(UV)
+	$(LOCK) $(UPGRADE) pyproject.toml --group dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	$(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
+	sed -i '$(LOCK_HEAD)' requirements.lock requirements-dev.lock requirements-build.lock
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet uv
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
