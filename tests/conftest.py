@@ -1,0 +1,31 @@
+"""Give every test run its seeds and say them, so that a failure can be repeated.
+
+`make test` passes a fresh TRADEBOT_SEED; `make test SEED=n` repeats a run. `make prove` sets
+TRADEBOT_PROVE=1, which raises the counts of generated cases.
+"""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
+SEED = int(os.environ.get("TRADEBOT_SEED", "0"))
+
+# Two busy cores make any single example slow now and then: time is no reason to fail here.
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("sample", max_examples=50, **_SHARED)
+settings.register_profile("prove", max_examples=2_000, **_SHARED)
+settings.load_profile("prove" if PROVING else "sample")
+
+
+def pytest_report_header() -> str:
+    counts = "thousands (prove)" if PROVING else "a sample"
+    return f"tradebot: seed {SEED}, {counts} of generated cases; repeat with: make test SEED={SEED}"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """A generator of this run's seed and this test's name: fresh each run, repeatable by SEED."""
+    return random.Random(f"{SEED}:{request.node.nodeid}")
