@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-inp
 UV := build/uv/bin/uv
 
 # Every run of the tests takes fresh seeds and prints them.
-SEED ?= $(shell date +%s)
+SEED := $(or $(SEED),$(shell date +%s))
 PYTEST = TRADEBOT_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --hypothesis-seed=$(SEED)
 
 .PHONY: help setup run test check prove bench wheel lock clean
@@ -34,10 +34,11 @@ setup: .venv/.ready
 	@echo "Setting up .venv with $$($(PYTHON) --version) from the hash lock (once; a minute or two) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(PIP) --require-hashes -r requirements-build.lock
-	@# Without isolation even the tools that build `ta` from its source are those of the lock.
+	@# By now pip is the lock's, and without isolation so are the tools that build `ta` from its source.
 	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
+# An editable install: the sources and examples of the checkout are the ones that run.
 .venv/.ready: .venv/.locked pyproject.toml
 	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
@@ -55,7 +56,7 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
