@@ -66,7 +66,7 @@ wheel: setup
 
 # For maintainers: resolve again, with hashes and without any index address. Versions already locked stay;
 # `make lock UPGRADE=--upgrade` or `UPGRADE="--upgrade-package ccxt"` moves them. docs/decisions/0001 says why so.
-LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--only-binary :all: --no-binary ta
 # In pip `--only-binary :all:` forgets any `--no-binary` before it, so their order matters.
 LOCK_HEAD = 1i \# For Python 3.11 to 3.13. Written by make lock; not edited by hand.\n--only-binary :all:\n--no-binary ta
