@@ -200,6 +200,9 @@ class Scope(NamedTuple):
     instrument: str | None = None
 
 
+EVERYTHING = Scope()
+
+
 class HaltLevel(Enum):
     """How far a halt goes. NONE trades; PAUSED opens nothing new and manages exits."""
 
@@ -217,7 +220,7 @@ class SetHalt:
     ts: int
     level: HaltLevel
     reason: str
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class Side(Enum):
         return Side.SELL if self is Side.BUY else Side.BUY
 
     @staticmethod
-    def of(signed: Decimal | int | float) -> Side:
+    def of(signed: Decimal | float) -> Side:
         """Return the side that moves a position by `signed` (which must not be 0)."""
         return Side.BUY if signed > 0 else Side.SELL
 
@@ -261,6 +261,9 @@ class ExitRules:
             and self.trailing is None
             and self.max_bars is None
         )
+
+
+NO_EXITS = ExitRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

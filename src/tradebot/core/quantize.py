@@ -96,6 +96,11 @@ def money(amount: Decimal, quantum: Decimal) -> Decimal:
     return _CTX.multiply(_CTX.divide(amount, quantum).to_integral_value(ROUND_HALF_EVEN), quantum)
 
 
+def share_of(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """Return `amount * part / whole` to 60 digits; round the result with `money`."""
+    return _CTX.divide(_CTX.multiply(amount, part), whole)
+
+
 def decimal_of(value: float, places: int = 12) -> Decimal:
     """Return a float that is not on any grid (a rate, a fraction) as Decimal, half to even."""
     return _to_grid(value, Decimal(1).scaleb(-places), ROUND_HALF_EVEN)

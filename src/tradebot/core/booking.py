@@ -1,0 +1,233 @@
+"""Book the facts that move money, quantities or orders' lives.
+
+Owns the arithmetic of adding what a fact says to what is held. Refuses decisions and rounding:
+every amount arrives exact, and the ledger's decimal context traps anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from tradebot.core import facts as f
+from tradebot.core.books import ZERO, AccountBook, Position
+from tradebot.core.model import Lot, Order
+from tradebot.core.orders import Event, OrderRecord
+from tradebot.errors import InvariantError
+
+if TYPE_CHECKING:
+    from tradebot.core.ledger import Ledger
+
+
+def open_order(ledger: Ledger, order: Order) -> None:
+    """Track a new order. Raises InvariantError when its id was used before."""
+    if order.client_order_id in ledger.orders:
+        raise InvariantError(f"client order id {order.client_order_id} must be new, was used before")
+    record = OrderRecord(order)
+    ledger.orders[order.client_order_id] = record
+    ledger.open.setdefault((order.strategy, order.instrument), {})[order.client_order_id] = record
+    if order.group_id is not None:
+        ledger.groups.setdefault(order.group_id, []).append(record)
+
+
+def end_order(ledger: Ledger, client_order_id: str, event: Event, reason: str) -> None:
+    """Apply an ending event and forget the order as working."""
+    record = ledger.orders[client_order_id]
+    record.apply(event, reason)
+    _drop_if_over(ledger, record)
+
+
+def _drop_if_over(ledger: Ledger, record: OrderRecord) -> None:
+    if not record.is_open:
+        working = ledger.open.get((record.order.strategy, record.order.instrument))
+        if working is not None:
+            working.pop(record.order.client_order_id, None)
+
+
+def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
+    """Book a trade: order, account cash and lots, the strategy's cash and position."""
+    fill = fact.fill
+    record = ledger.orders[fill.client_order_id]
+    record.apply_fill(fill)
+    _drop_if_over(ledger, record)
+    if record.order.group_id is not None:
+        for sibling in ledger.groups[record.order.group_id]:
+            if sibling is not record and sibling.is_open:
+                sibling.reduced += fill.qty
+    account = ledger.accounts[fact.account]
+    for asset, amount in fact.cash:
+        account.add_cash(asset, amount, fact.settles_at, fact.ts)
+    change_lots(account, fill.instrument, fact.closed, fact.opened)
+    sub = ledger.subs[fact.strategy]
+    for asset, amount in fact.cash:
+        sub.add_cash(asset, amount)
+    position = sub.position(fill.instrument)
+    _book_entry(position, fact.qty_signed, fill.price)
+    change_position(position, fact.qty_signed, fact.basis, fact.realized, fact.ts)
+    position.fees += fill.fee
+    ledger.version += 1
+
+
+def _book_entry(position: Position, qty_signed: Decimal, price: Decimal) -> None:
+    """Follow the average entry price (call before `qty` itself is changed)."""
+    held = position.qty
+    after = held + qty_signed
+    if held and after and (held > 0) == (after > 0):
+        if abs(after) > abs(held):
+            position.entry_qty += abs(qty_signed)
+            position.entry_notional += abs(qty_signed) * price
+    else:
+        position.entry_qty = abs(after)
+        position.entry_notional = abs(after) * price
+
+
+def change_position(position: Position, qty: Decimal, basis: Decimal, realized: Decimal, ts: int) -> None:
+    """Add signed changes to a position; a flat one has no basis left."""
+    before = position.qty
+    position.qty += qty
+    position.basis += basis
+    position.realized += realized
+    if not before or (before > 0) != (position.qty > 0):
+        position.opened_ts = ts
+    if not position.qty:
+        if position.basis:
+            raise InvariantError(f"a flat position must have no basis left, was {position.basis}")
+        position.entry_notional = position.entry_qty = ZERO
+
+
+def change_lots(
+    account: AccountBook, instrument: str, closed: Iterable[f.LotClosed], opened: Lot | None
+) -> None:
+    """Take closed quantities off their lots and add the opened one."""
+    lots = account.lots.setdefault(instrument, [])
+    for part in closed:
+        at = next((i for i, lot in enumerate(lots) if lot.lot_id == part.lot_id), None)
+        if at is None:
+            raise InvariantError(f"account {account.name} has no lot {part.lot_id} of {instrument}")
+        lot = lots[at]
+        qty = lot.qty - (part.qty if lot.qty > 0 else -part.qty)
+        if qty and (qty > 0) != (lot.qty > 0):
+            raise InvariantError(f"lot {lot.lot_id} holds {lot.qty}, {part.qty} cannot be closed")
+        if qty:
+            lots[at] = _with(lot, qty, lot.basis - part.basis)
+        else:
+            del lots[at]
+    if opened is not None:
+        lots.append(opened)
+
+
+def _with(lot: Lot, qty: Decimal, basis: Decimal) -> Lot:
+    return Lot(
+        lot_id=lot.lot_id,
+        instrument=lot.instrument,
+        qty=qty,
+        basis=basis,
+        opened_ts=lot.opened_ts,
+        order_id=lot.order_id,
+        tags=lot.tags,
+    )
+
+
+def assigned(ledger: Ledger, fact: f.AssignmentMade) -> None:
+    """Move cash or quantity between a strategy and unassigned."""
+    sub, rest = ledger.subs[fact.strategy], ledger.accounts[fact.account].unassigned
+    if fact.asset is not None:
+        sub.add_cash(fact.asset, fact.amount)
+        rest.add_cash(fact.asset, -fact.amount)
+    if fact.instrument is not None:
+        change_position(sub.position(fact.instrument), fact.amount, fact.basis, ZERO, fact.ts)
+        change_position(rest.position(fact.instrument), -fact.amount, -fact.basis, ZERO, fact.ts)
+    ledger.version += 1
+
+
+def _cash(
+    ledger: Ledger, account: str, strategy: str | None, asset: str, amount: Decimal, settles_at: int, now: int
+) -> None:
+    ledger.accounts[account].add_cash(asset, amount, settles_at, now)
+    ledger.sub_or_unassigned(account, strategy).add_cash(asset, amount)
+    ledger.version += 1
+
+
+def cash_moved(ledger: Ledger, fact: f.CashMoved) -> None:
+    """Book a deposit, withdrawal or transfer."""
+    _cash(ledger, fact.account, fact.strategy, fact.asset, fact.amount, fact.settles_at, fact.ts)
+
+
+def fee_charged(ledger: Ledger, fact: f.FeeCharged) -> None:
+    """Book a fee without a fill; `amount` positive = paid."""
+    _cash(ledger, fact.account, fact.strategy, fact.asset, -fact.amount, fact.ts, fact.ts)
+
+
+def interest_paid(ledger: Ledger, fact: f.InterestPaid) -> None:
+    """Book interest received (or paid, when negative)."""
+    _cash(ledger, fact.account, fact.strategy, fact.asset, fact.amount, fact.ts, fact.ts)
+
+
+def dividend_accrued(ledger: Ledger, fact: f.DividendAccrued) -> None:
+    """Remember what is owed until it is paid."""
+    ledger.accrued.setdefault((fact.account, fact.instrument), []).append(fact)
+
+
+def dividend_paid(ledger: Ledger, fact: f.DividendPaid) -> None:
+    """Turn the oldest accrual into cash."""
+    owed = ledger.accrued[fact.account, fact.instrument]
+    owed.pop(0)
+    for strategy, amount in fact.shares:
+        _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
+
+
+def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
+    """Put the re-based lots and quantities in place; basis stays."""
+    account = ledger.accounts[fact.account]
+    account.lots[fact.instrument] = list(fact.lots)
+    for strategy, qty in fact.positions:
+        position = ledger.sub_or_unassigned(fact.account, strategy).position(fact.instrument)
+        position.qty = qty
+        position.entry_qty *= fact.ratio
+        if not qty:
+            position.basis = position.entry_notional = position.entry_qty = ZERO
+    for strategy, amount in fact.cash_in_lieu:
+        _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
+    ledger.version += 1
+
+
+def basis_adjusted(ledger: Ledger, fact: f.BasisAdjusted) -> None:
+    """Change the basis of one lot."""
+    lots = ledger.accounts[fact.account].lots[fact.instrument]
+    at = next(i for i, lot in enumerate(lots) if lot.lot_id == fact.lot_id)
+    lots[at] = _with(lots[at], lots[at].qty, lots[at].basis + fact.amount)
+
+
+def position_adjusted(ledger: Ledger, fact: f.PositionAdjusted) -> None:
+    """Book a quantity that came or went without an order of ours: to unassigned."""
+    account = ledger.accounts[fact.account]
+    change_lots(account, fact.instrument, fact.closed, fact.opened)
+    change_position(account.unassigned.position(fact.instrument), fact.qty_signed, fact.basis, ZERO, fact.ts)
+    ledger.version += 1
+
+
+def crossed(ledger: Ledger, fact: f.CrossedInternally) -> None:
+    """Move quantity and cash between two sub-ledgers; the account does not change."""
+    for strategy, qty, cash, basis, realized in (
+        (fact.buyer, fact.qty, -fact.notional, fact.buyer_basis, fact.buyer_realized),
+        (fact.seller, -fact.qty, fact.notional, fact.seller_basis, fact.seller_realized),
+    ):
+        sub = ledger.subs[strategy]
+        sub.add_cash(fact.asset, cash)
+        position = sub.position(fact.instrument)
+        _book_entry(position, qty, fact.price)
+        change_position(position, qty, basis, realized, fact.ts)
+    ledger.version += 1
+
+
+def symbol_changed(ledger: Ledger, fact: f.SymbolChanged) -> None:
+    """Carry lots and positions over to the new name."""
+    for account in ledger.accounts.values():
+        if fact.old in account.lots:
+            account.lots[fact.new] = account.lots.pop(fact.old)
+    books = [*ledger.subs.values(), *(a.unassigned for a in ledger.accounts.values())]
+    for sub in books:
+        if fact.old in sub.positions:
+            sub.positions[fact.new] = sub.positions.pop(fact.old)
+    ledger.version += 1

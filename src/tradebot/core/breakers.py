@@ -1,0 +1,103 @@
+"""Watch equity against the loss limits and stop new risk when one is crossed.
+
+Owns the drawdown and daily-loss breakers and the start of a day (UTC). A breaker latches: it
+stays until the owner lifts it. Deposits and withdrawals move the marks they are measured from,
+so that taking money out is not a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradebot.core import facts as f
+from tradebot.core.market import Valuer
+from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.model import DAY, Explained
+from tradebot.core.recorder import Recorder
+from tradebot.core.setup import Limits, Setup
+
+# Sums of floats may differ in the last bits; a limit met to within this share is not crossed.
+_SLACK = 1e-9
+
+
+class Breakers:
+    """Checks every account that has loss limits, once per slice of market data."""
+
+    def __init__(
+        self, setup: Setup, recorder: Recorder, accounts: Mapping[str, Valuer], marks: Mapping[str, float]
+    ) -> None:
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._accounts = accounts
+        self._marks = marks
+        self._limits: dict[str, Limits] = {
+            a.name: a.limits
+            for a in setup.accounts
+            if a.limits.max_drawdown is not None or a.limits.max_daily_loss is not None
+        }
+        self._names = tuple(a.name for a in setup.accounts)
+        self._peaks: dict[str, float] = {}
+        self._day = -1
+
+    def watch(self) -> None:
+        """Begin a new day where due and compare equity with the limits."""
+        day = self._rec.now // DAY
+        if day != self._day:
+            self._begin_day(day)
+        if self._limits:
+            for name, limits in self._limits.items():
+                self._check(name, limits)
+
+    def flow(self, account: str, amount: float) -> None:
+        """Move the peak by money that came or went."""
+        if account in self._peaks:
+            self._peaks[account] += amount
+
+    def _begin_day(self, day: int) -> None:
+        for name in self._names:
+            known = self._ledger.days.get(name)
+            if known is not None and known.day >= day:
+                self._peaks.setdefault(name, known.peak)
+                continue
+            valuer = self._accounts.get(name)
+            equity = None if valuer is None else valuer.equity(self._marks)
+            if equity is None:
+                return  # a price is still missing: the day begins when it is there
+            before = self._peaks.get(name, known.peak if known is not None else equity)
+            peak = max(before, equity)
+            self._peaks[name] = peak
+            self._rec.fact(f.DayStarted(ts=self._rec.now, account=name, day=day, equity=equity, peak=peak))
+        self._day = day
+
+    def _check(self, name: str, limits: Limits) -> None:
+        valuer = self._accounts.get(name)
+        equity = None if valuer is None else valuer.equity(self._marks)
+        started = self._ledger.days.get(name)
+        if equity is None or started is None:
+            return
+        peak = self._peaks[name]
+        if equity > peak:
+            self._peaks[name] = peak = equity
+        for rule, limit, base in (
+            ("max_drawdown", limits.max_drawdown, peak),
+            ("max_daily_loss", limits.max_daily_loss, started.equity),
+        ):
+            if limit is None or base <= 0.0:
+                continue
+            loss = 1.0 - equity / base
+            if loss > limit + _SLACK:
+                self._trip(name, rule, limit, loss)
+
+    def _trip(self, name: str, rule: str, limit: float, loss: float) -> None:
+        if EVERYTHING in self._ledger.halts:
+            return
+        self._rec.fact(
+            f.HaltSet(
+                ts=self._rec.now,
+                level=HaltLevel.NO_NEW_RISK,
+                scope=EVERYTHING,
+                reason=f"{rule} of account {name} is {limit:.4g}, was {loss:.4g}",
+                rule=rule,
+                numbers=(Explained(name="limit", value=limit), Explained(name="loss", value=loss)),
+            )
+        )

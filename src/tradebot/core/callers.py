@@ -1,0 +1,329 @@
+"""Call the strategies and take their word to the desk.
+
+Owns the calling: what is set in the context, what happens when a strategy raises, what its word
+means at the very start (`first_entry`, `late_entry`). The barrier's bookkeeping is in `legs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradebot.core import facts as f
+from tradebot.core.desk import Desk
+from tradebot.core.legs import Leg, Seat
+from tradebot.core.messages import SetTimer
+from tradebot.core.model import Bar, Book, Fill, Quote
+from tradebot.core.quoting import Quoter
+from tradebot.core.recorder import Recorder
+from tradebot.core.setup import FirstEntry
+from tradebot.core.strategy import (
+    BarStrategy,
+    Intent,
+    PortfolioStrategy,
+    Quotes,
+    QuoteStrategy,
+    Target,
+    Weights,
+)
+from tradebot.errors import InvariantError
+
+
+class Callers:
+    """Calls deciders in their seats; `muted` shows them data without listening."""
+
+    def __init__(self, recorder: Recorder, desk: Desk, quoter: Quoter, marks: Mapping[str, float]) -> None:
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._desk = desk
+        self._quoter = quoter
+        self._marks = marks
+        self.muted = False
+
+    def start(self, seat: Seat) -> None:
+        """Greet a strategy and give back the memory it saved."""
+        seat.context.marks = self._marks
+        saved = self._ledger.saved.get((seat.spec.id, seat.context.instrument))
+        try:
+            seat.decider.on_start(seat.context)
+            if saved is not None:
+                seat.decider.load(seat.parse(saved))
+        except Exception as exc:
+            self._failed(seat, exc)
+
+    # --- bars -----------------------------------------------------------------------------------
+
+    def arrive(self, seat: Seat, bar: Bar) -> bool:
+        """Take a bar to a seat that waits for several; returns whether its round is complete."""
+        need = (bar.instrument, bar.interval)
+        if need not in seat.needs:
+            return False
+        if seat.round_bars and bar.ts > seat.round_ts:
+            self._close_round(seat)
+        seat.bars[need] = bar
+        seat.round_ts = bar.ts
+        seat.round_bars[need] = bar
+        missing = seat.missing()
+        if not missing:
+            return True
+        if len(seat.round_bars) == 1 and not self.muted:
+            self._rec.command(SetTimer(key=f"grace/{seat.name}", at=self._rec.now + seat.spec.grace))
+            self._rec.fact(
+                f.TimerSet(ts=self._rec.now, key=f"grace/{seat.name}", at=self._rec.now + seat.spec.grace)
+            )
+        return False
+
+    def grace_over(self, seat: Seat) -> None:
+        """The wait for missing inputs is over."""
+        if seat.round_bars:
+            self._close_round(seat)
+
+    def _close_round(self, seat: Seat) -> None:
+        missing = seat.missing()
+        if missing:
+            names = tuple(f"{name} {interval}" for name, interval in missing)
+            seat.context.missing = names
+            if not self.muted:
+                self._rec.fact(f.InputsMissed(ts=self._rec.now, strategy=seat.spec.id, missing=names))
+        if any(need[1] == seat.interval for need in seat.round_bars):
+            self.call_bar(seat)
+        seat.round_bars = {}
+        seat.context.missing = ()
+
+    def call_bar(self, seat: Seat) -> None:
+        """Call a bar strategy (or a portfolio's weights) with its complete round."""
+        if seat.is_failed:
+            return
+        context = seat.context
+        context.now = self._rec.now
+        context.muted = self.muted
+        if seat.needs_counting or seat.keeps_history:
+            self._count(seat)
+        decider = seat.decider
+        try:
+            if seat.is_joint:
+                intent = self._joint(seat, decider)
+            elif isinstance(decider, BarStrategy):
+                intent = decider.on_bar(context, seat.own_bar())
+            else:
+                raise InvariantError(f"{type(decider).__name__} cannot be called with bars")
+        except InvariantError:
+            raise
+        except Exception as exc:
+            self._failed(seat, exc)
+            return
+        if not seat.is_single:
+            seat.round_bars = {}
+        if intent is not None or seat.is_new:
+            self._take(seat, intent)
+
+    def _joint(self, seat: Seat, decider: object) -> Intent | None:
+        if isinstance(decider, PortfolioStrategy):
+            period = self._rec.now // seat.spec.schedule
+            if period == seat.period:
+                return None
+            seat.period = period
+            prices = {name: self._marks[name] for name in seat.legs if name in self._marks}
+            return decider.weights(seat.context, prices)
+        if isinstance(decider, BarStrategy):
+            bars = {
+                n: seat.bars[n, seat.interval] for n in seat.legs if (n, seat.interval) in seat.round_bars
+            }
+            return decider.on_bars(seat.context, bars)
+        raise InvariantError(f"{type(decider).__name__} cannot serve several instruments")
+
+    def _count(self, seat: Seat) -> None:
+        for name, leg in seat.legs.items():
+            bar = seat.bar if seat.is_single else seat.round_bars.get((name, seat.interval))
+            if bar is None:
+                continue
+            if seat.keeps_history:
+                seat.history.append(bar)
+            if leg.sizer.needs_bars:
+                leg.sizer.observe(bar)
+            leg.count_bar(self._ledger, bar)
+            if self.muted:
+                continue
+            wish = self._ledger.wishes.get(leg.key)
+            if wish is None:
+                continue
+            limit = None if wish.exits is None else wish.exits.max_bars
+            if limit is not None and leg.bars_held >= limit and self._is_held(leg) and wish.suspended is None:
+                self._desk.suspend(leg, "time", self._resume_after(leg))
+                self._desk.work(leg)
+            elif (
+                wish.suspended is not None
+                and wish.suspended.bars is not None
+                and leg.suspended_bars >= wish.suspended.bars
+            ):
+                self._desk.release(leg, "bars passed")
+
+    def _is_held(self, leg: Leg) -> bool:
+        return bool(self._ledger.subs[leg.spec.id].qty(leg.instrument.id))
+
+    def _resume_after(self, leg: Leg) -> int | None:
+        after = leg.spec.exits.after_exit
+        if after == "at_once":
+            return 1
+        return after if isinstance(after, int) else None
+
+    # --- quotes, fills --------------------------------------------------------------------------
+
+    def call_quote(self, seat: Seat, item: Quote | Book) -> None:
+        """Call a quote strategy; a context names the instrument of the quote."""
+        decider = seat.decider
+        if seat.is_failed or not isinstance(decider, QuoteStrategy):
+            return
+        seat.context.now = self._rec.now
+        seat.context.muted = self.muted
+        seat.context.instrument = item.instrument
+        try:
+            if isinstance(item, Quote):
+                quotes = decider.on_quote(seat.context, item)
+            else:
+                quotes = decider.on_book(seat.context, item)
+        except Exception as exc:
+            self._failed(seat, exc)
+            return
+        if quotes is not None:
+            self._take(seat, quotes)
+
+    def on_fill(self, leg: Leg, fill: Fill) -> None:
+        """Tell the strategy that a fill of its was booked."""
+        seat = leg.seat
+        if seat is None or seat.is_failed:
+            return
+        seat.context.now = self._rec.now
+        try:
+            seat.decider.on_fill(seat.context, fill)
+        except Exception as exc:
+            self._failed(seat, exc)
+
+    # --- what it said ---------------------------------------------------------------------------
+
+    def _take(self, seat: Seat, intent: Intent | None) -> None:
+        if isinstance(intent, Quotes):
+            leg = self._leg_of(seat, intent.instrument)
+            if leg is not None and not self.muted:
+                self._quoter.want(leg, intent)
+            return
+        if isinstance(intent, Weights):
+            wanted = [Target(name, weight, None, intent.reason) for name, weight in intent.weights]
+        else:
+            wanted = [] if intent is None else [intent]
+        said = {target.instrument: target for target in wanted}
+        for target in wanted:
+            self._leg_of(seat, target.instrument)
+        for name, leg in seat.legs.items():
+            target_or_none = said.get(name)
+            if self.muted:
+                self._remember(leg, target_or_none)
+            elif target_or_none is not None or not leg.is_live:
+                self._listen(leg, target_or_none)
+
+    def _leg_of(self, seat: Seat, instrument: str) -> Leg | None:
+        leg = seat.legs.get(instrument)
+        if leg is None:
+            known = ", ".join(seat.legs)
+            self._failed(seat, ValueError(f"an intent names {instrument!r}, the strategy has {known}"))
+        return leg
+
+    def _listen(self, leg: Leg, target: Target | None) -> None:
+        if not leg.is_live and not self._go_live(leg, target):
+            return
+        if target is None:
+            return
+        if self._desk.want(leg, target.weight, target.qty, reason=target.reason, explained=target.explained):
+            self._desk.work(leg)
+
+    def _remember(self, leg: Leg, target: Target | None) -> None:
+        leg.muted_bars += 1
+        if leg.seat is not None:
+            leg.seat.is_new = True
+        if target is not None and leg.muted != (target.weight, target.qty):
+            leg.muted = (target.weight, target.qty)
+            leg.muted_bars = 0
+            leg.muted_price = self._marks.get(leg.instrument.id, 0.0)
+
+    def _go_live(self, leg: Leg, target: Target | None) -> bool:
+        """Judge the first word after a start; returns whether to go on as usual with it.
+
+        A signal that already stands is acted on or suspended by `first_entry`; one that came
+        while nobody was watching, by `late_entry`.
+        """
+        said = leg.muted if target is None else (target.weight, target.qty)
+        if said is None:
+            return False
+        leg.is_live = True
+        if leg.seat is not None:
+            leg.seat.is_new = any(not other.is_live for other in leg.seat.legs.values())
+        known = self._ledger.wish(leg.key).target
+        if known is not None and (known.weight, known.asked_qty) == said:
+            return True
+        is_standing = leg.muted is None or leg.muted == said
+        because = ""
+        if known is None:
+            if leg.spec.first_entry is FirstEntry.NEXT_SIGNAL and is_standing and any(said):
+                because = "standing at start"
+        elif is_standing and self._is_late(leg):
+            because = "late"
+        weight, qty = said
+        if self._desk.want(leg, weight, qty, because="signal" if target else "standing"):
+            if because:
+                self._desk.suspend(leg, because)
+            self._desk.work(leg)
+        return False
+
+    def _is_late(self, leg: Leg) -> bool:
+        rules = leg.spec.late_entry
+        if rules.max_bars is not None and leg.muted_bars > rules.max_bars:
+            return True
+        price = self._marks.get(leg.instrument.id)
+        if rules.max_move is None or price is None or not leg.muted_price:
+            return False
+        return abs(price / leg.muted_price - 1.0) > rules.max_move
+
+    # --- splits, failures -----------------------------------------------------------------------
+
+    def rebase(self, leg: Leg, ratio: float) -> None:
+        """Show a strategy its last bars again in the new prices, muted, with a fresh memory."""
+        seat = leg.seat
+        if seat is None or not seat.keeps_history or seat.spec.renew is None:
+            return
+        bars = [_rebased(bar, ratio) for bar in seat.history]
+        seat.decider = seat.spec.renew(leg.instrument.id)
+        seat.history.clear()
+        leg.sizer.forget()
+        was_muted, self.muted = self.muted, True
+        try:
+            self.start(seat)
+            for bar in bars:
+                seat.bar = bar
+                self.call_bar(seat)
+        finally:
+            self.muted = was_muted
+
+    def _failed(self, seat: Seat, exc: Exception) -> None:
+        seat.is_failed = True
+        if self.muted:
+            raise InvariantError(
+                f"strategy {seat.spec.id} failed while warming up: {type(exc).__name__}: {exc}"
+            ) from exc
+        for name in seat.legs:
+            self._rec.fact(
+                f.StrategyFailed(
+                    ts=self._rec.now,
+                    strategy=seat.spec.id,
+                    instrument=name,
+                    error=f"{type(exc).__name__}: {exc}",
+                )
+            )
+
+
+def _rebased(bar: Bar, ratio: float) -> Bar:
+    return bar._replace(
+        open=bar.open / ratio,
+        high=bar.high / ratio,
+        low=bar.low / ratio,
+        close=bar.close / ratio,
+        volume=bar.volume * ratio,
+    )

@@ -1,0 +1,341 @@
+"""Work what is wanted into orders: size it, compare it with what is held and working, send the difference.
+
+Owns targets, suspension and retries. Refuses protective exits (`guard`), slicing (`execution`)
+and quotes (`quoting`); nothing leaves but through the `gate`.
+
+The difference is worked out on a decision, a working order's end, a resume, a session's open, a
+retry time; never per quote. A denied or rejected difference is tried again a bounded number of
+times at growing distances, so no loop can hammer a venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from math import isfinite
+from typing import NamedTuple
+
+from tradebot.core import facts as f
+from tradebot.core.books import ZERO
+from tradebot.core.execution import Parents
+from tradebot.core.gate import Gate
+from tradebot.core.legs import Leg
+from tradebot.core.market import Valuer
+from tradebot.core.messages import SetTimer
+from tradebot.core.model import Explained, Order, OrderKind, Purpose, Side, Tif
+from tradebot.core.orders import Status
+from tradebot.core.quantize import price_for, qty_down, qty_for
+from tradebot.core.recorder import Recorder
+from tradebot.core.setup import Resize
+
+# Suspended for one of these, a leg is worked down to zero; otherwise it is left as it is.
+FLATTENING = ("time", "flatten")
+
+
+class _Sized(NamedTuple):
+    wanted: Decimal
+    price: float
+    equity: float
+
+
+class _No(NamedTuple):
+    rule: str
+    reason: str
+
+
+class Desk:
+    """Turns wishes into working orders."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        gate: Gate,
+        parents: Parents,
+        marks: Mapping[str, float],
+        valuers: Mapping[str, Valuer],
+    ) -> None:
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._gate = gate
+        self._parents = parents
+        self._marks = marks
+        self._valuers = valuers
+
+    # --- what is wanted -------------------------------------------------------------------------
+
+    def want(
+        self,
+        leg: Leg,
+        weight: float | None,
+        qty: float | None,
+        *,
+        because: str = "signal",
+        reason: str = "",
+        explained: tuple[tuple[str, float], ...] = (),
+    ) -> bool:
+        """Take a strategy's word; returns whether the target or its size changed."""
+        wish = self._ledger.wish(leg.key)
+        before = wish.target
+        same = before is not None and before.weight == weight and before.asked_qty == qty
+        if same and because == "signal":
+            if wish.suspended is not None or leg.spec.resize is Resize.ON_CHANGE:
+                return False
+            because = "resize"
+        sized = self._size(leg, weight, qty)
+        if isinstance(sized, _No):
+            self.skip(leg, sized.rule, sized.reason)
+            return False
+        wanted, price, equity = sized
+        if because == "resize" and not self._is_worth_resizing(leg, wanted):
+            return False
+        if wish.suspended is not None and because == "signal":
+            self._released(leg, "target changed")
+        self._rec.fact(
+            f.TargetSet(
+                ts=self._rec.now,
+                strategy=leg.spec.id,
+                instrument=leg.instrument.id,
+                weight=weight,
+                asked_qty=qty,
+                wanted_qty=wanted,
+                price=price,
+                equity=equity,
+                because=because,
+                reason=reason,
+                explained=tuple(Explained(name=n, value=v) for n, v in explained),
+                exits=leg.spec.exits if leg.spec.exits.any else None,
+            )
+        )
+        if not wanted and (weight or qty):
+            self.skip(
+                leg,
+                "too_small",
+                f"less than one lot of {leg.instrument.lot_size}",
+                equity=equity,
+                price=price,
+            )
+        return True
+
+    def _is_worth_resizing(self, leg: Leg, wanted: Decimal) -> bool:
+        before = self._ledger.wish(leg.key).wanted_qty
+        change = abs(wanted - before)
+        if leg.spec.resize is Resize.BAND:
+            return float(change) > leg.spec.band * abs(float(before))
+        return bool(change)
+
+    def _size(self, leg: Leg, weight: float | None, qty: float | None) -> _Sized | _No:
+        price = self._marks.get(leg.instrument.id)
+        if price is None:
+            return _No("price_missing", "no price seen yet")
+        valuer = self._valuers[leg.spec.id]
+        equity = valuer.equity(self._marks)
+        if weight == 0 or qty == 0:
+            return _Sized(ZERO, price, equity or 0.0)
+        if equity is None:
+            return _No("rate_missing", f"equity needs the rate {valuer.missing or 'of an instrument held'}")
+        if qty is not None:
+            wanted = qty
+        else:
+            if equity <= 0.0:
+                return _No("no_equity", f"equity must be above 0, was {equity:.8g}")
+            full = leg.sizer.full(equity, price, float(leg.instrument.multiplier))
+            if full is None or weight is None:
+                return _No("sizing_not_warm", "the sizing rule has not seen enough bars")
+            wanted = weight * full
+        if not isfinite(wanted):
+            return _No("not_finite", f"the wanted quantity must be finite, was {wanted!r}")
+        return _Sized(qty_for(wanted, leg.instrument.lot_size), price, equity)
+
+    # --- suspension -----------------------------------------------------------------------------
+
+    def suspend(self, leg: Leg, because: str, bars: int | None = None) -> None:
+        """Let the target rest and end what is on the way to it."""
+        target = self._ledger.wish(leg.key).target
+        self._rec.fact(
+            f.TargetSuspended(
+                ts=self._rec.now,
+                strategy=leg.spec.id,
+                instrument=leg.instrument.id,
+                because=because,
+                weight=None if target is None else target.weight,
+                asked_qty=None if target is None else target.asked_qty,
+                bars=bars,
+            )
+        )
+        self._clear_way(leg, because)
+
+    def release(self, leg: Leg, because: str) -> None:
+        """End a suspension, size the standing target anew and work it."""
+        self._released(leg, because)
+        target = self._ledger.wish(leg.key).target
+        if target is not None:
+            self.want(leg, target.weight, target.asked_qty, because=because, reason=target.reason)
+        self.work(leg)
+
+    def rebase(self, leg: Leg, ratio: Decimal) -> None:
+        """Carry a standing target over a split; working orders end and are sent anew."""
+        target = self._ledger.wish(leg.key).target
+        if target is not None:
+            self._rec.fact(
+                replace(
+                    target,
+                    ts=self._rec.now,
+                    wanted_qty=qty_down(target.wanted_qty * ratio, leg.instrument.lot_size),
+                    asked_qty=None if target.asked_qty is None else target.asked_qty * float(ratio),
+                    price=target.price / float(ratio),
+                    because="split",
+                )
+            )
+        for record in self._ledger.open_orders(leg.key):
+            self._gate.cancel(record, "split")
+
+    def _released(self, leg: Leg, because: str) -> None:
+        self._rec.fact(
+            f.TargetReleased(
+                ts=self._rec.now, strategy=leg.spec.id, instrument=leg.instrument.id, because=because
+            )
+        )
+
+    # --- the difference -------------------------------------------------------------------------
+
+    def difference(self, leg: Leg) -> tuple[Decimal, Purpose]:
+        """Return wanted minus held, working and planned (signed), and what an order for it is for."""
+        wish = self._ledger.wish(leg.key)
+        held = self._ledger.subs[leg.spec.id].qty(leg.instrument.id)
+        if wish.suspended is not None:
+            if wish.suspended.because in FLATTENING:
+                return -held - self._working(leg, Purpose.FLATTEN), Purpose.FLATTEN
+            return ZERO, Purpose.TARGET
+        if wish.target is None:
+            return ZERO, Purpose.TARGET
+        planned = sum((p.unsent for p in self._ledger.active_parents(leg.key)), ZERO)
+        return wish.wanted_qty - held - self._working(leg, Purpose.TARGET) - planned, Purpose.TARGET
+
+    def _working(self, leg: Leg, purpose: Purpose) -> Decimal:
+        return sum(
+            (
+                record.leaves_signed
+                for record in self._ledger.open_orders(leg.key)
+                if record.order.purpose is purpose and record.status is not Status.PENDING_REPLACE
+            ),
+            ZERO,
+        )
+
+    def work(self, leg: Leg, cause: int = 0) -> None:
+        """Send the difference, if there is one and nothing stands in its way."""
+        wish = self._ledger.wish(leg.key)
+        if wish.quotes is not None or wish.given_up or wish.retry_at is not None:
+            return
+        diff, purpose = self.difference(leg)
+        # A fee in the base asset leaves dust below one lot: not a difference that can be traded.
+        diff = qty_down(diff, leg.instrument.lot_size)
+        if not diff:
+            leg.end_skip(self._rec)
+            return
+        if purpose is Purpose.TARGET and self._clear_way(leg, "target changed"):
+            return  # the cancelled orders' ends bring us back
+        if not self._ledger.is_session_open(leg.instrument.calendar) and not leg.spec.style.at_open:
+            self.skip(leg, "session_closed", "waits for the session to open", qty=float(diff))
+            return
+        leg.end_skip(self._rec)
+        spec = leg.spec.execution
+        if spec.kind == "twap" and purpose is Purpose.TARGET:
+            self._parents.open(leg, diff, cause)
+            return
+        order = self.order_for(leg, diff, purpose)
+        if order is not None and self._gate.send(leg, order, cause) is not None:
+            self.retry(leg)
+
+    def order_for(
+        self, leg: Leg, diff: Decimal, purpose: Purpose, parent_id: str | None = None
+    ) -> Order | None:
+        """Return the order for a signed quantity in the strategy's style; None when a price is missing."""
+        side, style = Side.of(diff), leg.spec.style
+        waits = style.at_open and not self._ledger.is_session_open(leg.instrument.calendar)
+        tif = Tif.AT_OPEN if waits else Tif.GTC
+        if style.kind is OrderKind.MARKET or purpose is Purpose.FLATTEN:
+            return self._gate.new_order(leg, side, abs(diff), purpose, tif=tif, parent_id=parent_id)
+        price = self._marks.get(leg.instrument.id)
+        if price is None:
+            self.skip(leg, "price_missing", "a limit order needs a price, none seen yet")
+            return None
+        limit = price * (1.0 + side.sign * (style.collar or 0.0))
+        return self._gate.new_order(
+            leg,
+            side,
+            abs(diff),
+            purpose,
+            kind=OrderKind.LIMIT,
+            limit_price=price_for(side, limit, leg.instrument.tick_size),
+            tif=tif,
+            parent_id=parent_id,
+        )
+
+    def _clear_way(self, leg: Leg, because: str) -> bool:
+        """Cancel working target orders and parents; returns whether an end is still awaited."""
+        for parent in self._ledger.active_parents(leg.key):
+            self._rec.fact(
+                f.ParentClosed(ts=self._rec.now, parent_id=parent.opened.parent_id, because=because)
+            )
+        waiting = False
+        for record in self._ledger.open_orders(leg.key):
+            if record.order.purpose is Purpose.TARGET:
+                self._gate.cancel(record, because)
+                waiting = True
+        return waiting
+
+    # --- no and again ---------------------------------------------------------------------------
+
+    def retry(self, leg: Leg) -> None:
+        """Set the next, later try of a refused difference, or give up until the target changes."""
+        wish, rules = self._ledger.wish(leg.key), leg.spec.retry
+        is_last = wish.attempts >= rules.times
+        at = None if is_last else self._rec.now + rules.first * 2**wish.attempts
+        self._rec.fact(
+            f.RetrySet(
+                ts=self._rec.now,
+                strategy=leg.spec.id,
+                instrument=leg.instrument.id,
+                attempt=wish.attempts if is_last else wish.attempts + 1,
+                at=at,
+                is_last=is_last,
+            )
+        )
+        if at is not None:
+            key = f"retry/{leg.spec.id}/{leg.instrument.id}"
+            self._rec.fact(f.TimerSet(ts=self._rec.now, key=key, at=at))
+            self._rec.command(SetTimer(key=key, at=at))
+
+    def retry_due(self, leg: Leg) -> None:
+        """Try a refused difference again."""
+        wish = self._ledger.wish(leg.key)
+        if wish.retry_at is None:
+            return
+        self._rec.fact(
+            f.RetrySet(
+                ts=self._rec.now,
+                strategy=leg.spec.id,
+                instrument=leg.instrument.id,
+                attempt=wish.attempts,
+                at=None,
+            )
+        )
+        self.work(leg)
+
+    def skip(self, leg: Leg, rule: str, reason: str, **numbers: float) -> None:
+        """Record why a wish is not acted on, once per reason; repeats are counted."""
+        if leg.skip_rule == rule:
+            leg.repeats += 1
+            return
+        leg.note_skip(self._rec, rule)
+        self._rec.fact(
+            f.Skipped(
+                ts=self._rec.now,
+                strategy=leg.spec.id,
+                instrument=leg.instrument.id,
+                rule=rule,
+                reason=reason,
+                numbers=tuple(Explained(name=n, value=v) for n, v in numbers.items()),
+            )
+        )

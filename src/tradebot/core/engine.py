@@ -1,0 +1,373 @@
+"""Decide: one input in, facts and commands out.
+
+Owns the way an input takes through the core (design: one flow). Each step lives in its own
+module: reports become facts in `trades`, wishes become orders at the `desk`, exits are kept by
+the `guard`, quotes by `quoting`, slices by `execution`; nothing leaves but through the `gate`.
+
+`decide` is deterministic: no clock, no randomness, no I/O. A strategy that raises becomes a
+fact, and the facts before it stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tradebot.core import events
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.books import ZERO
+from tradebot.core.breakers import Breakers
+from tradebot.core.callers import Callers
+from tradebot.core.desk import Desk
+from tradebot.core.execution import Parents
+from tradebot.core.gate import Gate
+from tradebot.core.guard import Guard
+from tradebot.core.ledger import Ledger
+from tradebot.core.legs import Leg, Seat
+from tradebot.core.market import Valuer, problem_of
+from tradebot.core.model import Bar, OrderKind, Purpose, Quote
+from tradebot.core.orders import OrderRecord
+from tradebot.core.quoting import Quoter
+from tradebot.core.recorder import NOTHING, Outcome, Recorder
+from tradebot.core.setup import Setup
+from tradebot.core.trades import filled_fact, report_fact
+from tradebot.errors import InvariantError
+
+_BECAUSE = {
+    OrderKind.STOP: "stop_loss",
+    OrderKind.LIMIT: "take_profit",
+    OrderKind.TRAILING_STOP: "trailing_stop",
+}
+
+
+class Engine:
+    """One engine for backtest, paper and live. Not thread-safe: one writer."""
+
+    def __init__(self, setup: Setup, ledger: Ledger | None = None) -> None:
+        self.setup = setup
+        self.ledger = ledger if ledger is not None else Ledger()
+        self.marks: dict[str, float] = {}
+        self._rec = Recorder(self.ledger, setup.instance)
+        self._accounts: dict[str, Valuer] = {}
+        self._valuers: dict[str, Valuer] = {}
+        self._gate = Gate(setup, self._rec, self.marks, self._accounts)
+        self._parents = Parents(self._rec, self._gate)
+        self._desk = Desk(self._rec, self._gate, self._parents, self.marks, self._valuers)
+        self._parents.make_order = self._desk.order_for
+        self._guard = Guard(self.ledger, self._gate)
+        self._quoter = Quoter(self._rec, self._gate)
+        self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
+        self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
+        self._legs: dict[tuple[str, str], Leg] = {}
+        self._seats: list[Seat] = []
+        self._bar_seats: dict[str, list[Seat]] = {}
+        self._quote_seats: dict[str, list[Seat]] = {}
+        self._settle = {a.name: a.settle_after for a in setup.accounts}
+        self._inputs: dict[type, Callable[[Any], None]] = {
+            m.Start: self._start,
+            m.End: self._end,
+            m.VenueFilled: self._filled,
+            m.TimerDue: self._timer,
+            m.SessionOpen: self._session_open,
+            m.SessionClose: self._session_close,
+            m.Rate: self._rate,
+            m.Split: self._split,
+            m.Dividend: self._dividend,
+            m.CashEvent: self._cash,
+            m.SetHalt: self._halt,
+        }
+
+    # --- the public door ------------------------------------------------------------------------
+
+    def decide(self, message: m.Input, seen: int) -> Outcome:
+        """Take one input that was seen at `seen` (ns UTC, never going back); return what follows."""
+        if seen < self._rec.now:
+            raise InvariantError(f"the engine's now must not go back from {self._rec.now}, was {seen}")
+        self._rec.now = seen
+        if type(message) is m.Slice:
+            self._slice(message)
+        else:
+            handler = self._inputs.get(type(message), self._report)
+            handler(message)
+        return self._rec.take()
+
+    def warm_up(self, market: Iterable[m.Slice]) -> None:
+        """Show past market data to the strategies with their intents muted."""
+        self._callers.muted = True
+        try:
+            for piece in market:
+                self._slice(piece)
+        finally:
+            self._callers.muted = False
+        if self._rec.take() is not NOTHING:
+            raise InvariantError("a muted strategy must lead to no facts")
+
+    def equity(self, account: str) -> float | None:
+        """Return an account's equity in its base currency; None while a price or rate is missing."""
+        return self._accounts[account].equity(self.marks)
+
+    def is_flat(self, account: str) -> bool:
+        """Return whether prices cannot move the account's equity."""
+        return self._accounts[account].is_flat
+
+    # --- market data: the hot path --------------------------------------------------------------
+
+    def _slice(self, piece: m.Slice) -> None:
+        marks = self.marks
+        due: list[Seat] | None = None
+        for item in piece.items:
+            if isinstance(item, Bar):
+                name, _, interval, open_, high, low, close, _ = item
+                if not (0.0 < low <= high < 1e300 and 0.0 < open_ < 1e300 and 0.0 < close < 1e300):
+                    self._bad(name, problem_of(item))
+                    continue
+                marks[name] = close
+                for seat in self._bar_seats.get(name, ()):
+                    if seat.is_single:
+                        if seat.interval == interval:
+                            seat.bar = item
+                            due = [seat] if due is None else [*due, seat]
+                    elif self._callers.arrive(seat, item):
+                        due = [seat] if due is None else [*due, seat]
+            elif isinstance(item, Quote):
+                problem = problem_of(item)
+                if problem:
+                    self._bad(item.instrument, problem)
+                    continue
+                marks[item.instrument] = (item.bid + item.ask) * 0.5
+        self._breakers.watch()
+        if due is not None:
+            for seat in due:
+                self._callers.call_bar(seat)
+        if self._quote_seats:
+            for item in piece.items:
+                if not isinstance(item, Bar):
+                    for seat in self._quote_seats.get(item.instrument, ()):
+                        self._callers.call_quote(seat, item)
+
+    def _bad(self, instrument: str, problem: str) -> None:
+        if not self._callers.muted:
+            self._rec.fact(f.BadDataSeen(ts=self._rec.now, instrument=instrument, problem=problem))
+
+    # --- run ------------------------------------------------------------------------------------
+
+    def _start(self, start: m.Start) -> None:
+        if start.epoch <= self.ledger.epoch:
+            raise InvariantError(
+                f"a run's epoch must exceed every known one ({self.ledger.epoch}), was {start.epoch}: check the clock"
+            )
+        self._rec.fact(
+            f.RunStarted(
+                ts=start.ts,
+                run_id=start.run_id,
+                epoch=start.epoch,
+                config_digest=start.config_digest,
+                code_digest=start.code_digest,
+            )
+        )
+        self._rec.restart_ids()
+        for account in self.setup.accounts:
+            if account.name not in self.ledger.accounts:
+                self._open_account(account.name)
+            book = self.ledger.accounts[account.name]
+            self._accounts[account.name] = Valuer(
+                self.ledger, book, account.base_currency, self.setup.instruments
+            )
+        for spec in self.setup.strategies:
+            if spec.id not in self.ledger.subs:
+                self._enroll(spec.id)
+        self._seat_strategies()
+
+    def _open_account(self, name: str) -> None:
+        spec = next(a for a in self.setup.accounts if a.name == name)
+        self._rec.fact(
+            f.AccountOpened(
+                ts=self._rec.now, account=name, model=spec.model, base_currency=spec.base_currency
+            )
+        )
+        for asset, amount in spec.cash.items():
+            event = m.CashEvent(ts=self._rec.now, account=name, asset=asset, amount=amount, because="deposit")
+            events.cash_moved(self._rec, event)
+
+    def _enroll(self, strategy: str) -> None:
+        spec = next(s for s in self.setup.strategies if s.id == strategy)
+        account = self.ledger.accounts[spec.account]
+        self._rec.fact(f.StrategyEnrolled(ts=self._rec.now, strategy=strategy, account=spec.account))
+        first = next(a.cash for a in self.setup.accounts if a.name == spec.account)
+        for asset, amount in first.items():
+            share = min(
+                events.share_of_capital(amount, spec.capital, self.setup.quantum(asset)),
+                account.unassigned.cash.get(asset, ZERO),
+            )
+            if share > 0:
+                self._rec.fact(
+                    f.AssignmentMade(
+                        ts=self._rec.now, account=spec.account, strategy=strategy, amount=share, asset=asset
+                    )
+                )
+
+    def _seat_strategies(self) -> None:
+        for spec in self.setup.strategies:
+            account = self.ledger.accounts[spec.account]
+            valuer = Valuer(
+                self.ledger, self.ledger.subs[spec.id], account.base_currency, self.setup.instruments
+            )
+            self._valuers[spec.id] = valuer
+            legs = {name: Leg(spec, self.setup.instruments[name]) for name in spec.instruments}
+            for leg in legs.values():
+                self._legs[leg.key] = leg
+            own: list[Seat] = []
+            for name, decider in spec.deciders.items():
+                seat = next((s for s in own if s.decider is decider), None)
+                if seat is None:
+                    seat = Seat(spec, decider, {name: legs[name]}, self.ledger, valuer)
+                    own.append(seat)
+                else:
+                    seat.add_leg(name, legs[name])
+            self._seats.extend(own)
+        for seat in self._seats:
+            table = self._quote_seats if seat.is_quoting else self._bar_seats
+            for name in dict.fromkeys(need[0] for need in seat.needs):
+                table.setdefault(name, []).append(seat)
+            self._callers.start(seat)
+
+    def _end(self, end: m.End) -> None:
+        for leg in self._legs.values():
+            leg.end_skip(self._rec)
+        self._rec.fact(f.RunEnded(ts=end.ts, reason=end.reason))
+
+    # --- venue reports --------------------------------------------------------------------------
+
+    def _report(self, report: m.VenueReport) -> None:
+        fact = report_fact(report)
+        order_id = getattr(report, "client_order_id", "")
+        record = self.ledger.orders.get(order_id)
+        if fact is None or record is None:
+            return  # not ours: reconciliation's business
+        was_open, asked = record.is_open, record.status.value.startswith("pending_c")
+        self._rec.fact(fact)
+        if isinstance(fact, f.SubmitAbsent):
+            scope = m.Scope(None, record.order.instrument)
+            self._set_halt(
+                m.HaltLevel.NO_NEW_RISK, scope, f"order {order_id} stayed unknown", "unknown_order"
+            )
+        if was_open and not record.is_open:
+            self._order_over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
+
+    def _filled(self, report: m.VenueFilled) -> None:
+        fill = report.fill
+        record = self.ledger.orders.get(fill.client_order_id)
+        if record is None:
+            scope = m.Scope(None, fill.instrument)
+            self._set_halt(
+                m.HaltLevel.NO_NEW_RISK,
+                scope,
+                f"fill {fill.fill_id} is of an order that is not ours",
+                "foreign_fill",
+            )
+            return
+        if fill.fill_id in record.fill_ids:
+            return  # venues repeat themselves
+        order = record.order
+        fact = filled_fact(self.setup, self._rec, record, fill, self._settle[order.account])
+        self._rec.fact(fact)
+        leg = self._legs.get((order.strategy, order.instrument))
+        if leg is None:
+            return
+        if order.purpose is Purpose.PROTECT:
+            self._protected(leg, record)
+        self._guard.protect(leg)
+        self._callers.on_fill(leg, fill)
+        if not record.is_open:
+            self._order_over(record, was_asked=True)
+
+    def _protected(self, leg: Leg, record: OrderRecord) -> None:
+        """A protective exit traded: the target rests, so that a stop-out is not bought back."""
+        after = leg.spec.exits.after_exit
+        if self.ledger.wish(leg.key).suspended is None and after != "at_once":
+            bars = after if isinstance(after, int) else None
+            self._desk.suspend(leg, _BECAUSE.get(record.order.kind, "exit"), bars)
+
+    def _order_over(self, record: OrderRecord, *, was_asked: bool) -> None:
+        """A working order ended: work the difference again, or later when nobody asked for the end."""
+        order = record.order
+        leg = self._legs.get((order.strategy, order.instrument))
+        if leg is None:
+            return
+        if order.purpose is Purpose.PROTECT:
+            if not was_asked:
+                self._guard.protect(leg)
+            return
+        if was_asked:
+            self._desk.work(leg)
+        elif self.ledger.wish(leg.key).quotes is None:
+            self._desk.retry(leg)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _timer(self, timer: m.TimerDue) -> None:
+        if timer.key not in self.ledger.timers:
+            return  # superseded or already fired
+        self._rec.fact(f.TimerFired(ts=timer.ts, key=timer.key))
+        kind, _, rest = timer.key.partition("/")
+        if kind == "retry":
+            strategy, _, instrument = rest.partition("/")
+            self._desk.retry_due(self._legs[strategy, instrument])
+        elif kind == "parent":
+            parent = self.ledger.running.get(rest)
+            if parent is not None:
+                leg = self._legs[parent.opened.strategy, parent.opened.instrument]
+                self._parents.advance(leg, parent)
+                self._desk.work(leg)
+        elif kind == "dividend":
+            account, _, rest = rest.partition("/")
+            events.dividend_paid(self._rec, account, rest.rpartition("/")[0])
+        elif kind == "grace":
+            self._callers.grace_over(next(s for s in self._seats if s.name == rest))
+
+    def _session_open(self, session: m.SessionOpen) -> None:
+        self._rec.fact(f.SessionOpened(ts=session.ts, calendar=session.calendar, closes_at=session.closes_at))
+        for leg in self._legs.values():
+            if leg.instrument.calendar == session.calendar:
+                for parent in self.ledger.active_parents(leg.key):
+                    self._parents.advance(leg, parent)
+                self._desk.work(leg)
+
+    def _session_close(self, session: m.SessionClose) -> None:
+        self._rec.fact(f.SessionClosed(ts=session.ts, calendar=session.calendar, opens_at=session.opens_at))
+
+    # --- the outside world ----------------------------------------------------------------------
+
+    def _rate(self, rate: m.Rate) -> None:
+        self._rec.fact(f.RateSet(ts=rate.ts, asset=rate.asset, base=rate.base, rate=rate.rate))
+
+    def _split(self, split: m.Split) -> None:
+        events.split_applied(self.setup, self._rec, split, self.marks)
+        if split.instrument in self.marks:
+            self.marks[split.instrument] /= float(split.ratio)
+        for leg in self._legs.values():
+            if leg.instrument.id == split.instrument:
+                self._desk.rebase(leg, split.ratio)
+                self._callers.rebase(leg, float(split.ratio))
+
+    def _dividend(self, dividend: m.Dividend) -> None:
+        events.dividend_accrued(self.setup, self._rec, dividend)
+
+    def _cash(self, event: m.CashEvent) -> None:
+        events.cash_moved(self._rec, event)
+
+    def _halt(self, halt: m.SetHalt) -> None:
+        self._set_halt(halt.level, halt.scope, halt.reason, "owner")
+        for leg in self._legs.values():
+            strategy, instrument = halt.scope
+            if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
+                continue
+            if halt.level is m.HaltLevel.FLATTEN:
+                self._desk.suspend(leg, "flatten")
+            elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
+                self._quoter.pull(leg, "halted")
+            self._desk.work(leg)
+
+    def _set_halt(self, level: m.HaltLevel, scope: m.Scope, reason: str, rule: str) -> None:
+        self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))

@@ -1,0 +1,140 @@
+"""Facts about money and quantities that moved without an order of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.core.facts.base import Fact
+from tradebot.core.facts.orders import LotClosed
+from tradebot.core.model import Lot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashMoved(Fact):
+    """Cash moved for a known reason; to a strategy's sub-ledger, or to unassigned when None."""
+
+    account: str
+    asset: str
+    amount: Decimal
+    because: str
+    strategy: str | None
+    settles_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeCharged(Fact):
+    """A fee that belongs to no fill (borrow, custody, data)."""
+
+    account: str
+    asset: str
+    amount: Decimal
+    because: str
+    strategy: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterestPaid(Fact):
+    """Interest on cash; negative when we pay it."""
+
+    account: str
+    asset: str
+    amount: Decimal
+    strategy: str | None
+
+
+class StrategyShare(NamedTuple):
+    """A sub-ledger's part of something; `strategy` None = unassigned."""
+
+    strategy: str | None
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DividendAccrued(Fact):
+    """Holders at the ex-date are owed money (a short owes it: negative), split by sub-ledger."""
+
+    account: str
+    instrument: str
+    asset: str
+    per_share: Decimal
+    shares: tuple[StrategyShare, ...]
+    pays_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DividendPaid(Fact):
+    """What was accrued arrived as cash."""
+
+    account: str
+    instrument: str
+    asset: str
+    shares: tuple[StrategyShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitApplied(Fact):
+    """Lots and positions were re-based: basis unchanged, quantities multiplied by `ratio`.
+
+    `lots` are the lots after the split; `positions` the sub-ledger quantities after it. The
+    fraction of a share that the grid cannot hold is paid out as `cash_in_lieu`.
+    """
+
+    account: str
+    instrument: str
+    ratio: Decimal
+    lots: tuple[Lot, ...]
+    positions: tuple[StrategyShare, ...]
+    cash_in_lieu: tuple[StrategyShare, ...]
+    asset: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolChanged(Fact):
+    """An instrument goes by another id from here on."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasisAdjusted(Fact):
+    """A lot's basis changed without a trade (wash sale, return of capital)."""
+
+    account: str
+    instrument: str
+    lot_id: str
+    amount: Decimal
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionAdjusted(Fact):
+    """The account's quantity was set right from outside (transfer, owner's trade): unassigned."""
+
+    account: str
+    instrument: str
+    qty_signed: Decimal
+    basis: Decimal
+    because: str
+    closed: tuple[LotClosed, ...] = ()
+    opened: Lot | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossedInternally(Fact):
+    """Two strategies traded with each other: sub-ledgers change, the account and its lots do not."""
+
+    account: str
+    buyer: str
+    seller: str
+    instrument: str
+    qty: Decimal
+    price: Decimal
+    asset: str
+    notional: Decimal
+    buyer_basis: Decimal
+    buyer_realized: Decimal
+    seller_basis: Decimal
+    seller_realized: Decimal

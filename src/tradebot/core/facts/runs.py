@@ -1,0 +1,93 @@
+"""Facts about runs, accounts and strategies themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.core.facts.base import Fact
+from tradebot.core.model import AccountModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Fact):
+    """A run began; client order ids of this run carry `epoch`."""
+
+    run_id: str
+    epoch: int
+    config_digest: str
+    code_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Fact):
+    """A run ended in order."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOpened(Fact):
+    """An account became known; its first money follows as CashMoved."""
+
+    account: str
+    model: AccountModel
+    base_currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyEnrolled(Fact):
+    """A strategy got its sub-ledger in an account."""
+
+    strategy: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentMade(Fact):
+    """Cash or quantity moved between a strategy's sub-ledger and the unassigned one.
+
+    Exactly one of `asset` and `instrument` is set; positive `amount` goes to the strategy.
+    For an instrument, `basis` is the cost that goes with the quantity.
+    """
+
+    account: str
+    strategy: str
+    amount: Decimal
+    asset: str | None = None
+    instrument: str | None = None
+    basis: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySaved(Fact):
+    """A strategy's own memory, as JSON text."""
+
+    strategy: str
+    instrument: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyFailed(Fact):
+    """A strategy raised; it is called no more in this run. Facts before this one stand."""
+
+    strategy: str
+    instrument: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsMissed(Fact):
+    """A strategy was called without some of its inputs, because the grace time ended."""
+
+    strategy: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadDataSeen(Fact):
+    """Market data that cannot be true was refused; the last good value stands."""
+
+    instrument: str
+    problem: str

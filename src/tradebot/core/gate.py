@@ -1,0 +1,179 @@
+"""Let orders out: the single door through which a command to trade leaves the core.
+
+Owns ids, the gathering of what the rules look at, and the facts that precede each command.
+Refuses to choose quantities: callers do; the rules may only shrink or deny them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from tradebot.core import facts as f
+from tradebot.core.books import ZERO
+from tradebot.core.legs import Leg
+from tradebot.core.market import Valuer
+from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
+from tradebot.core.model import Order, OrderKind, Purpose, Side, Tif
+from tradebot.core.orders import OrderRecord, Status
+from tradebot.core.recorder import Recorder
+from tradebot.core.risk import Denied, Shrunk, View, judge
+from tradebot.core.setup import AccountSpec, Setup
+
+
+class Gate:
+    """Builds, judges and sends orders for one engine."""
+
+    def __init__(
+        self, setup: Setup, recorder: Recorder, marks: Mapping[str, float], accounts: Mapping[str, Valuer]
+    ) -> None:
+        self._setup = setup
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._marks = marks
+        self._accounts = accounts
+        self._specs: dict[str, AccountSpec] = {a.name: a for a in setup.accounts}
+
+    def new_order(
+        self,
+        leg: Leg,
+        side: Side,
+        qty: Decimal,
+        purpose: Purpose,
+        *,
+        kind: OrderKind = OrderKind.MARKET,
+        tif: Tif = Tif.GTC,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        trail: Decimal | None = None,
+        parent_id: str | None = None,
+        group_id: str | None = None,
+        post_only: bool = False,
+    ) -> Order:
+        """Build an order under a fresh id. Protective and flattening orders only ever reduce."""
+        return Order(
+            client_order_id=self._rec.new_order_id(),
+            account=leg.spec.account,
+            strategy=leg.spec.id,
+            instrument=leg.instrument.id,
+            side=side,
+            kind=kind,
+            qty=qty,
+            ts=self._rec.now,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            trail=trail,
+            trail_is_fraction=trail is not None,
+            tif=tif,
+            purpose=purpose,
+            parent_id=parent_id,
+            group_id=group_id,
+            reduce_only=purpose in (Purpose.PROTECT, Purpose.FLATTEN),
+            post_only=post_only,
+        )
+
+    def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
+        """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""
+        order, denied = self._judged(leg, order)
+        if denied is not None:
+            self._deny(leg, order, denied)
+            return denied
+        price = self._marks.get(order.instrument, 0.0)
+        self._rec.fact(f.OrderIntended(ts=self._rec.now, order=order, price=price), cause)
+        self._rec.command(SubmitOrder(order=order))
+        return None
+
+    def replace(self, leg: Leg, record: OrderRecord, order: Order) -> Denied | None:
+        """Send `order` in the place of a working one; both ids stay tracked until the venue answers."""
+        order = replace(order, replaces=record.order.client_order_id)
+        order, denied = self._judged(leg, order)
+        if denied is not None:
+            self._deny(leg, order, denied)
+            return denied
+        old = record.order.client_order_id
+        self._rec.fact(f.ReplaceRequested(ts=self._rec.now, client_order_id=old, order=order))
+        self._rec.command(ReplaceOrder(client_order_id=old, order=order))
+        return None
+
+    def cancel(self, record: OrderRecord, because: str) -> None:
+        """Ask for a working order's end, once."""
+        if record.status in (Status.PENDING_CANCEL, Status.PENDING_REPLACE) or not record.is_open:
+            return
+        order_id = record.order.client_order_id
+        self._rec.fact(f.CancelRequested(ts=self._rec.now, client_order_id=order_id, because=because))
+        self._rec.command(CancelOrder(client_order_id=order_id))
+
+    def _judged(self, leg: Leg, order: Order) -> tuple[Order, Denied | None]:
+        while True:
+            verdict = judge(self._view(leg, order), order)
+            if not isinstance(verdict, Shrunk):
+                return order, verdict
+            self._rec.fact(
+                f.OrderShrunk(
+                    ts=self._rec.now,
+                    strategy=order.strategy,
+                    instrument=order.instrument,
+                    side=order.side,
+                    asked=order.qty,
+                    allowed=verdict.qty,
+                    rule=verdict.rule,
+                    reason=verdict.reason,
+                )
+            )
+            order = replace(order, qty=verdict.qty)
+
+    def _deny(self, leg: Leg, order: Order, denied: Denied) -> None:
+        if leg.skip_rule == denied.rule:
+            leg.repeats += 1
+            return
+        leg.note_skip(self._rec, denied.rule)
+        self._rec.fact(
+            f.OrderDenied(
+                ts=self._rec.now,
+                strategy=order.strategy,
+                instrument=order.instrument,
+                side=order.side,
+                qty=order.qty,
+                rule=denied.rule,
+                reason=denied.reason,
+                numbers=denied.numbers,
+            )
+        )
+
+    def _view(self, leg: Leg, order: Order) -> View:
+        ledger, name = self._ledger, order.instrument
+        account, spec = ledger.accounts[order.account], self._specs[order.account]
+        valuer, instrument = self._accounts[order.account], leg.instrument
+        working, reserved = ZERO, 0.0
+        for (_, other), orders in ledger.open.items():
+            for record in orders.values():
+                theirs = record.order
+                if theirs.account != order.account or theirs.purpose is Purpose.PROTECT:
+                    continue
+                if theirs.client_order_id == order.replaces or record.status is Status.PENDING_REPLACE:
+                    continue
+                if other == name:
+                    working += record.leaves_signed
+                their_instrument = self._setup.instruments[other]
+                if theirs.side is Side.BUY and their_instrument.quote == instrument.quote:
+                    price = theirs.limit_price or theirs.stop_price
+                    unit = float(price) if price is not None else self._marks.get(other, 0.0)
+                    reserved += float(record.leaves * their_instrument.multiplier) * unit
+        rate = ledger.rates.get((instrument.quote, account.base_currency), 1.0)
+        return View(
+            ledger=ledger,
+            instrument=instrument,
+            limits=spec.limits,
+            model=account.model,
+            now=self._rec.now,
+            price=self._marks.get(name, 0.0),
+            rate=rate,
+            equity=valuer.equity(self._marks) or 0.0,
+            held=ledger.subs[order.strategy].qty(name),
+            account_held=account.qty(name),
+            account_working=working,
+            gross=valuer.gross(self._marks) + reserved * rate,
+            cash=account.settled(instrument.quote, self._rec.now),
+            reserved=reserved,
+        )

@@ -1,0 +1,109 @@
+"""Keep protective exits in step with the position: one stop, one target, one trailing stop at most.
+
+Owns which protective orders should rest and at what price. They form a one-cancels-other group,
+never count as working towards a target, and their quantity follows every fill. Prices are
+measured from the average entry price without fees.
+
+Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
+missing. A position whose exits rest in the engine (`exits.where: engine`) is not modelled here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from tradebot.core.gate import Gate
+from tradebot.core.ledger import Ledger
+from tradebot.core.legs import Leg
+from tradebot.core.model import Order, OrderKind, Purpose, Side
+from tradebot.core.orders import OrderRecord, Status
+from tradebot.core.quantize import decimal_of, price_for, qty_down, stop_price_for
+
+
+class Guard:
+    """Compares protective orders that should rest with those that do."""
+
+    def __init__(self, ledger: Ledger, gate: Gate) -> None:
+        self._ledger = ledger
+        self._gate = gate
+
+    def protect(self, leg: Leg) -> None:
+        """Place, replace or cancel protective orders after the position changed."""
+        position = self._ledger.subs[leg.spec.id].position(leg.instrument.id)
+        resting = {
+            r.order.kind: r
+            for r in self._ledger.open_orders(leg.key)
+            if r.order.purpose is Purpose.PROTECT and r.status is not Status.PENDING_REPLACE
+        }
+        wanted = self._wanted(leg, position.qty, position.entry_price)
+        group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
+        for kind, record in resting.items():
+            if kind not in wanted or wanted[kind].side is not record.order.side:
+                self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
+        for kind, order in wanted.items():
+            found = resting.get(kind)
+            if found is None or found.order.side is not order.side:
+                if group is None:
+                    group = f"g{order.client_order_id}"
+                self._gate.send(leg, _in_group(order, group))
+            elif not _same(found, order) and found.status is not Status.PENDING_CANCEL:
+                self._gate.replace(leg, found, _in_group(order, group))
+
+    def _wanted(self, leg: Leg, qty: Decimal, entry: float | None) -> dict[OrderKind, Order]:
+        exits = self._ledger.wish(leg.key).exits
+        size = qty_down(abs(qty), leg.instrument.lot_size)
+        if exits is None or entry is None or not size:
+            return {}
+        side = Side.SELL if qty > 0 else Side.BUY
+        away = 1.0 if qty > 0 else -1.0
+        tick = leg.instrument.tick_size
+        orders: dict[OrderKind, Order] = {}
+        if exits.stop_loss is not None:
+            price = stop_price_for(side, entry * (1.0 - away * exits.stop_loss), tick)
+            orders[OrderKind.STOP] = self._order(leg, side, size, OrderKind.STOP, stop_price=price)
+        if exits.take_profit is not None:
+            price = price_for(side, entry * (1.0 + away * exits.take_profit), tick)
+            orders[OrderKind.LIMIT] = self._order(leg, side, size, OrderKind.LIMIT, limit_price=price)
+        if exits.trailing is not None:
+            trail = decimal_of(exits.trailing)
+            orders[OrderKind.TRAILING_STOP] = self._order(
+                leg, side, size, OrderKind.TRAILING_STOP, trail=trail
+            )
+        return orders
+
+    def _order(
+        self,
+        leg: Leg,
+        side: Side,
+        qty: Decimal,
+        kind: OrderKind,
+        *,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        trail: Decimal | None = None,
+    ) -> Order:
+        return self._gate.new_order(
+            leg,
+            side,
+            qty,
+            Purpose.PROTECT,
+            kind=kind,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            trail=trail,
+        )
+
+
+def _in_group(order: Order, group: str | None) -> Order:
+    return replace(order, group_id=group)
+
+
+def _same(record: OrderRecord, order: Order) -> bool:
+    old = record.order
+    return (
+        record.leaves == order.qty
+        and old.limit_price == order.limit_price
+        and old.stop_price == order.stop_price
+        and old.trail == order.trail
+    )

@@ -1,0 +1,313 @@
+"""Book facts: the one place where state changes.
+
+Owns everything the engine knows that must survive a restart: accounts, sub-ledgers, orders,
+targets, parents, halts, sessions, rates, timers. `evolve` only books what a fact says; it
+decides nothing, reads no clock and never fails on a fact that was accepted once.
+
+The booking functions live beside what they book: money in `booking`, everything else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import getcontext, setcontext
+
+from tradebot.core import booking
+from tradebot.core import facts as f
+from tradebot.core.books import AccountBook, SubLedger, check_balance
+from tradebot.core.messages import HaltLevel, Scope
+from tradebot.core.model import DAY, Purpose
+from tradebot.core.orders import Event, OrderRecord
+from tradebot.core.quantize import LEDGER_CONTEXT
+from tradebot.core.wishes import ParentState, WishState
+
+Key = tuple[str, str]  # (strategy, instrument)
+
+
+class Ledger:
+    """What is true so far. Written by `evolve` alone; read by everybody."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.epoch = 0
+        self.run_id = ""
+        self.accounts: dict[str, AccountBook] = {}
+        self.subs: dict[str, SubLedger] = {}
+        self.orders: dict[str, OrderRecord] = {}
+        self.open: dict[Key, dict[str, OrderRecord]] = {}
+        self.groups: dict[str, list[OrderRecord]] = {}
+        self.wishes: dict[Key, WishState] = {}
+        self.parents: dict[str, ParentState] = {}
+        self.running: dict[str, ParentState] = {}
+        self.saved: dict[Key, str] = {}
+        self.failed: dict[Key, str] = {}
+        self.halts: dict[Scope, tuple[HaltLevel, str]] = {}
+        self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
+        self.rates: dict[tuple[str, str], float] = {}
+        self.timers: dict[str, int] = {}
+        self.days: dict[str, f.DayStarted] = {}
+        self.accrued: dict[tuple[str, str], list[f.DividendAccrued]] = {}
+        self.order_times: list[int] = []  # when orders of the current day were intended
+        self.version = 0  # grows whenever money or positions change; lets readers cache
+
+    def evolve(self, recorded: f.Recorded) -> None:
+        """Book one fact. Raises InvariantError when it contradicts what is booked already."""
+        before = getcontext()
+        setcontext(LEDGER_CONTEXT)
+        try:
+            self.seq = recorded.seq
+            book = _BOOKS.get(type(recorded.fact))
+            if book is not None:
+                book(self, recorded.fact)
+        finally:
+            setcontext(before)
+
+    def check(self) -> None:
+        """Raise InvariantError unless every account balances with its sub-ledgers to the quantum."""
+        for account in self.accounts.values():
+            subs = (s for s in self.subs.values() if s.account == account.name)
+            check_balance(account, subs)
+
+    def wish(self, key: Key) -> WishState:
+        """Return the wish of a strategy for an instrument, an empty one if there never was any."""
+        found = self.wishes.get(key)
+        if found is None:
+            found = self.wishes[key] = WishState()
+        return found
+
+    def open_orders(self, key: Key) -> list[OrderRecord]:
+        """Return the working orders of a strategy in an instrument, oldest first."""
+        return list(self.open.get(key, {}).values())
+
+    def active_parents(self, key: Key) -> list[ParentState]:
+        """Return the execution parents of a strategy in an instrument that are not over."""
+        return [p for p in self.running.values() if (p.opened.strategy, p.opened.instrument) == key]
+
+    def sub_or_unassigned(self, account: str, strategy: str | None) -> SubLedger:
+        return self.accounts[account].unassigned if strategy is None else self.subs[strategy]
+
+    def halt_level(self, strategy: str | None, instrument: str | None) -> tuple[HaltLevel, str]:
+        """Return the strictest halt that covers a strategy and an instrument, and its reason."""
+        worst, why = HaltLevel.NONE, ""
+        for scope, (level, reason) in self.halts.items():
+            covers = scope.strategy in (None, strategy) and scope.instrument in (None, instrument)
+            if covers and level.value > worst.value:
+                worst, why = level, reason
+        return worst, why
+
+    def is_session_open(self, calendar: str) -> bool:
+        """Return whether the calendar's session is open; one never heard of counts as open."""
+        return not isinstance(self.sessions.get(calendar), f.SessionClosed)
+
+
+# --- runs, wishes, parents ------------------------------------------------------------------------
+
+
+def _run_started(ledger: Ledger, fact: f.RunStarted) -> None:
+    ledger.run_id, ledger.epoch = fact.run_id, fact.epoch
+    ledger.failed.clear()
+
+
+def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
+    ledger.accounts[fact.account] = AccountBook(fact.account, fact.model, fact.base_currency)
+
+
+def _enrolled(ledger: Ledger, fact: f.StrategyEnrolled) -> None:
+    ledger.subs[fact.strategy] = SubLedger(fact.account, fact.strategy)
+
+
+def _saved(ledger: Ledger, fact: f.StrategySaved) -> None:
+    ledger.saved[fact.strategy, fact.instrument] = fact.state
+
+
+def _failed(ledger: Ledger, fact: f.StrategyFailed) -> None:
+    ledger.failed[fact.strategy, fact.instrument] = fact.error
+
+
+def _target_set(ledger: Ledger, fact: f.TargetSet) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).set_target(fact)
+
+
+def _quotes_set(ledger: Ledger, fact: f.QuotesSet) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).set_quotes(fact)
+
+
+def _suspended(ledger: Ledger, fact: f.TargetSuspended) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).suspended = fact
+
+
+def _released(ledger: Ledger, fact: f.TargetReleased) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).suspended = None
+
+
+def _skipped(ledger: Ledger, fact: f.Skipped | f.OrderDenied) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).refused = (fact.rule, fact.reason)
+
+
+def _retry_set(ledger: Ledger, fact: f.RetrySet) -> None:
+    wish = ledger.wish((fact.strategy, fact.instrument))
+    wish.attempts = fact.attempt
+    wish.retry_at = fact.at
+    wish.given_up = fact.is_last
+
+
+def _parent_opened(ledger: Ledger, fact: f.ParentOpened) -> None:
+    ledger.parents[fact.parent_id] = ledger.running[fact.parent_id] = ParentState(fact)
+
+
+def _parent_progressed(ledger: Ledger, fact: f.ParentProgressed) -> None:
+    ledger.parents[fact.parent_id].progressed(fact)
+
+
+def _parent_closed(ledger: Ledger, fact: f.ParentClosed) -> None:
+    ledger.running.pop(fact.parent_id).closed = True
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+
+def _intended(ledger: Ledger, fact: f.OrderIntended) -> None:
+    booking.open_order(ledger, fact.order)
+    ledger.order_times.append(fact.ts)
+    if fact.order.parent_id is None:
+        ledger.wish((fact.order.strategy, fact.order.instrument)).refused = None
+
+
+def _replace_requested(ledger: Ledger, fact: f.ReplaceRequested) -> None:
+    ledger.orders[fact.client_order_id].apply(Event.REPLACE_REQUESTED)
+    booking.open_order(ledger, fact.order)
+    ledger.order_times.append(fact.ts)
+
+
+def _accepted(ledger: Ledger, fact: f.OrderAccepted) -> None:
+    record = ledger.orders[fact.client_order_id]
+    record.apply(Event.ACCEPTED)
+    record.venue_order_id = fact.venue_order_id
+
+
+def _replaced(ledger: Ledger, fact: f.OrderReplaced) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.REPLACED, "")
+
+
+def _rejected(ledger: Ledger, fact: f.OrderRejected) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.REJECTED, fact.reason)
+
+
+def _unknown(ledger: Ledger, fact: f.SubmitUnknown) -> None:
+    ledger.orders[fact.client_order_id].apply(Event.UNKNOWN, fact.reason)
+
+
+def _cancel_requested(ledger: Ledger, fact: f.CancelRequested) -> None:
+    ledger.orders[fact.client_order_id].apply(Event.CANCEL_REQUESTED, fact.because)
+
+
+def _cancel_refused(ledger: Ledger, fact: f.CancelRefused) -> None:
+    ledger.orders[fact.client_order_id].apply(Event.CANCEL_REFUSED, fact.reason)
+
+
+def _canceled(ledger: Ledger, fact: f.OrderCanceled) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.CANCELED, fact.reason)
+
+
+def _expired(ledger: Ledger, fact: f.OrderExpired) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.EXPIRED, "")
+
+
+def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
+    sub, instrument = ledger.subs[fact.strategy], fact.fill.instrument
+    before = sub.qty(instrument)
+    booking.filled(ledger, fact)
+    after = sub.qty(instrument)
+    opens = after and (not before or (before > 0) != (after > 0))
+    if opens and ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
+        # The position keeps the exit terms of the entry that opened it, whatever comes later.
+        wish = ledger.wish((fact.strategy, instrument))
+        wish.exits = None if wish.target is None else wish.target.exits
+
+
+# --- time, sessions, halts ------------------------------------------------------------------------
+
+
+def _timer_set(ledger: Ledger, fact: f.TimerSet) -> None:
+    ledger.timers[fact.key] = fact.at
+
+
+def _timer_fired(ledger: Ledger, fact: f.TimerFired) -> None:
+    ledger.timers.pop(fact.key, None)
+
+
+def _session(ledger: Ledger, fact: f.SessionOpened | f.SessionClosed) -> None:
+    ledger.sessions[fact.calendar] = fact
+
+
+def _rate_set(ledger: Ledger, fact: f.RateSet) -> None:
+    ledger.rates[fact.asset, fact.base] = fact.rate
+    ledger.version += 1
+
+
+def _halt_set(ledger: Ledger, fact: f.HaltSet) -> None:
+    if fact.level is HaltLevel.NONE:
+        ledger.halts.pop(fact.scope, None)
+    else:
+        ledger.halts[fact.scope] = (fact.level, fact.reason)
+
+
+def _day_started(ledger: Ledger, fact: f.DayStarted) -> None:
+    ledger.days[fact.account] = fact
+    ledger.order_times = [at for at in ledger.order_times if at > fact.ts - DAY]
+
+
+_BOOKS: dict[type[f.Fact], Callable[[Ledger, f.Fact], None]] = {}
+
+
+def _register(kind: type[f.Fact], book: Callable[..., None]) -> None:
+    _BOOKS[kind] = book
+
+
+for _kind, _book in (
+    (f.RunStarted, _run_started),
+    (f.AccountOpened, _account_opened),
+    (f.StrategyEnrolled, _enrolled),
+    (f.StrategySaved, _saved),
+    (f.StrategyFailed, _failed),
+    (f.TargetSet, _target_set),
+    (f.QuotesSet, _quotes_set),
+    (f.TargetSuspended, _suspended),
+    (f.TargetReleased, _released),
+    (f.Skipped, _skipped),
+    (f.OrderDenied, _skipped),
+    (f.RetrySet, _retry_set),
+    (f.ParentOpened, _parent_opened),
+    (f.ParentProgressed, _parent_progressed),
+    (f.ParentClosed, _parent_closed),
+    (f.OrderIntended, _intended),
+    (f.ReplaceRequested, _replace_requested),
+    (f.OrderAccepted, _accepted),
+    (f.OrderReplaced, _replaced),
+    (f.OrderRejected, _rejected),
+    (f.SubmitUnknown, _unknown),
+    (f.CancelRequested, _cancel_requested),
+    (f.CancelRefused, _cancel_refused),
+    (f.OrderCanceled, _canceled),
+    (f.OrderExpired, _expired),
+    (f.OrderFilled, _filled),
+    (f.AssignmentMade, booking.assigned),
+    (f.CashMoved, booking.cash_moved),
+    (f.FeeCharged, booking.fee_charged),
+    (f.InterestPaid, booking.interest_paid),
+    (f.DividendAccrued, booking.dividend_accrued),
+    (f.DividendPaid, booking.dividend_paid),
+    (f.SplitApplied, booking.split_applied),
+    (f.BasisAdjusted, booking.basis_adjusted),
+    (f.PositionAdjusted, booking.position_adjusted),
+    (f.CrossedInternally, booking.crossed),
+    (f.SymbolChanged, booking.symbol_changed),
+    (f.TimerSet, _timer_set),
+    (f.TimerFired, _timer_fired),
+    (f.SessionOpened, _session),
+    (f.SessionClosed, _session),
+    (f.RateSet, _rate_set),
+    (f.HaltSet, _halt_set),
+    (f.DayStarted, _day_started),
+):
+    _register(_kind, _book)

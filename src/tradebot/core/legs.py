@@ -1,0 +1,231 @@
+"""Seat the strategies: who decides about what, what it may look at, when all its inputs are there.
+
+Owns the barrier (a strategy is called once per interval, when all its bars arrived or the grace
+time ended) and the counters that follow from bars alone. Refuses decisions about orders.
+
+Nothing here is a fact: after a restart it is rebuilt by showing the last bars again, muted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+
+from tradebot.core.facts import SkipEnded
+from tradebot.core.ledger import Key, Ledger
+from tradebot.core.market import Valuer
+from tradebot.core.model import Bar, Instrument
+from tradebot.core.recorder import Recorder
+from tradebot.core.setup import StrategySpec
+from tradebot.core.sizing import Sizer
+from tradebot.core.strategy import BarStrategy, PortfolioStrategy, QuoteStrategy, Strategy, Target
+from tradebot.errors import InvariantError
+
+# Intervals below a day close on multiples of themselves in UTC, so it is known when another
+# series must have a bar too; longer ones follow session calendars and are never waited for.
+_ALIGNED_BELOW = 86_400 * 1_000_000_000
+
+
+class Leg:
+    """One strategy in one instrument: sizing memory and bar counters."""
+
+    __slots__ = (
+        "bars_held",
+        "held_since",
+        "instrument",
+        "is_live",
+        "key",
+        "muted",
+        "muted_bars",
+        "muted_price",
+        "repeats",
+        "seat",
+        "sizer",
+        "skip_rule",
+        "spec",
+        "suspended_bars",
+        "suspended_since",
+    )
+
+    def __init__(self, spec: StrategySpec, instrument: Instrument) -> None:
+        self.spec = spec
+        self.instrument = instrument
+        self.key: Key = (spec.id, instrument.id)
+        self.sizer = Sizer(spec.sizing, len(spec.instruments))
+        self.seat: Seat | None = None
+        self.held_since = 0
+        self.bars_held = 0
+        self.suspended_since = 0
+        self.suspended_bars = 0
+        self.skip_rule = ""
+        self.repeats = 0
+        # What the strategy wanted while muted, since how many bars and from which price.
+        self.is_live = False
+        self.muted: tuple[float | None, float | None] | None = None
+        self.muted_bars = 0
+        self.muted_price = 0.0
+
+    def count_bar(self, ledger: Ledger, bar: Bar) -> None:
+        """Count a closed bar for time exits and timed suspensions."""
+        position = ledger.subs[self.spec.id].positions.get(self.instrument.id)
+        if position is not None and position.qty:
+            if position.opened_ts != self.held_since:
+                self.held_since, self.bars_held = position.opened_ts, 0
+            if bar.ts > position.opened_ts:
+                self.bars_held += 1
+        wish = ledger.wishes.get(self.key)
+        if wish is not None and wish.suspended is not None:
+            if wish.suspended.ts != self.suspended_since:
+                self.suspended_since, self.suspended_bars = wish.suspended.ts, 0
+            if bar.ts > wish.suspended.ts:
+                self.suspended_bars += 1
+
+    def note_skip(self, recorder: Recorder, rule: str) -> None:
+        """Begin a run of refusals under `rule`, closing the one before."""
+        self.end_skip(recorder)
+        self.skip_rule = rule
+
+    def end_skip(self, recorder: Recorder) -> None:
+        """Close a run of refusals; how often it repeated is a fact when it did."""
+        if self.skip_rule and self.repeats:
+            recorder.fact(
+                SkipEnded(
+                    ts=recorder.now,
+                    strategy=self.spec.id,
+                    instrument=self.instrument.id,
+                    rule=self.skip_rule,
+                    repeats=self.repeats,
+                )
+            )
+        self.skip_rule, self.repeats = "", 0
+
+
+class Seat:
+    """A deciding object with its legs and the inputs it waits for."""
+
+    __slots__ = (
+        "bar",
+        "bars",
+        "context",
+        "decider",
+        "history",
+        "interval",
+        "is_failed",
+        "is_joint",
+        "is_new",
+        "is_quoting",
+        "is_single",
+        "keeps_history",
+        "legs",
+        "name",
+        "needs",
+        "needs_counting",
+        "period",
+        "round_bars",
+        "round_ts",
+        "spec",
+    )
+
+    def __init__(
+        self, spec: StrategySpec, decider: Strategy, legs: Mapping[str, Leg], ledger: Ledger, valuer: Valuer
+    ) -> None:
+        self.spec = spec
+        self.decider = decider
+        self.legs: dict[str, Leg] = {}
+        self.interval = spec.interval
+        self.is_quoting = isinstance(decider, QuoteStrategy)
+        self.is_joint = isinstance(decider, PortfolioStrategy) or (
+            isinstance(decider, BarStrategy) and decider.together
+        )
+        self.is_failed = False
+        self.is_new = False  # warmed up, and a leg's first word has not been judged yet
+        self.is_single = False
+        self.needs: tuple[tuple[str, int], ...] = ()
+        self.bar: Bar | None = None  # the last bar of a single seat
+        self.bars: dict[tuple[str, int], Bar] = {}  # last closed bar of each input
+        self.round_ts = 0
+        self.round_bars: dict[tuple[str, int], Bar] = {}
+        self.period = -1
+        self.history: deque[Bar] = deque(maxlen=max(decider.lookback, 1))
+        self.keeps_history = spec.renew is not None
+        timed = spec.exits.max_bars is not None or isinstance(spec.exits.after_exit, int)
+        self.needs_counting = timed
+        self.name = f"{spec.id}/{next(iter(legs))}"
+        for name, leg in legs.items():
+            self.add_leg(name, leg)
+        self.context = SeatContext(self, ledger, valuer)
+
+    def add_leg(self, name: str, leg: Leg) -> None:
+        """Let the seat decide about one more instrument."""
+        self.legs[name] = leg
+        leg.seat = self
+        own = [(instrument, self.interval) for instrument in self.legs]
+        first = next(iter(self.legs))
+        further = [(i.instrument or first, i.interval) for i in self.decider.inputs()]
+        self.needs = tuple(dict.fromkeys(own + further))
+        self.is_single = len(self.needs) == 1 and not self.is_joint
+        self.needs_counting = self.needs_counting or leg.sizer.needs_bars
+        self.history = deque(maxlen=max(self.decider.lookback, leg.sizer.lookback, 1))
+
+    def own_bar(self) -> Bar:
+        """Return the bar the current call is about."""
+        bar = self.bar if self.is_single else self.bars.get((self.context.instrument, self.interval))
+        if bar is None:
+            raise InvariantError(f"seat {self.name} was called without a bar")
+        return bar
+
+    def missing(self) -> list[tuple[str, int]]:
+        """Return the inputs that must have a bar closing at the round's time and do not yet."""
+        ts = self.round_ts
+        return [
+            need
+            for need in self.needs
+            if need not in self.round_bars
+            and (need[1] == self.interval or (need[1] < _ALIGNED_BELOW and ts % need[1] == 0))
+        ]
+
+    @staticmethod
+    def parse(saved: str) -> dict[str, object]:
+        """Return a strategy's saved memory."""
+        state: dict[str, object] = json.loads(saved)
+        return state
+
+
+class SeatContext:
+    """What a strategy sees; see `strategy.Context`. Reused between calls."""
+
+    __slots__ = ("_ledger", "_seat", "_valuer", "instrument", "marks", "missing", "muted", "now")
+
+    def __init__(self, seat: Seat, ledger: Ledger, valuer: Valuer) -> None:
+        self._seat = seat
+        self._ledger = ledger
+        self._valuer = valuer
+        self.now = 0
+        self.instrument = next(iter(seat.legs))
+        self.muted = False
+        self.missing: tuple[str, ...] = ()
+        self.marks: Mapping[str, float] = {}
+
+    def position(self, instrument: str | None = None) -> float:
+        return float(self._ledger.subs[self._seat.spec.id].qty(instrument or self.instrument))
+
+    def price(self, instrument: str | None = None) -> float | None:
+        return self.marks.get(instrument or self.instrument)
+
+    def equity(self) -> float | None:
+        return self._valuer.equity(self.marks)
+
+    def bar(self, interval: int, instrument: str | None = None) -> Bar | None:
+        return self._seat.bars.get((instrument or self.instrument, interval))
+
+    def target(
+        self,
+        weight: float | None = None,
+        qty: float | None = None,
+        *,
+        reason: str = "",
+        instrument: str | None = None,
+        **explained: float,
+    ) -> Target:
+        return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))

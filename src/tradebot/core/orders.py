@@ -1,0 +1,153 @@
+"""Keep what is known of each order: one table of states, one record per client order id.
+
+Owns the order states and their transitions. Refuses money: cash, positions and lots are booked
+elsewhere. "Terminal" is nearly terminal: a fill that arrives after `canceled` is booked, because
+it happened.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+
+from tradebot.core.model import Fill, Order
+from tradebot.errors import InvariantError
+
+
+class Status(Enum):
+    """States in FIX words. Everything from PENDING_NEW to UNKNOWN counts as working."""
+
+    PENDING_NEW = "pending_new"
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
+    UNKNOWN = "unknown"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REPLACED = "replaced"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class Event(Enum):
+    """What can be said of an order, other than a fill."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    CANCEL_REQUESTED = "cancel_requested"
+    CANCEL_REFUSED = "cancel_refused"
+    REPLACE_REQUESTED = "replace_requested"
+    REPLACED = "replaced"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+OPEN = (
+    Status.PENDING_NEW,
+    Status.NEW,
+    Status.PARTIALLY_FILLED,
+    Status.PENDING_CANCEL,
+    Status.PENDING_REPLACE,
+    Status.UNKNOWN,
+)
+
+_S, _E = Status, Event
+
+# (status, event) -> status; a pair that is not here leaves the status as it is. NEW stands for
+# "live at the venue" and becomes PARTIALLY_FILLED when something has filled (see `_live`).
+_TABLE: dict[tuple[Status, Event], Status] = {
+    (_S.PENDING_NEW, _E.ACCEPTED): _S.NEW,
+    (_S.UNKNOWN, _E.ACCEPTED): _S.NEW,
+    (_S.PENDING_NEW, _E.UNKNOWN): _S.UNKNOWN,
+    **{(s, _E.REJECTED): _S.REJECTED for s in OPEN},
+    **{(s, _E.CANCELED): _S.CANCELED for s in OPEN},
+    **{(s, _E.EXPIRED): _S.EXPIRED for s in OPEN},
+    **{(s, _E.REPLACED): _S.REPLACED for s in OPEN},
+    (_S.PENDING_NEW, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
+    (_S.NEW, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
+    (_S.PARTIALLY_FILLED, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
+    (_S.UNKNOWN, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
+    (_S.PENDING_REPLACE, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
+    (_S.PENDING_NEW, _E.REPLACE_REQUESTED): _S.PENDING_REPLACE,
+    (_S.NEW, _E.REPLACE_REQUESTED): _S.PENDING_REPLACE,
+    (_S.PARTIALLY_FILLED, _E.REPLACE_REQUESTED): _S.PENDING_REPLACE,
+    (_S.PENDING_CANCEL, _E.CANCEL_REFUSED): _S.NEW,
+    (_S.PENDING_REPLACE, _E.CANCEL_REFUSED): _S.NEW,
+}
+
+
+class OrderRecord:
+    """What we know of one order. Only the ledger's booking functions write it."""
+
+    __slots__ = (
+        "fill_ids",
+        "filled_qty",
+        "notional",
+        "order",
+        "reason",
+        "reduced",
+        "status",
+        "venue_order_id",
+    )
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.status = Status.PENDING_NEW
+        self.filled_qty = Decimal(0)
+        self.notional = Decimal(0)
+        self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
+        self.venue_order_id = ""
+        self.reason = ""
+        self.fill_ids: dict[str, None] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def leaves(self) -> Decimal:
+        """Quantity still to trade, 0 or more; meaningful while open."""
+        rest = self.order.qty - self.filled_qty - self.reduced
+        return rest if rest > 0 else Decimal(0)
+
+    @property
+    def leaves_signed(self) -> Decimal:
+        return self.leaves * self.order.side.sign
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average fill price without fees, None before the first fill (may be inexact: display only)."""
+        return self.notional / self.filled_qty if self.filled_qty else None
+
+    def apply(self, event: Event, reason: str = "") -> None:
+        """Move to the next status; a report that changes nothing is not an error."""
+        status = _TABLE.get((self.status, event), self.status)
+        self.status = self._live(status)
+        if reason:
+            self.reason = reason
+
+    def apply_fill(self, fill: Fill) -> None:
+        """Count a fill. Raises InvariantError for a repeated id or more than was ordered."""
+        if fill.fill_id in self.fill_ids:
+            raise InvariantError(
+                f"fill {fill.fill_id} of order {self.order.client_order_id} was already booked"
+            )
+        if self.filled_qty + fill.qty > self.order.qty:
+            raise InvariantError(
+                f"order {self.order.client_order_id}: fills must not exceed {self.order.qty}, "
+                f"were {self.filled_qty} and now {fill.qty} more"
+            )
+        self.fill_ids[fill.fill_id] = None
+        self.filled_qty += fill.qty
+        self.notional += fill.qty * fill.price
+        if self.filled_qty == self.order.qty or (self.is_open and not self.leaves):
+            self.status = Status.FILLED
+        else:
+            self.status = self._live(Status.NEW if self.status is Status.UNKNOWN else self.status)
+
+    def _live(self, status: Status) -> Status:
+        if self.filled_qty and status in (Status.NEW, Status.PENDING_NEW):
+            return Status.PARTIALLY_FILLED
+        return status

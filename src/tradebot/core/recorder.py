@@ -1,0 +1,80 @@
+"""Make facts and commands while deciding, and apply each fact as it is made.
+
+Owns the numbering of facts and of client order ids. Refuses choices: it records what it is told.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tradebot.core.facts import Fact, Recorded
+from tradebot.core.ledger import Ledger
+from tradebot.core.messages import Command
+from tradebot.errors import InvariantError
+
+_BASE32 = "0123456789abcdefghijklmnopqrstuv"
+
+
+class Outcome(NamedTuple):
+    """What one input led to: facts in order, then the commands to send once they are committed."""
+
+    facts: tuple[Recorded, ...]
+    commands: tuple[Command, ...]
+
+
+NOTHING = Outcome((), ())
+
+
+def base32(number: int, width: int) -> str:
+    """Return `number` in base 32 with at least `width` characters of [0-9a-v]."""
+    digits = ""
+    while number or len(digits) < width:
+        number, rest = divmod(number, 32)
+        digits = _BASE32[rest] + digits
+    return digits
+
+
+class Recorder:
+    """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
+
+    __slots__ = ("_commands", "_facts", "_orders", "instance", "ledger", "now")
+
+    def __init__(self, ledger: Ledger, instance: str) -> None:
+        if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
+            raise InvariantError(f"instance must be two characters of [a-z0-9], was {instance!r}")
+        self.ledger = ledger
+        self.instance = instance
+        self.now = 0
+        self._orders = 0
+        self._facts: list[Recorded] = []
+        self._commands: list[Command] = []
+
+    def fact(self, fact: Fact, cause: int = 0) -> int:
+        """Apply a fact to the ledger and keep it; returns its seq."""
+        seq = self.ledger.seq + 1
+        recorded = Recorded(seq, self.now, cause, fact)
+        self.ledger.evolve(recorded)
+        self._facts.append(recorded)
+        return seq
+
+    def command(self, command: Command) -> None:
+        """Keep a command, to be sent after the facts are committed."""
+        self._commands.append(command)
+
+    def new_order_id(self) -> str:
+        """Return the next client order id: instance, run epoch, sequence; at most 18 characters."""
+        self._orders += 1
+        return f"{self.instance}{base32(self.ledger.epoch, 7)}{base32(self._orders, 4)}"
+
+    def restart_ids(self) -> None:
+        """Count from 1 again: a new epoch makes every id new."""
+        self._orders = 0
+
+    def take(self) -> Outcome:
+        """Hand over what was collected since the last call."""
+        if not self._facts and not self._commands:
+            return NOTHING
+        outcome = Outcome(tuple(self._facts), tuple(self._commands))
+        self._facts.clear()
+        self._commands.clear()
+        return outcome

@@ -1,0 +1,170 @@
+"""Describe one run to the engine: accounts, instruments, strategies, rules.
+
+Owns the frozen settings that the composition root builds from the configuration. Refuses
+files, units and defaults of the configuration language: those belong to `config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from tradebot.core.lots import LotMethod
+from tradebot.core.model import (
+    DAY,
+    DEFAULT_QUANTUM,
+    MINUTE,
+    NO_EXITS,
+    AccountModel,
+    ExitRules,
+    Instrument,
+    OrderKind,
+)
+from tradebot.core.sizing import SizingSpec
+from tradebot.core.strategy import Strategy
+
+
+class Resize(Enum):
+    """When a standing target's quantity is worked out again."""
+
+    ON_CHANGE = "on_change"
+    ALWAYS = "always"
+    BAND = "band"
+
+
+class FirstEntry(Enum):
+    """Whether a signal that already stands at the start is acted on."""
+
+    AT_ONCE = "at_once"
+    NEXT_SIGNAL = "next_signal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateEntry:
+    """What to do about a signal that came while nobody was watching; None = no limit.
+
+    `max_bars` of the strategy's interval since the signal, `max_move` as a fraction of its price.
+    """
+
+    max_bars: int | None = None
+    max_move: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStyle:
+    """How a difference becomes an order.
+
+    LIMIT orders are placed `collar` (a fraction) beyond the last price on the paying side.
+    `at_open` sends decisions of a closed session into the opening auction; otherwise they wait
+    and go out at the open.
+    """
+
+    kind: OrderKind = OrderKind.MARKET
+    collar: float | None = None
+    at_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRules:
+    """How a rejected or denied difference is tried again: `times` at most, after `first`, then doubling."""
+
+    times: int = 3
+    first: int = MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSpec:
+    """How a quantity is sent: at once, or in `slices` over `over` ns (TWAP).
+
+    `on_late` says what a slice does whose time passed while nobody was watching: catch_up
+    (sent with the next one) or expire.
+    """
+
+    kind: str = "immediate"
+    slices: int = 1
+    over: int = 0
+    on_late: str = "catch_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Pre-trade limits and breakers; None = not set. Amounts in the account's base currency.
+
+    Fractions are of the account's equity: drawdown from its peak, loss since the day began.
+    """
+
+    max_order: float | None = None
+    max_position: float | None = None
+    max_gross: float | None = None
+    max_drawdown: float | None = None
+    max_daily_loss: float | None = None
+    max_orders_per_day: int | None = None
+    max_orders_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSpec:
+    """An account, its first money, and how it keeps lots.
+
+    `settle_days` is the business delay between a stock sale and its cash; 0 for crypto.
+    """
+
+    name: str
+    model: AccountModel
+    base_currency: str
+    cash: Mapping[str, Decimal]
+    lot_method: LotMethod = LotMethod.FIFO
+    settle_after: int = 0
+    capital: Decimal | None = None
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySpec:
+    """A strategy with the objects that decide: one per instrument, or one for all of them.
+
+    `capital` is the share of the account's first cash that its sub-ledger gets (0..1).
+    `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
+    instrument that may split; without it a split leaves the memory as it is. A portfolio's
+    `weights` are asked once per `schedule` ns.
+    """
+
+    id: str
+    account: str
+    instruments: tuple[str, ...]
+    interval: int
+    deciders: Mapping[str, Strategy]
+    sizing: SizingSpec
+    capital: Decimal
+    exits: ExitRules = NO_EXITS
+    style: OrderStyle = OrderStyle()
+    execution: ExecutionSpec = ExecutionSpec()
+    resize: Resize = Resize.ON_CHANGE
+    band: float = 0.0
+    first_entry: FirstEntry = FirstEntry.AT_ONCE
+    late_entry: LateEntry = LateEntry()
+    retry: RetryRules = RetryRules()
+    schedule: int = DAY
+    grace: int = MINUTE
+    renew: Callable[[str], Strategy] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Everything the engine needs to know before the first input.
+
+    `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
+    characters that open every client order id.
+    """
+
+    instruments: Mapping[str, Instrument]
+    accounts: tuple[AccountSpec, ...]
+    strategies: tuple[StrategySpec, ...]
+    quanta: Mapping[str, Decimal]
+    instance: str = "tb"
+
+    def quantum(self, asset: str) -> Decimal:
+        """Return the smallest amount of an asset."""
+        return self.quanta.get(asset, DEFAULT_QUANTUM)

@@ -1,0 +1,81 @@
+"""Hold what strategies want: targets, quotes, suspensions, retries, and execution parents.
+
+Owns the containers. Refuses decisions: when a target is suspended or tried again is chosen in
+`desk`; only the ledger writes here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradebot.core.books import ZERO
+from tradebot.core.facts import ParentOpened, ParentProgressed, QuotesSet, TargetSet, TargetSuspended
+from tradebot.core.model import ExitRules
+
+
+class WishState:
+    """What one strategy wants of one instrument, and what became of it.
+
+    `target` persists until replaced. `exits` are the protective terms of the entry that opened
+    the position: a later target does not change them. `refused` is the (rule, reason) that last
+    stood in the way, `attempts`/`retry_at`/`given_up` its bounded retries.
+    """
+
+    __slots__ = (
+        "attempts",
+        "exits",
+        "given_up",
+        "quotes",
+        "refused",
+        "retry_at",
+        "suspended",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        self.target: TargetSet | None = None
+        self.quotes: QuotesSet | None = None
+        self.exits: ExitRules | None = None
+        self.suspended: TargetSuspended | None = None
+        self.refused: tuple[str, str] | None = None
+        self.attempts = 0
+        self.retry_at: int | None = None
+        self.given_up = False
+
+    def set_target(self, fact: TargetSet) -> None:
+        self.target = fact
+        if fact.because != "retry":
+            self.attempts, self.retry_at, self.given_up = 0, None, False
+            self.refused = None
+
+    def set_quotes(self, fact: QuotesSet) -> None:
+        self.quotes = fact
+
+    @property
+    def wanted_qty(self) -> Decimal:
+        return ZERO if self.target is None else self.target.wanted_qty
+
+
+class ParentState:
+    """How far an execution parent has come."""
+
+    __slots__ = ("closed", "done", "opened")
+
+    def __init__(self, opened: ParentOpened) -> None:
+        self.opened = opened
+        self.done: list[Decimal] = []  # quantity handed on per slice, in order
+        self.closed = False
+
+    def progressed(self, fact: ParentProgressed) -> None:
+        self.done.append(fact.qty)
+
+    @property
+    def next_slice(self) -> int:
+        return len(self.done)
+
+    @property
+    def unsent(self) -> Decimal:
+        """Signed quantity not handed on yet."""
+        if self.closed:
+            return ZERO
+        return (self.opened.qty - sum(self.done, ZERO)) * self.opened.side.sign
