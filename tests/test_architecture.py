@@ -38,7 +38,7 @@ FLOAT_FIELDS = {"open", "high", "low", "close", "volume", "bid", "ask", "bid_qty
 
 # Where anything at all may be raised by code that is not ours. `path: reason`; each must be in use.
 BROAD_EXCEPT: dict[str, str] = {
-    "src/tradebot/core/callers.py": "a strategy is its user's code: whatever it raises becomes a fact",
+    "core/callers.py": "a strategy is its user's code: whatever it raises becomes a fact",
 }
 
 SAFE_AROUND_SETS = {"sorted", "set", "frozenset", "any", "all", "len", "min", "max"}
