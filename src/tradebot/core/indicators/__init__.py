@@ -20,6 +20,7 @@ NaN is not filtered: the engine turns it into `BadData` before a strategy sees i
 from tradebot.core.indicators.averages import Ema, Macd, MacdValue, Sma, Vwap
 from tradebot.core.indicators.base import Indicator
 from tradebot.core.indicators.compare import TIE, above, below, crossed_above, crossed_below, tied
+from tradebot.core.indicators.lookback import lookback_for
 from tradebot.core.indicators.momentum import Roc, Rsi
 from tradebot.core.indicators.ranges import Atr, Channel, Donchian, Highest, Lowest, TrueRange
 from tradebot.core.indicators.spread import Bands, Bollinger, Variance, ZScore
@@ -48,5 +49,6 @@ __all__ = [
     "below",
     "crossed_above",
     "crossed_below",
+    "lookback_for",
     "tied",
 ]

@@ -8,7 +8,7 @@ NEUTRAL = 50.0
 
 
 class Rsi(Indicator[float]):
-    """Wilder's relative strength index, 0 to 100: 100 * up / (up + down).
+    """Wilder's relative strength index, 0 to 100: 100 * (up / (up + down)).
 
     `up` and `down` are the smoothed gains and losses: s += (x - s) / window, both starting at
     0 (as `ta`; TA-Lib seeds them with the simple average of the first `window` changes, and the
@@ -42,7 +42,7 @@ class Rsi(Indicator[float]):
             if self._changes < window:
                 return None
         moved = up + down
-        self.value = value = 100.0 * up / moved if moved > 0.0 else NEUTRAL
+        self.value = value = 100.0 * (up / moved) if moved > 0.0 else NEUTRAL
         return value
 
 
