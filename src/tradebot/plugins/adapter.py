@@ -1,0 +1,122 @@
+"""Show a `FrameStrategy` to the engine as a `BarStrategy`.
+
+Owns the window of closed bars between calls and the replay of precomputed targets. Refuses to
+compute targets: that is `plugins.runner`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tradebot.core.model import Bar, Fill
+from tradebot.core.strategy import BarStrategy, Context, Input, Intent, Target
+from tradebot.errors import InvariantError
+from tradebot.plugins.frame import KEEP, FrameStrategy, Row
+from tradebot.plugins.runner import FrameRunner, PrecomputedTargets, as_columns
+
+
+class FrameAdapter(BarStrategy):
+    """Shows a `FrameStrategy` to the engine as a `BarStrategy`, for one instrument.
+
+    With `precomputed` it replays those targets and checks that the bars are the same; without,
+    it computes each row on a window of closed bars. The engine hands every closed bar of a
+    declared input to `on_input` before `on_bar` of the same instant, and every split of an
+    instrument it reads to `rebase`. There is no state to save: the window is recomputed from
+    `lookback` bars, and the engine remembers the target.
+    """
+
+    def __init__(
+        self, strategy: FrameStrategy, instrument: str, precomputed: PrecomputedTargets | None = None
+    ) -> None:
+        super().__init__(strategy.p)
+        self.strategy = strategy
+        self.lookback = strategy.lookback
+        self.instrument = instrument
+        self._runner = FrameRunner(strategy, instrument)
+        self._precomputed = precomputed
+        self._next = 0
+        self._own: deque[Bar] = deque(maxlen=self._runner.lookback)
+        self._others: dict[Input, deque[Bar]] = {
+            i: deque(maxlen=n) for i, n in self._runner.lookbacks.items()
+        }
+
+    def inputs(self) -> tuple[Input, ...]:
+        return self._runner.inputs
+
+    def lookback_of(self, wanted: Input) -> int:
+        """Return how many bars of a declared input the engine must show before the first decision."""
+        return self._runner.lookbacks[wanted]
+
+    def on_start(self, ctx: Context) -> None:
+        self.strategy.on_start(ctx)
+
+    def on_fill(self, ctx: Context, fill: Fill) -> None:
+        self.strategy.on_fill(ctx, fill)
+
+    def on_timer(self, ctx: Context, key: str) -> Intent | None:
+        return self.strategy.on_timer(ctx, key)
+
+    def save(self) -> dict[str, object]:
+        return self.strategy.save()
+
+    def load(self, state: Mapping[str, object]) -> None:
+        self.strategy.load(state)
+
+    def on_input(self, bar: Bar) -> None:
+        """Take a closed bar of a declared input; one that was seen before is ignored."""
+        for wanted, window in self._others.items():
+            mine = (
+                wanted.interval == bar.interval and (wanted.instrument or self.instrument) == bar.instrument
+            )
+            if mine and (not window or window[-1].ts < bar.ts):
+                window.append(bar)
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        row = self._replayed(bar) if self._precomputed is not None else self._computed(ctx, bar)
+        if row.target != row.target:
+            return None
+        return Target(self.instrument, row.target, None, "", row.explained)
+
+    def rebase(self, instrument: str, ratio: Decimal) -> None:
+        """Re-base the window after a split: a share became `ratio` shares."""
+        if instrument == self.instrument:
+            self._own = deque((_split(bar, float(ratio)) for bar in self._own), maxlen=self._own.maxlen)
+        for wanted, window in self._others.items():
+            if (wanted.instrument or self.instrument) == instrument:
+                self._others[wanted] = deque((_split(b, float(ratio)) for b in window), maxlen=window.maxlen)
+
+    def _replayed(self, bar: Bar) -> Row:
+        known, i = self._precomputed, self._next
+        assert known is not None
+        if i >= len(known) or known.ts[i] != bar.ts:
+            expected = known.ts[i] if i < len(known) else "no more bars"
+            raise InvariantError(
+                f"{type(self.strategy).__name__}: precomputed targets belong to other bars: bar {i} is at "
+                f"{bar.ts}, must be {expected}"
+            )
+        self._next = i + 1
+        target = known.target_at(i)
+        return KEEP if target is None else Row(target, known.explained_at(i))
+
+    def _computed(self, ctx: Context, bar: Bar) -> Row:
+        self._own.append(bar)
+        for wanted in self._runner.inputs:
+            if (last := ctx.bar(wanted.interval, wanted.instrument or None)) is not None:
+                self.on_input(last)
+        if len(self._own) < self._runner.lookback:
+            return KEEP
+        return self._runner.last_row(
+            as_columns(self._own), {i: as_columns(w) for i, w in self._others.items()}
+        )
+
+
+def _split(bar: Bar, ratio: float) -> Bar:
+    return bar._replace(
+        open=bar.open / ratio,
+        high=bar.high / ratio,
+        low=bar.low / ratio,
+        close=bar.close / ratio,
+        volume=bar.volume * ratio,
+    )
