@@ -32,6 +32,14 @@ KINDS: dict[str, Kind] = {
     "PortfolioStrategy": "portfolio",
 }
 
+# What a class of each kind must define: one of these.
+DECIDES: dict[Kind, tuple[str, ...]] = {
+    "frame": ("signals",),
+    "bar": ("on_bar", "on_bars"),
+    "quote": ("on_quote", "on_book"),
+    "portfolio": ("weights",),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -112,10 +120,7 @@ def load_strategy(reference: str, folders: Sequence[Path]) -> Loaded:
             f"{shown(str(path))}: {name} must derive from {', '.join(KINDS)}; "
             + (f"strategies in this file: {', '.join(found)}" if found else "no class in this file does")
         )
-    try:
-        fields_of(cls)
-    except PluginError as exc:
-        raise PluginError(f"{shown(str(path))}: {exc}") from exc
+    _check_class(path, cls, kind)
     return Loaded(cls=cls, kind=kind, path=path, digest=hashlib.sha256(source).hexdigest())
 
 
@@ -145,6 +150,21 @@ def list_strategies(folders: Sequence[Path]) -> tuple[Listed, ...]:
         for path in sorted(folder.glob("*.py")):
             files.setdefault(path.name, path)
     return tuple(found for path in files.values() for found in _listed(path))
+
+
+def _check_class(path: Path, cls: type[Strategy], kind: Kind) -> None:
+    if not any(getattr(cls, method) is not getattr(_base_of(cls), method) for method in DECIDES[kind]):
+        raise PluginError(f"{shown(str(path))}: {cls.__name__} must define {' or '.join(DECIDES[kind])}")
+    try:
+        fields_of(cls)
+    except PluginError as exc:
+        raise PluginError(f"{shown(str(path))}: {exc}") from exc
+
+
+def _base_of(cls: type[Strategy]) -> type:
+    return next(
+        base for base in cls.__mro__ if base.__name__ in KINDS and base.__module__.startswith("tradebot.")
+    )
 
 
 # --- finding ------------------------------------------------------------------------------------
