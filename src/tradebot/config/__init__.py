@@ -1,0 +1,5 @@
+"""The YAML that a person writes: its words, its units, and what is wrong with it, by line.
+
+Owns the file language only; `app.py` turns it into core objects. Imports nothing heavier than
+PyYAML and pydantic. `loader.load_config` is the way in.
+"""

@@ -1,0 +1,134 @@
+"""Hold what every section of the configuration shares: strictness and the common field types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict
+
+from tradebot.config.shown import found
+from tradebot.config.units import (
+    Bps,
+    Cash,
+    Duration,
+    Fraction,
+    Json,
+    Money,
+    Number,
+    Unit,
+    Whole,
+    Word,
+    text_of,
+)
+
+# Letters are ASCII everywhere: two ids that look alike but differ would be two histories.
+Name = Annotated[str, Word(r"[a-z][a-z0-9_-]{0,31}", "a name of a-z, 0-9, - and _ that starts with a letter")]
+InstrumentId = Annotated[
+    str,
+    Word(r"[A-Za-z0-9^][A-Za-z0-9./:@_^=-]{0,39}", "an instrument such as SPX, SYN/USD or BTC/USDT@binance"),
+]
+AssetId = Annotated[str, Word(r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}", "an asset such as USD or USDT")]
+Line = Annotated[str, Word(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}", "one line of text")]
+
+Share = Annotated[float, Fraction(above=0, at_most=1)]
+Loss = Annotated[float, Fraction(above=0, below=1)]
+Multiple = Annotated[float, Fraction(above=0, at_most=10)]
+Amount = Annotated[Money, Cash()]
+Positive = Annotated[Decimal, Number(above=0)]
+NotNegative = Annotated[Decimal, Number(at_least=0)]
+PositiveBps = Annotated[Decimal, Bps(above=0, at_most=10_000)]
+Count = Annotated[int, Whole(at_least=1, at_most=1_000_000_000)]
+Length = Annotated[int, Duration()]
+
+
+class Section(BaseModel):
+    """A mapping of the file: frozen, and every key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Unit):
+    """One of some words, or one word with a number: `at_once`, `bars(3)`, `penetrate(1)`.
+
+    Read as the word, or as the number inside the brackets.
+    """
+
+    words: tuple[str, ...]
+    called: str
+    number: Unit
+    example: str
+
+    def read(self, value: object) -> str | int | float:
+        if isinstance(value, str) and value in self.words:
+            return str(value)
+        match = re.fullmatch(rf"{self.called}\((.*)\)", value) if isinstance(value, str) else None
+        if match is None:
+            must = f"one of {', '.join(self.words)}, {self.example}"
+            raise ValueError(f"must be {must}, was {found(value)}")
+        try:
+            inside: str | int | float = self.number.read(match[1])
+        except ValueError as exc:
+            raise ValueError(f"inside {self.called}( ): {exc}") from exc
+        return inside
+
+    def write(self, value: str | float) -> str:
+        return value if isinstance(value, str) else f"{self.called}({self.number.write(value)})"
+
+    def json_schema(self) -> Json:
+        return {
+            "anyOf": [{"enum": list(self.words)}, {"type": "string", "pattern": rf"^{self.called}\(.+\)$"}]
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Either(Unit):
+    """The first of several units whose kind of text this is: a share `50%` or an amount `500 USD`."""
+
+    share: Fraction
+    amount: Unit
+
+    def read(self, value: object) -> float | Money:
+        text = text_of(value)
+        if isinstance(value, Money) or (text is not None and re.search(r"[A-Z]", text)):
+            money: Money = self.amount.read(value)
+            return money
+        return self.share.read(value)
+
+    def write(self, value: float | Money) -> str:
+        return str(value) if isinstance(value, Money) else self.share.write(value)
+
+    def json_schema(self) -> Json:
+        return {"anyOf": [*self.share.json_schema()["anyOf"], self.amount.json_schema()]}
+
+
+ShareOrAmount = Annotated[float | Money, Either(Fraction(above=0, at_most=1), Cash())]
+
+
+@dataclass(frozen=True, slots=True)
+class OrNone(Unit):
+    """The word `none`, read as None, or a unit."""
+
+    unit: Unit
+
+    def read(self, value: object) -> object:
+        return None if value is None or value == "none" else self.unit.read(value)
+
+    def write(self, value: object) -> str | int:
+        return "none" if value is None else self.unit.write(value)
+
+    def json_schema(self) -> Json:
+        return {"anyOf": [{"const": "none"}, self.unit.json_schema()]}
+
+
+def none_is_a_kind(value: object) -> object:
+    """Let `fees: none` stand for `fees: {kind: none}`."""
+    return {"kind": "none"} if isinstance(value, str) and value == "none" else value
+
+
+def as_tuple(value: object) -> object:
+    """Let one value stand for a list of one."""
+    return [value] if isinstance(value, (str, Money)) else value

@@ -1,0 +1,398 @@
+"""Read the units of the file language: `8%`, `10bps`, `5000 USD`, `5m`, `2020-01-31`, names.
+
+Each unit is metadata on a field's type (`Annotated[float, Fraction(above=0, below=1)]`): it
+reads text, writes the same language back, and knows its JSON schema. Text goes to Decimal
+directly, never through float. Refuses bare numbers whose unit could be mistaken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from pydantic_core import CoreSchema, core_schema
+
+from tradebot.config.plain import BPS, DECIMAL, INTEGER, PERCENT, finite, number_trap, other_reading, shifted
+from tradebot.config.shown import Text, found, quoted
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, WEEK
+
+Json = dict[str, Any]
+
+_UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+_DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,8}|0) ?(?P<unit>us|ms|s|m|h|d|w)")
+_ASSET = r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}"
+_MONEY = re.compile(rf"(?P<amount>{DECIMAL.pattern}) +(?P<asset>{_ASSET})")
+_MOMENT = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"([T ](?P<clock>[0-9]{2}:[0-9]{2}(:[0-9]{2})?) ?(?P<zone>Z|[-+][0-9]{2}:[0-9]{2})?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An exact amount of one asset."""
+
+    amount: Decimal
+    asset: str
+
+    def __str__(self) -> str:
+        return f"{decimal_text(self.amount)} {self.asset}"
+
+
+class Unit:
+    """A field type of the file language: reads text, writes it back, describes it."""
+
+    def read(self, value: object) -> Any:
+        """Return the value of a field. Raises ValueError with the message for the user."""
+        raise NotImplementedError
+
+    def write(self, value: Any) -> str | int:
+        """Return `value` in the file language; reading it again gives `value`."""
+        return str(value)
+
+    def json_schema(self) -> Json:
+        """Return what an editor may offer and check; never stricter than `read`."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(self.write)
+        return core_schema.no_info_plain_validator_function(self.read, serialization=write)
+
+    def __get_pydantic_json_schema__(self, schema: object, handler: object) -> Json:
+        return self.json_schema()
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return a Decimal as plain digits, without exponent and trailing zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def text_of(value: object) -> str | None:
+    """Return the text of a scalar, None for anything else (mapping, list, null, bool)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return None
+    return str(value) if isinstance(value, (int, float, Decimal)) else None
+
+
+def _wrong(must: str, value: object) -> ValueError:
+    text = text_of(value)
+    trap = number_trap(text) if text is not None else None
+    if trap is not None and not (isinstance(value, Text) and value.from_env):
+        return ValueError(trap)
+    return ValueError(f"must be {must}, was {found(value)}")
+
+
+def _decimal(text: str, must: str, value: object) -> Decimal:
+    number = Decimal(text)
+    if number and not -18 <= number.adjusted() <= 18:
+        raise ValueError(f"must be {must} between 1e-18 and 1e18 in size, was {found(value)}")
+    return number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Bounds of a number; `above`/`below` exclude the bound, `at_least`/`at_most` include it."""
+
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+
+    def holds(self, value: float | Decimal) -> bool:
+        return not (
+            (self.above is not None and value <= self.above)
+            or (self.at_least is not None and value < self.at_least)
+            or (self.below is not None and value >= self.below)
+            or (self.at_most is not None and value > self.at_most)
+        )
+
+    def words(self, scale: int = 1, unit: str = "") -> str:
+        """Return "above 0% and below 100%"."""
+        bounds = (
+            ("above", self.above),
+            ("at least", self.at_least),
+            ("below", self.below),
+            ("at most", self.at_most),
+        )
+        return " and ".join(f"{word} {bound * scale:g}{unit}" for word, bound in bounds if bound is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fraction(Unit, Range):
+    """A share of something: `8%`, `80bps` or a bare number up to 1 become a float (0.08).
+
+    A bare number over 1 is refused, because 10 may mean 10 % or ten times.
+    """
+
+    def read(self, value: object) -> float:
+        must = "a fraction such as 8% or 0.08"
+        text = text_of(value)
+        if text is None:
+            raise _wrong(must, value)
+        percent, bps, bare = PERCENT.fullmatch(text), BPS.fullmatch(text), DECIMAL.fullmatch(text)
+        if percent is not None:
+            number = shifted(percent["number"], -2)
+        elif bps is not None:
+            number = shifted(bps["number"], -4)
+        elif bare is not None:
+            number = text
+        else:
+            raise _wrong(must, value)
+        exact = _decimal(number, must, value)
+        fraction = finite(number)
+        if bare is not None and fraction > 1:
+            raise ValueError(self._ambiguous(exact, value))
+        if not self.holds(fraction):
+            equal = f" ({decimal_text(exact.scaleb(2))}%)" if bare is not None and fraction else ""
+            raise ValueError(f"must be {self.words(100, '%')}, was {found(value)}{equal}")
+        return fraction
+
+    def _ambiguous(self, exact: Decimal, value: object) -> str:
+        small = decimal_text(exact.scaleb(-2))
+        percent = decimal_text(exact)
+        large = decimal_text(exact.scaleb(2))
+        many = f", or {large}% if {percent} times is meant" if self.holds(exact) else ""
+        if isinstance(value, Text) and value.from_env:
+            return f"must be a fraction such as 8% or 0.08, was {found(value)}, a bare number over 1"
+        return f"must be a fraction; {percent} is ambiguous: write {percent}% or {small}{many}"
+
+    def write(self, value: float) -> str:
+        return f"{decimal_text(Decimal(repr(value)).scaleb(2))}%"
+
+    def json_schema(self) -> Json:
+        number: Json = {"type": "number", "minimum": min(0, self.above or self.at_least or 0), "maximum": 1}
+        text = {
+            "type": "string",
+            "pattern": r"^[-+]?[0-9.]+([eE][-+]?[0-9]+)? ?(%|bps)?$",
+            "examples": ["8%"],
+        }
+        return {"anyOf": [text, number]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bps(Unit, Range):
+    """Basis points as Decimal: `10`, `10bps` and `0.1%` are the same."""
+
+    def read(self, value: object) -> Decimal:
+        must = "basis points such as 10, 10bps or 0.1%"
+        text = text_of(value)
+        if text is None:
+            raise _wrong(must, value)
+        if (percent := PERCENT.fullmatch(text)) is not None:
+            text = shifted(percent["number"], 2)
+        elif (bps := BPS.fullmatch(text)) is not None:
+            text = bps["number"]
+        elif DECIMAL.fullmatch(text) is None:
+            raise _wrong(must, value)
+        number = _decimal(text, must, value)
+        if not self.holds(number):
+            raise ValueError(f"must be {self.words()} basis points, was {found(value)}")
+        return number
+
+    def write(self, value: Decimal) -> str:
+        return f"{decimal_text(value)}bps"
+
+    def json_schema(self) -> Json:
+        text = {
+            "type": "string",
+            "pattern": r"^[-+]?[0-9.]+([eE][-+]?[0-9]+)? ?(%|bps)?$",
+            "examples": ["10bps"],
+        }
+        return {"anyOf": [{"type": "number"}, text]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number(Unit, Range):
+    """A decimal number without a unit, exact."""
+
+    what: str = "a number"
+
+    def read(self, value: object) -> Decimal:
+        text = text_of(value)
+        if text is None or DECIMAL.fullmatch(text) is None:
+            raise _wrong(self.what, value)
+        number = _decimal(text, self.what, value)
+        if not self.holds(number):
+            raise ValueError(f"must be {self.words()}, was {found(value)}")
+        return number
+
+    def write(self, value: Decimal) -> str:
+        return decimal_text(value)
+
+    def json_schema(self) -> Json:
+        return {
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$"}]
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Unit, Range):
+    """A whole number."""
+
+    def read(self, value: object) -> int:
+        text = text_of(value)
+        if text is None or INTEGER.fullmatch(text) is None:
+            raise _wrong("a whole number", value)
+        number = int(text)
+        if not self.holds(number):
+            raise ValueError(f"must be {self.words()}, was {found(value)}")
+        return number
+
+    def write(self, value: int) -> int:
+        return value
+
+    def json_schema(self) -> Json:
+        bounds = {"minimum": self.at_least, "maximum": self.at_most}
+        number = {"type": "integer"} | {k: int(v) for k, v in bounds.items() if v is not None}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^[-+]?[0-9]+$"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Cash(Unit):
+    """Money with its currency, above zero: `5000 USD`."""
+
+    def read(self, value: object) -> Money:
+        must = "an amount with its currency such as 5000 USD"
+        if isinstance(value, Money):
+            return value
+        text = text_of(value)
+        if text is None:
+            raise _wrong(must, value)
+        match = _MONEY.fullmatch(text)
+        if match is None:
+            raise ValueError(f"must be {must}, was {found(value)}{self._suggestion(value, text)}")
+        amount = _decimal(match["amount"], must, value)
+        if amount <= 0:
+            raise ValueError(f"must be above 0, was {found(value)}")
+        return Money(amount, match["asset"])
+
+    @staticmethod
+    def _suggestion(value: object, text: str) -> str:
+        if isinstance(value, Text) and value.from_env:
+            return ""
+        number = re.search(r"[0-9][0-9_,']*(\.[0-9]+)?", text)
+        asset = re.search(r"[A-Za-z]{3,5}", text)
+        if number is None or "." in text[: number.start()] or "-" in text[: number.start()]:
+            return ""
+        plain = re.sub(r"[_,']", "", number.group()).lstrip("0") or "0"
+        if re.fullmatch(r"[^a-zA-Z]*|[^a-zA-Z]*[A-Za-z]{3,5}|[A-Za-z]{3,5} ?[^a-zA-Z]*", text) is None:
+            return ""
+        return f"; write {plain} {asset.group().upper() if asset else 'USD'}"
+
+    def json_schema(self) -> Json:
+        return {
+            "type": "string",
+            "pattern": r"^[-+]?[0-9.]+([eE][-+]?[0-9]+)? +[A-Z0-9]{2,12}$",
+            "examples": ["5000 USD"],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duration(Unit):
+    """A length of time in nanoseconds: `500ms`, `30s`, `5m`, `1h`, `1d`, `1w`."""
+
+    at_least: int = 1
+    what: str = "a duration such as 30s, 5m, 1h or 1d"
+
+    def read(self, value: object) -> int:
+        text = text_of(value)
+        match = _DURATION.fullmatch(text) if text is not None else None
+        if match is None:
+            raise self._wrong(text, value)
+        duration = int(match["count"]) * _UNITS_NS[match["unit"]]
+        if duration < self.at_least:
+            raise ValueError(f"must be at least {duration_text(self.at_least)}, was {found(value)}")
+        return duration
+
+    def _wrong(self, text: str | None, value: object) -> ValueError:
+        if text is not None and not (isinstance(value, Text) and value.from_env):
+            if INTEGER.fullmatch(text):
+                return ValueError(f"must be {self.what}; {text} has no unit: write {text}s or {text}m")
+            if re.fullmatch(r"[0-9]+ ?M", text):
+                return ValueError(
+                    f"must be {self.what}, was {quoted(text)}; m is minutes, months are not a length"
+                )
+        return _wrong(self.what, value)
+
+    def write(self, value: int) -> str:
+        return duration_text(value)
+
+    def json_schema(self) -> Json:
+        return {"type": "string", "pattern": r"^[0-9]+ ?(us|ms|s|m|h|d|w)$", "examples": ["5m", "1h", "1d"]}
+
+
+def duration_text(ns: int) -> str:
+    """Return nanoseconds in the largest unit that divides them ("90m", "1d")."""
+    for unit in ("w", "d", "h", "m", "s", "ms"):
+        if ns and ns % _UNITS_NS[unit] == 0:
+            return f"{ns // _UNITS_NS[unit]}{unit}"
+    return f"{ns // _UNITS_NS['us']}us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment(Unit):
+    """A point in time, ns since the epoch UTC: `2020-01-31` or `2020-01-31T14:30:00Z`.
+
+    A bare day is its first instant in UTC, or with `end` the first instant of the next day, so
+    that "from the 1st to the 31st" holds both days. A time of day must name its zone.
+    """
+
+    end: bool = False
+
+    def read(self, value: object) -> int:
+        must = "a day such as 2020-01-31 or a moment such as 2020-01-31T14:30:00Z"
+        text = text_of(value)
+        match = _MOMENT.fullmatch(text) if text is not None else None
+        if match is None:
+            raise _wrong(must, value)
+        if match["clock"] is not None and match["zone"] is None:
+            raise ValueError(f"must name its time zone, was {found(value)}; write Z after it for UTC")
+        try:
+            if match["clock"] is None:
+                day = date.fromisoformat(match["day"]) + timedelta(days=1 if self.end else 0)
+                moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            else:
+                zone = "+00:00" if match["zone"] == "Z" else match["zone"]
+                moment = datetime.fromisoformat(f"{match['day']}T{match['clock']}{zone}")
+            seconds = (moment - _EPOCH) // timedelta(seconds=1)
+        except (ValueError, OverflowError) as exc:
+            raise ValueError(f"must be {must}, was {found(value)}, which no calendar has") from exc
+        if not 1800 <= moment.year <= 2200:
+            raise ValueError(f"must be between the years 1800 and 2200, was {found(value)}")
+        return seconds * SECOND
+
+    def write(self, value: int) -> str:
+        moment = _EPOCH + timedelta(seconds=value // SECOND)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def json_schema(self) -> Json:
+        return {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}", "examples": ["2020-01-31"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Unit):
+    """Text of a stated form. Unquoted text that YAML reads as something else is refused."""
+
+    pattern: str
+    what: str
+
+    def read(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be {self.what}, was {found(value)}")
+        if isinstance(value, Text) and value.plain and not value.from_env:
+            reading = other_reading(value)
+            if reading is not None:
+                raise ValueError(f'must be {self.what} in quotes; YAML reads {reading}; write "{value}"')
+        if re.fullmatch(self.pattern, value) is None:
+            raise ValueError(f"must be {self.what}, was {found(value)}")
+        return str(value)
+
+    def json_schema(self) -> Json:
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
