@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from tradebot.config.shown import found
 from tradebot.config.units import (
@@ -124,11 +125,30 @@ class OrNone(Unit):
         return {"anyOf": [{"const": "none"}, self.unit.json_schema()]}
 
 
-def none_is_a_kind(value: object) -> object:
+class NoneIsAKind:
     """Let `fees: none` stand for `fees: {kind: none}`."""
-    return {"kind": "none"} if isinstance(value, str) and value == "none" else value
+
+    @staticmethod
+    def _read(value: object) -> object:
+        return {"kind": "none"} if isinstance(value, str) and value == "none" else value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        return {"anyOf": [{"const": "none"}, handler(schema)]}
 
 
-def as_tuple(value: object) -> object:
+class OneOrMany:
     """Let one value stand for a list of one."""
-    return [value] if isinstance(value, (str, Money)) else value
+
+    @staticmethod
+    def _read(value: object) -> object:
+        return [value] if isinstance(value, (str, Money)) else value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationInfo,
@@ -29,8 +28,8 @@ from tradebot.config.fields import (
     Line,
     Loss,
     Name,
+    OneOrMany,
     Section,
-    as_tuple,
 )
 from tradebot.config.shown import found
 from tradebot.config.simulation import Fees, Fills, Latency, NoFee, NoSlippage, Slippage
@@ -90,7 +89,7 @@ class Account(Section):
     feed: Annotated[str, _FEED] | None = Field(
         default=None, description="sample | a venue | a file; or the venue's feed"
     )
-    cash: Annotated[tuple[Amount, ...], BeforeValidator(as_tuple)] = Field(
+    cash: Annotated[tuple[Amount, ...], OneOrMany()] = Field(
         default=(), description="Starting cash of a simulated account: 10000 USD, or a list of amounts"
     )
     model: AccountModel = Field(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import yaml
 
 from tradebot.config.plain import other_reading
-from tradebot.config.shown import quoted
+from tradebot.config.shown import quoted, safe
 from tradebot.errors import ConfigError, Problem
 
 MAX_BYTES = 256 * 1024
@@ -60,6 +60,7 @@ class MapNode:
     mark: Mark
     items: dict[str, Node] = field(default_factory=dict)
     key_marks: dict[str, Mark] = field(default_factory=dict)
+    bad_keys: set[str] = field(default_factory=set)
 
 
 Node = ScalarNode | SeqNode | MapNode
@@ -256,7 +257,7 @@ class _Composer:
                 where = "" if first is None else f" (first on line {first})"
                 self._problem(key_mark, (*path, name), f"must be given once, was given again{where}")
             else:
-                self._check_key(key, key_mark, (*path, name))
+                self._check_key(key, node, (*path, name))
                 node.items[name], node.key_marks[name] = value, key_mark
         for base in merged:
             for name, value in base.items.items():
@@ -264,9 +265,13 @@ class _Composer:
                     node.items[name], node.key_marks[name] = value, base.key_marks[name]
         return node
 
-    def _check_key(self, key: ScalarNode, mark: Mark, path: tuple[str, ...]) -> None:
+    def _check_key(self, key: ScalarNode, node: MapNode, path: tuple[str, ...]) -> None:
         if key.plain and (reading := other_reading(key.text)) is not None:
-            self._problem(mark, path, f'this key must be in quotes: YAML reads {reading}; write "{key.text}"')
+            node.bad_keys.add(key.text)
+            write = f'; write "{key.text}"' if key.text else ""
+            self._problem(
+                key.mark, path, f"a key that is not text must be in quotes: YAML reads {reading}{write}"
+            )
 
     def _merge(self, value: Node, mark: Mark, path: tuple[str, ...]) -> list[MapNode]:
         bases = value.items if isinstance(value, SeqNode) else [value]
@@ -300,11 +305,19 @@ def _size(node: Node) -> int:
     return 1 + sum(_size(child) for child in children)
 
 
+def clone(node: Node) -> Node:
+    """Return a mapping or list of its own with the same values, so that changing it changes no alias."""
+    if isinstance(node, MapNode):
+        return MapNode(node.mark, dict(node.items), dict(node.key_marks), set(node.bad_keys))
+    return SeqNode(node.mark, list(node.items)) if isinstance(node, SeqNode) else node
+
+
 def dotted(path: tuple[str, ...] | tuple[str | int, ...]) -> str:
     """Return `("strategies", "[0]", "id")` or `("strategies", 0, "id")` as `strategies[0].id`."""
     out = ""
     for part in path:
         if isinstance(part, int):
             part = f"[{part}]"
+        part = part if part.startswith("[") else safe(part)
         out += part if part.startswith("[") or not out else f".{part}"
     return out

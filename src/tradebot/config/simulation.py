@@ -9,17 +9,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.config.fields import (
     Call,
+    NoneIsAKind,
     NotNegative,
     OrNone,
     Positive,
     PositiveBps,
     Section,
     Share,
-    none_is_a_kind,
 )
 from tradebot.config.units import Bps, Duration, Fraction, Whole, Word
 
@@ -193,9 +193,9 @@ class Latency(Section):
     )
 
 
-Fees = Annotated[NoFee | BpsFee | PerShareFee, Field(discriminator="kind"), BeforeValidator(none_is_a_kind)]
+Fees = Annotated[NoFee | BpsFee | PerShareFee, Field(discriminator="kind"), NoneIsAKind()]
 Slippage = Annotated[
     NoSlippage | BpsSlippage | TickSlippage | HalfSpreadSlippage | VolumeShareSlippage,
     Field(discriminator="kind"),
-    BeforeValidator(none_is_a_kind),
+    NoneIsAKind(),
 ]

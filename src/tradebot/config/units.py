@@ -333,7 +333,7 @@ def duration_text(ns: int) -> str:
     for unit in ("w", "d", "h", "m", "s", "ms"):
         if ns and ns % _UNITS_NS[unit] == 0:
             return f"{ns // _UNITS_NS[unit]}{unit}"
-    return f"{ns // _UNITS_NS['us']}us"
+    return f"{ns // _UNITS_NS['us']}us" if ns else "0s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
