@@ -115,7 +115,10 @@ def test_the_exit_names_its_reason_or_else_its_purpose() -> None:
 
 
 def test_pnl_in_base_currency_uses_the_rate_at_the_exit() -> None:
-    fills = [make_fill(BUY, "1", "100", rate=Decimal("1.10")), make_fill(SELL, "1", "120", n=1, rate=Decimal("1.20"))]
+    fills = [
+        make_fill(BUY, "1", "100", rate=Decimal("1.10")),
+        make_fill(SELL, "1", "120", n=1, rate=Decimal("1.20")),
+    ]
     (trade,) = round_trips(fills)
     assert (trade.pnl, trade.pnl_base) == (Decimal("20"), Decimal("24"))
 
@@ -132,7 +135,10 @@ def test_costs_are_added_up_in_the_base_currency() -> None:
 @pytest.mark.parametrize(
     ("fills", "message"),
     [
-        ([make_fill(BUY, "1", "10", n=2), make_fill(SELL, "1", "10", n=1)], "fills must be in order of time: f1"),
+        (
+            [make_fill(BUY, "1", "10", n=2), make_fill(SELL, "1", "10", n=1)],
+            "fills must be in order of time: f1",
+        ),
         ([make_fill(BUY, "0", "10")], "fill f0: qty and price must be positive, were 0 and 10"),
         (
             [make_fill(BUY, "1", "10", fee_base_qty=Decimal(1))],
