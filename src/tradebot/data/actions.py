@@ -1,0 +1,235 @@
+"""Read corporate actions and apply splits to bars as they were known at a moment.
+
+Owns the file format of splits and dividends and the split-adjusted view. The ledger's share of a
+split (lots, orders, cash in lieu) is the core's. Not modelled: spin-offs, rights, mergers,
+return of capital, currency of a dividend other than the instrument's quote asset.
+
+The file is CSV with a header:
+
+    date        ISO date; named `ex_date`, or `last_cum_date` (last session before the ex-date)
+    kind        split | dividend | rename
+    value       new shares per old share (4, or "4:1", or "1:8"); cash per share; the new symbol
+    pay_date    ISO date, dividends only, optional (without it: the ex-date)
+    symbol      optional; rows of other symbols are refused
+
+`price_factor` files (0.25 for 4:1, as "the price is multiplied by") are read with
+`split_value="price_factor"`; the factor is not guessed, since 8 may mean 8:1 or 1:8.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tradebot.core.messages import Dividend, Split
+from tradebot.data.arrays import BarArrays, Floats, Ints
+from tradebot.data.calendars import Sessions
+from tradebot.errors import DataError
+
+SplitValue = Literal["ratio", "price_factor"]
+Kind = Literal["split", "dividend", "rename"]
+
+_EPOCH = date(1970, 1, 1)
+_DATES = ("ex_date", "date", "last_cum_date")
+# Factor files carry rounded factors (0.500001, 0.142857) of splits that have small whole numbers.
+_SNAP = Fraction(1, 100_000)
+_SMALL = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One corporate action with its ex-date.
+
+    `ratio` (splits): new shares per old share, exact. `amount` (dividends): cash per share in
+    the quote asset, paid on `pay_date`. `symbol` (renames): what the instrument is called from
+    the ex-date on.
+    """
+
+    kind: Kind
+    ex_date: date
+    ratio: Fraction = Fraction(1)
+    amount: Decimal = Decimal(0)
+    pay_date: date | None = None
+    symbol: str = ""
+
+
+def read_actions(
+    path: Path,
+    sessions: Sessions,
+    *,
+    symbol: str | None = None,
+    split_value: SplitValue = "ratio",
+) -> tuple[Action, ...]:
+    """Return the actions of a file, oldest first, `last_cum_date` turned into the ex-date.
+
+    Raises DataError with file and line for whatever is missing, unknown, impossible or twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            names = [name.strip().lower() for name in rows.fieldnames or ()]
+            rows.fieldnames = names
+            dated = next((name for name in _DATES if name in names), None)
+            if dated is None or not {"kind", "value"} <= set(names):
+                raise DataError(f"{path}:1: needs columns {' or '.join(_DATES)}, kind, value; found {names}")
+            found = [
+                (rows.line_num, _action(row, dated, sessions, symbol, split_value, f"{path}:{rows.line_num}"))
+                for row in rows
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise DataError(f"{path}: cannot be read as CSV: {exc}") from exc
+    found.sort(key=lambda item: item[1].ex_date)
+    for (_, before), (line, action) in pairwise(found):
+        if (action.ex_date, action.kind) == (before.ex_date, before.kind):
+            raise DataError(f"{path}:{line}: a second {action.kind} with ex-date {action.ex_date}")
+    return tuple(action for _, action in found)
+
+
+def actions_as_text(actions: Iterable[Action]) -> str:
+    """Return actions in the file format above, with ex-dates and ratios as "new:old"."""
+    lines = ["ex_date,kind,value,pay_date\n"]
+    for action in actions:
+        value: object = {
+            "split": f"{action.ratio.numerator}:{action.ratio.denominator}",
+            "dividend": format(action.amount, "f"),
+            "rename": action.symbol,
+        }[action.kind]
+        lines.append(f"{action.ex_date},{action.kind},{value},{action.pay_date or ''}\n")
+    return "".join(lines)
+
+
+def events(actions: Iterable[Action], instrument: str, sessions: Sessions) -> tuple[Split | Dividend, ...]:
+    """Return splits and dividends as inputs of the engine, oldest first; renames are left out.
+
+    `ts` is the start of the ex-date at the exchange (midnight there), before its first trade,
+    pre-market included. A ratio such as 1:3 is rounded to 28 digits.
+    """
+    found: list[Split | Dividend] = []
+    for action in sorted(actions, key=lambda a: a.ex_date):
+        ts = sessions.day_start(_day(action.ex_date))
+        if action.kind == "split":
+            ratio = Decimal(action.ratio.numerator) / Decimal(action.ratio.denominator)
+            found.append(Split(ts=ts, instrument=instrument, ratio=ratio))
+        elif action.kind == "dividend":
+            pays_at = sessions.day_start(_day(action.pay_date or action.ex_date))
+            found.append(Dividend(ts=ts, instrument=instrument, amount=action.amount, pays_at=pays_at))
+    return tuple(found)
+
+
+def shares_since(ts: Ints, splits: Sequence[Split]) -> Floats:
+    """Return how many shares one share of before the first split had become when each bar traded.
+
+    A bar belongs to the time after a split if it closed after the split's `ts`: the bar that
+    closed exactly then traded before it. raw price * shares_since = price per original share.
+    """
+    shares = np.ones(len(ts))
+    for split in splits:
+        shares[np.searchsorted(ts, split.ts, side="right") :] *= float(split.ratio)
+    return shares
+
+
+def as_known_at(bars: BarArrays, splits: Sequence[Split], ts: int) -> BarArrays:
+    """Return the raw bars up to `ts`, adjusted for splits whose `ts` has come, never for later ones.
+
+    Prices are divided and volumes multiplied by the shares that one share of the bar's day has
+    become since. Dividends are not taken off.
+    """
+    known = [split for split in splits if split.ts <= ts]
+    seen = bars.between(None, ts)
+    if not known:
+        return seen
+    since = shares_since(seen.ts, known)
+    today = 1.0
+    for split in known:
+        today *= float(split.ratio)
+    factor = today / since
+    return BarArrays(
+        instrument=seen.instrument,
+        interval=seen.interval,
+        ts=seen.ts,
+        open=seen.open / factor,
+        high=seen.high / factor,
+        low=seen.low / factor,
+        close=seen.close / factor,
+        volume=seen.volume * factor,
+    )
+
+
+def _action(
+    row: dict[str, str],
+    dated: str,
+    sessions: Sessions,
+    symbol: str | None,
+    split_value: SplitValue,
+    where: str,
+) -> Action:
+    if None in row or None in row.values():
+        raise DataError(f"{where}: the number of fields differs from the header's")
+    if symbol is not None and row.get("symbol", symbol).strip().upper() != symbol.upper():
+        raise DataError(f"{where}: symbol must be {symbol}, was {row['symbol']!r}")
+    ex_date = _date(row[dated], dated, where)
+    if dated == "last_cum_date":
+        ex_date = _from_day(sessions.next_day(_day(ex_date)))
+    kind, value = row["kind"].strip().lower(), row["value"].strip()
+    if kind == "split":
+        return Action(kind="split", ex_date=ex_date, ratio=_ratio(value, split_value, where))
+    if kind == "dividend":
+        paid = (row.get("pay_date") or "").strip()
+        pay_date = _date(paid, "pay_date", where) if paid else None
+        if pay_date is not None and pay_date < ex_date:
+            raise DataError(f"{where}: pay_date must not be before the ex-date {ex_date}, was {pay_date}")
+        return Action(kind="dividend", ex_date=ex_date, amount=_number(value, where), pay_date=pay_date)
+    if kind == "rename" and value:
+        return Action(kind="rename", ex_date=ex_date, symbol=value)
+    raise DataError(
+        f"{where}: kind must be split, dividend or rename (with the new symbol), was {kind!r} {value!r}"
+    )
+
+
+def _ratio(value: str, meaning: SplitValue, where: str) -> Fraction:
+    new, colon, old = value.partition(":")
+    ratio = Fraction(_number(new, where)) / Fraction(_number(old, where) if colon else 1)
+    if meaning == "price_factor":
+        ratio = 1 / ratio
+    # Looked up on the side above 1, where a small denominator is a small split.
+    side = max(ratio, 1 / ratio)
+    near = side.limit_denominator(_SMALL)
+    if abs(near - side) <= side * _SNAP:
+        ratio = near if ratio > 1 else 1 / near
+    if ratio == 1:
+        raise DataError(f"{where}: a split of 1:1 changes nothing, was {value!r}")
+    return ratio
+
+
+def _number(text: str, where: str) -> Decimal:
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        number = Decimal(0)
+    if not number.is_finite() or number <= 0:
+        raise DataError(f"{where}: value must be a number above 0, was {text!r}")
+    return number
+
+
+def _date(text: str, name: str, where: str) -> date:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as exc:
+        raise DataError(f"{where}: {name} must be a date like 2020-08-31, was {text!r}") from exc
+
+
+def _day(when: date) -> int:
+    return (when - _EPOCH).days
+
+
+def _from_day(day: int) -> date:
+    return date.fromordinal(_EPOCH.toordinal() + day)
