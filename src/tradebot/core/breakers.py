@@ -1,7 +1,7 @@
 """Watch equity against the loss limits and stop new risk when one is crossed.
 
-Owns the drawdown and daily-loss breakers and the start of a day (UTC). A breaker latches: it
-stays until the owner lifts it. Deposits and withdrawals move the marks they are measured from,
+Owns the drawdown and daily-loss breakers and the start of a day (UTC). The drawdown breaker
+latches until the owner lifts it, the daily one until the next day. Deposits and withdrawals move the marks they are measured from,
 so that taking money out is not a loss.
 """
 
@@ -38,6 +38,7 @@ class Breakers:
         self._names = tuple(a.name for a in setup.accounts)
         self._peaks: dict[str, float] = {}
         self._day = -1
+        self._rule = ""  # which breaker set the halt that stands
 
     def watch(self) -> None:
         """Begin a new day where due and compare equity with the limits."""
@@ -65,9 +66,24 @@ class Breakers:
                 return  # a price is still missing: the day begins when it is there
             before = self._peaks.get(name, known.peak if known is not None else equity)
             peak = max(before, equity)
+            self._end_daily_halt()
             self._peaks[name] = peak
             self._rec.fact(f.DayStarted(ts=self._rec.now, account=name, day=day, equity=equity, peak=peak))
         self._day = day
+
+    def _end_daily_halt(self) -> None:
+        """A daily loss limit counts anew with the day; a drawdown waits for the owner."""
+        level, _ = self._ledger.halts.get(EVERYTHING, (HaltLevel.NONE, ""))
+        if level is HaltLevel.NO_NEW_RISK and self._rule == "max_daily_loss":
+            self._rec.fact(
+                f.HaltSet(
+                    ts=self._rec.now,
+                    level=HaltLevel.NONE,
+                    scope=EVERYTHING,
+                    reason="a new day",
+                    rule="max_daily_loss",
+                )
+            )
 
     def _check(self, name: str, limits: Limits) -> None:
         valuer = self._accounts.get(name)
@@ -91,6 +107,7 @@ class Breakers:
     def _trip(self, name: str, rule: str, limit: float, loss: float) -> None:
         if EVERYTHING in self._ledger.halts:
             return
+        self._rule = rule
         self._rec.fact(
             f.HaltSet(
                 ts=self._rec.now,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from tradebot.core import facts as f
 from tradebot.core.desk import Desk
 from tradebot.core.legs import Leg, Seat
-from tradebot.core.messages import SetTimer
+from tradebot.core.messages import SetTimer, Split
 from tradebot.core.model import Bar, Book, Fill, Quote
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
@@ -60,6 +60,8 @@ class Callers:
         if seat.round_bars and bar.ts > seat.round_ts:
             self._close_round(seat)
         seat.bars[need] = bar
+        if bar.interval != seat.interval or bar.instrument not in seat.legs:
+            seat.decider.on_input(bar)
         seat.round_ts = bar.ts
         seat.round_bars[need] = bar
         missing = seat.missing()
@@ -284,12 +286,17 @@ class Callers:
 
     # --- splits, failures -----------------------------------------------------------------------
 
-    def rebase(self, leg: Leg, ratio: float) -> None:
-        """Show a strategy its last bars again in the new prices, muted, with a fresh memory."""
+    def rebase(self, leg: Leg, split: Split) -> None:
+        """Bring a strategy's memory into the new prices.
+
+        One that cannot do so itself is built anew and shown its last bars again, muted.
+        """
         seat = leg.seat
-        if seat is None or not seat.keeps_history or seat.spec.renew is None:
+        if seat is None or seat.is_failed:
             return
-        bars = [_rebased(bar, ratio) for bar in seat.history]
+        if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
+            return
+        bars = [_rebased(bar, float(split.ratio)) for bar in seat.history]
         seat.decider = seat.spec.renew(leg.instrument.id)
         seat.history.clear()
         leg.sizer.forget()

@@ -349,7 +349,7 @@ class Engine:
         for leg in self._legs.values():
             if leg.instrument.id == split.instrument:
                 self._desk.rebase(leg, split.ratio)
-                self._callers.rebase(leg, float(split.ratio))
+                self._callers.rebase(leg, split)
 
     def _dividend(self, dividend: m.Dividend) -> None:
         events.dividend_accrued(self.setup, self._rec, dividend)

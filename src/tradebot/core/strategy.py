@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, NamedTuple, Protocol
 
 from tradebot.core.model import Bar, Book, Fill, Level, Quote
@@ -128,6 +129,17 @@ class Strategy:
 
     def on_start(self, ctx: Context) -> None:
         """Called once, before the first data (again after a restart, then followed by `load`)."""
+
+    def on_input(self, bar: Bar) -> None:
+        """Called with each closed bar of a further input, before the decision of the same instant."""
+
+    def rebase(self, instrument: str, ratio: Decimal) -> bool:
+        """Re-base memory of prices after a split (a share became `ratio` shares); True when done.
+
+        False (the default) makes the engine build a new object and show it the last `lookback`
+        bars again in the new prices.
+        """
+        return False
 
     def on_fill(self, ctx: Context, fill: Fill) -> None:
         """Called after a fill of this strategy was booked."""
