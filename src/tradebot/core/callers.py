@@ -7,15 +7,16 @@ means at the very start (`first_entry`, `late_entry`). The barrier's bookkeeping
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from tradebot.core import facts as f
 from tradebot.core.desk import Desk
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, Split
-from tradebot.core.model import Bar, Book, Fill, Quote
+from tradebot.core.model import DAY, Bar, Book, Fill, Quote
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-from tradebot.core.setup import FirstEntry
+from tradebot.core.setup import FirstEntry, Schedule
 from tradebot.core.strategy import (
     BarStrategy,
     Intent,
@@ -26,6 +27,8 @@ from tradebot.core.strategy import (
     Weights,
 )
 from tradebot.errors import InvariantError
+
+_EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
 
 
 class Callers:
@@ -120,8 +123,8 @@ class Callers:
 
     def _joint(self, seat: Seat, decider: object) -> Intent | None:
         if isinstance(decider, PortfolioStrategy):
-            period = self._rec.now // seat.spec.schedule
-            if period == seat.period:
+            period = _period(self._rec.now, seat.spec.schedule)
+            if period == seat.period and not self._has_drifted(seat):
                 return None
             seat.period = period
             prices = {name: self._marks[name] for name in seat.legs if name in self._marks}
@@ -132,6 +135,20 @@ class Callers:
             }
             return decider.on_bars(seat.context, bars)
         raise InvariantError(f"{type(decider).__name__} cannot serve several instruments")
+
+    def _has_drifted(self, seat: Seat) -> bool:
+        """Return whether a holding's share of the equity is `drift` away from its last target."""
+        drift, equity = seat.spec.drift, seat.context.equity()
+        if drift is None or equity is None or equity <= 0.0:
+            return False
+        for name, leg in seat.legs.items():
+            target, mark = self._ledger.wish(leg.key).target, self._marks.get(name)
+            if target is None or target.weight is None or mark is None:
+                continue
+            held = seat.context.position(name) * mark * float(leg.instrument.multiplier)
+            if abs(held / equity - target.weight) > drift:
+                return True
+        return False
 
     def _count(self, seat: Seat) -> None:
         for name, leg in seat.legs.items():
@@ -324,6 +341,20 @@ class Callers:
                     error=f"{type(exc).__name__}: {exc}",
                 )
             )
+
+
+def _period(now: int, schedule: Schedule) -> int:
+    """Return the number of the schedule's period that `now` lies in; weeks begin on Monday."""
+    days = now // DAY
+    if schedule is Schedule.NEVER:
+        return 0
+    if schedule is Schedule.DAY:
+        return days
+    if schedule is Schedule.WEEK:
+        return (days + 3) // 7  # 1970-01-01 was a Thursday
+    day = date.fromordinal(_EPOCH_ORDINAL + days)
+    months = day.year * 12 + day.month - 1
+    return months if schedule is Schedule.MONTH else months // 3
 
 
 def _rebased(bar: Bar, ratio: float) -> Bar:

@@ -235,7 +235,7 @@ class Desk:
             return
         if purpose is Purpose.TARGET and self._clear_way(leg, "target changed"):
             return  # the cancelled orders' ends bring us back
-        if not self._ledger.is_session_open(leg.instrument.calendar) and not leg.spec.style.at_open:
+        if not self._ledger.is_session_open(leg.instrument.calendar) and leg.spec.style.auction is None:
             self.skip(leg, "session_closed", "waits for the session to open", qty=float(diff))
             return
         leg.end_skip(self._rec)
@@ -252,8 +252,9 @@ class Desk:
     ) -> Order | None:
         """Return the order for a signed quantity in the strategy's style; None when a price is missing."""
         side, style = Side.of(diff), leg.spec.style
-        waits = style.at_open and not self._ledger.is_session_open(leg.instrument.calendar)
-        tif = Tif.AT_OPEN if waits else Tif.GTC
+        tif = style.tif if style.auction is None else style.auction
+        if tif is Tif.AT_OPEN and self._ledger.is_session_open(leg.instrument.calendar):
+            tif = style.tif  # a decision inside the session has missed the auction
         if style.kind is OrderKind.MARKET or purpose is Purpose.FLATTEN:
             return self._gate.new_order(leg, side, abs(diff), purpose, tif=tif, parent_id=parent_id)
         price = self._marks.get(leg.instrument.id)
@@ -291,7 +292,7 @@ class Desk:
         """Set the next, later try of a refused difference, or give up until the target changes."""
         wish, rules = self._ledger.wish(leg.key), leg.spec.retry
         is_last = wish.attempts >= rules.times
-        at = None if is_last else self._rec.now + rules.first * 2**wish.attempts
+        at = None if is_last else self._rec.now + int(rules.first * rules.factor**wish.attempts)
         self._rec.fact(
             f.RetrySet(
                 ts=self._rec.now,

@@ -13,7 +13,6 @@ from enum import Enum
 
 from tradebot.core.lots import LotMethod
 from tradebot.core.model import (
-    DAY,
     DEFAULT_QUANTUM,
     MINUTE,
     NO_EXITS,
@@ -21,6 +20,7 @@ from tradebot.core.model import (
     ExitRules,
     Instrument,
     OrderKind,
+    Tif,
 )
 from tradebot.core.sizing import SizingSpec
 from tradebot.core.strategy import Strategy
@@ -41,6 +41,16 @@ class FirstEntry(Enum):
     NEXT_SIGNAL = "next_signal"
 
 
+class Schedule(Enum):
+    """How often a portfolio strategy is asked for its weights: at the first bar of each period (UTC)."""
+
+    NEVER = "never"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateEntry:
     """What to do about a signal that came while nobody was watching; None = no limit.
@@ -57,21 +67,26 @@ class OrderStyle:
     """How a difference becomes an order.
 
     LIMIT orders are placed `collar` (a fraction) beyond the last price on the paying side.
-    `at_open` sends decisions of a closed session into the opening auction; otherwise they wait
-    and go out at the open.
+    `auction` sends decisions into the opening or closing auction (AT_OPEN, AT_CLOSE) instead of
+    the continuous market. Without it a decision of a closed session waits and goes out at the open.
     """
 
     kind: OrderKind = OrderKind.MARKET
     collar: float | None = None
-    at_open: bool = False
+    tif: Tif = Tif.GTC
+    auction: Tif | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRules:
-    """How a rejected or denied difference is tried again: `times` at most, after `first`, then doubling."""
+    """How a rejected or denied difference is tried again.
+
+    `times` at most: after `first` ns, then after `factor` times as long as the wait before.
+    """
 
     times: int = 3
     first: int = MINUTE
+    factor: Decimal = Decimal(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +143,7 @@ class StrategySpec:
     `capital` is the share of the account's first cash that its sub-ledger gets (0..1).
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
-    `weights` are asked once per `schedule` ns.
+    `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
     """
 
     id: str
@@ -146,7 +161,8 @@ class StrategySpec:
     first_entry: FirstEntry = FirstEntry.AT_ONCE
     late_entry: LateEntry = LateEntry()
     retry: RetryRules = RetryRules()
-    schedule: int = DAY
+    schedule: Schedule = Schedule.DAY
+    drift: float | None = None
     grace: int = MINUTE
     renew: Callable[[str], Strategy] | None = None
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 
+from tradebot.sim.venue import SimVenue
+
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
 from tradebot.core.messages import (
@@ -36,7 +38,6 @@ from tradebot.core.messages import (
 from tradebot.core.model import Bar, Quote
 from tradebot.core.recorder import NOTHING, Outcome
 from tradebot.errors import InvariantError
-from tradebot.sim.venue import SimVenue
 
 Event = SessionOpen | SessionClose | Split | Dividend
 _FAR = 1 << 62
@@ -80,7 +81,9 @@ class Replay:
                 self._catch_up(ts)
             for item in piece.items:
                 if not isinstance(item, Bar | Quote):
-                    raise InvariantError(f"the simulated venue takes bars and quotes, was {type(item).__name__}")
+                    raise InvariantError(
+                        f"the simulated venue takes bars and quotes, was {type(item).__name__}"
+                    )
                 if has_work(item.instrument):
                     self._match(item, ts)
                 else:

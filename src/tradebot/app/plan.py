@@ -1,0 +1,302 @@
+"""Translate the configuration's words into the core's and the simulated venue's settings.
+
+Owns the mapping and the defaults that need two sections at once (capital shares, annualisation).
+Refuses by name what this version cannot run, before anything starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tradebot.config import simulation as sim_words
+from tradebot.config import strategies as words
+from tradebot.config.models import Account, Config
+from tradebot.config.units import Money
+from tradebot.core.model import ExitRules, Instrument, OrderKind, Tif
+from tradebot.core.setup import (
+    AccountSpec,
+    ExecutionSpec,
+    FirstEntry,
+    LateEntry,
+    Limits,
+    OrderStyle,
+    Resize,
+    RetryRules,
+    Schedule,
+    StrategySpec,
+)
+from tradebot.core.sizing import (
+    FixedNotional,
+    FixedQty,
+    FixedRisk,
+    FractionOfEquity,
+    SizingSpec,
+    VolatilityTarget,
+)
+from tradebot.core.strategy import Strategy
+from tradebot.errors import ConfigError, Problem
+from tradebot.report.series import periods_per_year
+from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees
+from tradebot.sim.latency import FixedLatency
+from tradebot.sim.settings import (
+    FillSettings,
+    IntrabarPath,
+    LimitImprove,
+    LimitRule,
+    MarketAt,
+    SameBar,
+    StopGap,
+    StopThrough,
+    TrailLift,
+    TrailReference,
+)
+from tradebot.sim.slippage import (
+    BpsSlippage,
+    HalfSpread,
+    NoSlippage,
+    SlippageModel,
+    TickSlippage,
+    VolumeShareSlippage,
+)
+
+_DEFAULT_FRACTION = 0.95
+
+
+def refuse(key: str, message: str) -> ConfigError:
+    """Return the error of a setting that is valid but cannot be run."""
+    return ConfigError([Problem(file="configuration", line=None, key=key, message=message)])
+
+
+def account_spec(config: Config, name: str) -> AccountSpec:
+    """Return the core's description of a simulated account and its limits."""
+    account = config.accounts[name]
+    if not account.cash:
+        raise refuse(f"accounts.{name}.cash", "a simulated account needs cash to start with, such as 10000 USD")
+    base = base_currency(account)
+    return AccountSpec(
+        name=name,
+        model=account.model,
+        base_currency=base,
+        cash={money.asset: money.amount for money in account.cash},
+        capital=None if account.capital is None else account.capital.amount,
+        limits=_limits(config, base),
+    )
+
+
+def base_currency(account: Account) -> str:
+    """Return the currency an account is reported in: its `base`, else its first cash."""
+    return account.base or (account.cash[0].asset if account.cash else "USD")
+
+
+def _limits(config: Config, base: str) -> Limits:
+    words = config.limits
+    return Limits(
+        max_order=_in_base("max_order", words.max_order, base),
+        max_position=_in_base("max_position", words.max_position, base),
+        max_gross=_in_base("max_gross", words.max_gross, base),
+        max_drawdown=words.max_drawdown,
+        max_daily_loss=words.max_daily_loss,
+        max_orders_per_day=words.max_orders_per_day,
+        max_orders_per_minute=words.max_orders_per_minute,
+    )
+
+
+def _in_base(key: str, amount: Money | None, base: str) -> float | None:
+    if amount is None:
+        return None
+    if amount.asset != base:
+        raise refuse(f"limits.{key}", f"must be in the account's base currency {base}, was {amount}")
+    return float(amount.amount)
+
+
+def capital_shares(config: Config, account: str) -> dict[str, Decimal]:
+    """Return each strategy's share of an account's first cash; what is not declared is split evenly."""
+    ids = [s for s in config.strategies if s.account == account]
+    total = {money.asset: money.amount for money in config.accounts[account].cash}
+    shares: dict[str, Decimal] = {}
+    for strategy in ids:
+        if isinstance(strategy.capital, Money):
+            whole = total.get(strategy.capital.asset)
+            if not whole:
+                raise refuse(
+                    f"strategies.{strategy.id}.capital",
+                    f"account {account} has no {strategy.capital.asset} to take {strategy.capital} from",
+                )
+            shares[strategy.id] = strategy.capital.amount / whole
+        elif strategy.capital is not None:
+            shares[strategy.id] = Decimal(str(strategy.capital))
+    rest = Decimal(1) - sum(shares.values(), Decimal(0))
+    if rest < 0:
+        raise refuse("strategies", f"capital shares of account {account} must not exceed 100 %, were {1 - rest:%}")
+    undeclared = [s.id for s in ids if s.id not in shares]
+    for strategy_id in undeclared:
+        shares[strategy_id] = rest / len(undeclared)
+    return shares
+
+
+def strategy_spec(
+    strategy: words.Strategy,
+    deciders: Mapping[str, Strategy],
+    capital: Decimal,
+    instruments: Mapping[str, Instrument],
+) -> StrategySpec:
+    """Return the core's description of one strategy."""
+    if strategy.exits.where == "engine" and _exits(strategy.exits).any:
+        raise refuse(
+            f"strategies.{strategy.id}.exits.where",
+            "engine is not supported yet; the simulated venue holds protective orders, so leave it at venue",
+        )
+    resize, band = _resize(strategy.resize)
+    schedule = strategy.schedule
+    return StrategySpec(
+        id=strategy.id,
+        account=strategy.account,
+        instruments=strategy.instruments,
+        interval=strategy.interval or 0,
+        deciders=deciders,
+        sizing=_sizing(strategy, instruments[strategy.instruments[0]]),
+        capital=capital,
+        exits=_exits(strategy.exits),
+        style=_style(strategy.orders),
+        execution=_execution(strategy.execution),
+        resize=resize,
+        band=band,
+        first_entry=FirstEntry(strategy.first_entry),
+        late_entry=LateEntry(
+            max_bars=strategy.late_entry.max_bars, max_move=strategy.late_entry.max_move
+        ),
+        retry=RetryRules(
+            times=strategy.retry.times, first=strategy.retry.first, factor=strategy.retry.factor
+        ),
+        schedule=Schedule(schedule.every or "never") if schedule is not None else Schedule.DAY,
+        drift=None if schedule is None else schedule.drift,
+    )
+
+
+def _resize(word: str | float) -> tuple[Resize, float]:
+    return (Resize(word), 0.0) if isinstance(word, str) else (Resize.BAND, word)
+
+
+def _sizing(strategy: words.Strategy, instrument: Instrument) -> SizingSpec:
+    match strategy.sizing:
+        case None:
+            return FractionOfEquity(fraction=_DEFAULT_FRACTION)
+        case words.FixedQty() as s:
+            return FixedQty(qty=float(s.qty))
+        case words.FixedNotional() as s:
+            if s.notional.asset != instrument.quote:
+                raise refuse(
+                    f"strategies.{strategy.id}.sizing.notional",
+                    f"must be in the instrument's quote asset {instrument.quote}, was {s.notional}",
+                )
+            return FixedNotional(notional=float(s.notional.amount))
+        case words.FractionOfEquity() as s:
+            return FractionOfEquity(fraction=s.fraction)
+        case words.VolatilityTarget() as s:
+            return VolatilityTarget(
+                annual=s.target,
+                window=s.lookback,
+                periods_per_year=periods_per_year(strategy.interval or 0, instrument.calendar),
+                max_fraction=s.max_fraction,
+            )
+        case words.FixedRisk() as s:
+            stop = s.stop if s.stop is not None or s.atr is not None else strategy.exits.stop_loss
+            return FixedRisk(
+                risk=s.risk,
+                stop=stop,
+                atr_multiple=None if s.atr is None else float(s.atr.multiple),
+                atr_window=14 if s.atr is None else s.atr.bars,
+                max_fraction=s.max_fraction,
+            )
+
+
+def _exits(exits: words.Exits) -> ExitRules:
+    return ExitRules(
+        stop_loss=exits.stop_loss,
+        take_profit=exits.take_profit,
+        trailing=exits.trailing,
+        max_bars=exits.max_bars,
+        after_exit=exits.after_exit,
+    )
+
+
+def _style(orders: words.Orders) -> OrderStyle:
+    auctions = {"opening_auction": Tif.AT_OPEN, "closing_auction": Tif.AT_CLOSE}
+    return OrderStyle(
+        kind=OrderKind(orders.type),
+        collar=orders.collar,
+        tif=Tif(orders.tif),
+        auction=auctions.get(orders.at),
+    )
+
+
+def _execution(execution: words.Execution) -> ExecutionSpec:
+    if isinstance(execution, words.Twap):
+        return ExecutionSpec(kind="twap", slices=execution.slices, over=execution.over)
+    return ExecutionSpec()
+
+
+# --- the simulated venue --------------------------------------------------------------------------
+
+
+def fill_settings(fills: sim_words.Fills) -> FillSettings:
+    """Return the venue's fill rules."""
+    rule = fills.limit_rule
+    return FillSettings(
+        market_at=MarketAt(fills.market_at),
+        limit_rule=LimitRule.PENETRATE if isinstance(rule, int) else LimitRule(rule),
+        penetrate_ticks=rule if isinstance(rule, int) else 1,
+        limit_improve=LimitImprove(fills.limit_improve),
+        stop_gap=StopGap(fills.stop_gap),
+        intrabar_path=IntrabarPath(fills.intrabar_path),
+        same_bar_entry_exit=SameBar(fills.same_bar_entry_exit),
+        volume_cap=None if fills.volume_cap is None else Decimal(str(fills.volume_cap)),
+        trail_lift=TrailLift(fills.trail.lift),
+        trail_reference=TrailReference(fills.trail.reference),
+        stop_through=StopThrough(fills.order.stop_through),
+    )
+
+
+def fee_model(fees: sim_words.Fees, rates: Mapping[str, str | Money], quote: str) -> FeeModel:
+    """Return the venue's fee model; a fee in a third asset needs a fixed rate to the quote asset."""
+    if isinstance(fees, sim_words.NoFee):
+        return NoFees()
+    if isinstance(fees, sim_words.PerShareFee):
+        return PerShareFees(
+            rate=fees.rate, minimum=fees.min, cap=None if fees.cap is None else Decimal(str(fees.cap))
+        )
+    maker, taker = fees.maker_bps, fees.taker_bps
+    if fees.asset in ("quote", quote):
+        return BpsFees(maker=maker, taker=taker)
+    if fees.asset == "base":
+        return ReceivedAssetFees(maker=maker, taker=taker)
+    rate = rates.get(fees.asset)
+    if not isinstance(rate, Money) or rate.asset != quote:
+        raise refuse("fees.asset", f"fees in {fees.asset} need a fixed rate: rates: {{{fees.asset}: 300 {quote}}}")
+    return ThirdAssetFees(maker=maker, taker=taker, asset=fees.asset, per_quote=Decimal(1) / rate.amount)
+
+
+def slippage_model(slippage: sim_words.Slippage) -> SlippageModel:
+    """Return the venue's slippage model."""
+    match slippage:
+        case sim_words.NoSlippage():
+            return NoSlippage()
+        case sim_words.BpsSlippage():
+            return BpsSlippage(bps=float(slippage.bps))
+        case sim_words.TickSlippage():
+            if slippage.probability != 1.0:
+                raise refuse("slippage.probability", "must be 100 %: the simulated venue draws no random numbers")
+            return TickSlippage(ticks=slippage.ticks)
+        case sim_words.HalfSpreadSlippage():
+            return HalfSpread(spread_bps=float(slippage.spread))
+        case sim_words.VolumeShareSlippage():
+            return VolumeShareSlippage(impact=float(slippage.impact))
+
+
+def latency_model(latency: sim_words.Latency) -> FixedLatency:
+    """Return the venue's delays."""
+    for name in ("data", "report"):
+        if getattr(latency, name):
+            raise refuse(f"latency.{name}", "is not simulated yet; only latency.order is")
+    return FixedLatency(submit=latency.order, cancel=latency.order, replace=latency.order)
