@@ -1,0 +1,81 @@
+"""Trade one order at one price: liquidity left, slippage, the grid, immediate-or-cancel.
+
+Shared by bar and quote matching. Owns the budget of a bar or of one side of a quote.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradebot.core.model import Liquidity, Tif
+from tradebot.core.quantize import price_nearest, price_worse_for, qty_down
+from tradebot.sim.desk import Desk
+from tradebot.sim.slippage import NoSlippage, Taking
+from tradebot.sim.working import ZERO, Working
+
+
+class Budget:
+    """What our orders may still take together. `left` None = no limit; `used` is what they took."""
+
+    __slots__ = ("left", "used", "volume")
+
+    def __init__(self, left: Decimal | None, volume: float, used: Decimal = ZERO) -> None:
+        self.left = left
+        self.volume = volume
+        self.used = used
+
+    def spend(self, qty: Decimal) -> None:
+        self.used += qty
+        if self.left is not None:
+            self.left -= qty
+
+
+def take(
+    desk: Desk,
+    w: Working,
+    budget: Budget,
+    ts: int,
+    price: float | Decimal,
+    liquidity: Liquidity,
+    *,
+    assumed: bool = False,
+    span: tuple[float, float] | None = None,
+    slip: bool = True,
+) -> None:
+    """Fill as much of `w` at `price` as position, budget and account allow.
+
+    A float price is the data's and goes to the nearest grid point; a Decimal is the order's own.
+    Takers slip and round against themselves; a limit is never exceeded. `span` keeps a slipped
+    price inside the bar when the settings ask for it. FOK ends here unless all of it trades.
+    """
+    w.tried = True
+    qty = desk.tradable(w, ts)
+    if not qty:
+        return
+    if budget.left is not None and budget.left < qty:
+        if w.order.tif is Tif.FOK:
+            desk.cancel(w, ts, f"fok: {qty} wanted, {budget.left} available")
+            return
+        qty = qty_down(budget.left, w.instrument.lot_size)
+    if qty <= ZERO:
+        return
+    exact = price if isinstance(price, Decimal) else price_nearest(price, w.instrument.tick_size)
+    if slip and liquidity is Liquidity.TAKER and not isinstance(desk.slippage, NoSlippage):
+        exact = _slipped(desk, w, budget, qty, exact, span)
+    if desk.fill(w, qty, exact, ts, liquidity, assumed=assumed):
+        budget.spend(qty)
+
+
+def _slipped(
+    desk: Desk, w: Working, budget: Budget, qty: Decimal, price: Decimal, span: tuple[float, float] | None
+) -> Decimal:
+    side, tick = w.order.side, w.instrument.tick_size
+    taking = Taking(side, float(price), float(qty), float(budget.used), budget.volume, float(tick))
+    slipped = desk.slippage.price(taking)
+    if span is not None:
+        slipped = min(max(slipped, span[0]), span[1])
+    exact = price_worse_for(side, slipped, tick)
+    limit = w.order.limit_price
+    if limit is not None:
+        exact = min(exact, limit) if w.is_buy else max(exact, limit)
+    return exact

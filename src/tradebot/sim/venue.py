@@ -1,0 +1,378 @@
+"""Be a venue: orders in, reports out, own books; deterministic, without clock or randomness.
+
+Owns arrival (latency, checks, replace), time (sessions, expiry, corporate actions) and the choice
+of matcher. Knows nothing of engines, strategies or wire formats: the backtest, the paper account
+and the emulated venues all drive this class.
+
+How to drive it: for every item of market data, in order of time, call `on_market` if
+`has_work(instrument)`, else `mark`. Between two reports of `on_market` the caller may `send`; what
+it sends takes part in the rest of the same bar where the rules of `bars` allow it. `drain` returns
+what was reported outside `on_market`. At one instant feed `SessionOpen`, then market data, then
+`SessionClose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from heapq import heappop, heappush
+
+from tradebot.core.messages import (
+    CancelOrder,
+    Dividend,
+    ReplaceOrder,
+    SessionClose,
+    SessionOpen,
+    Split,
+    SubmitOrder,
+    VenueAcked,
+    VenueCancelRefused,
+    VenueRefused,
+    VenueReplaced,
+    VenueReport,
+)
+from tradebot.core.model import DEFAULT_QUANTUM, Bar, Instrument, Liquidity, Order, Purpose, Quote, Side, Tif
+from tradebot.errors import InvariantError
+from tradebot.sim import checks, corporate
+from tradebot.sim.accounts import Account, AccountView, SimAccount
+from tradebot.sim.bars import BarMatch
+from tradebot.sim.desk import Desk
+from tradebot.sim.fees import FeeModel, NoFees
+from tradebot.sim.gaps import FilledBar
+from tradebot.sim.latency import NO_LATENCY, LatencyModel
+from tradebot.sim.quotes import Depth, QuoteMatch
+from tradebot.sim.sessions import Session
+from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
+from tradebot.sim.slippage import NoSlippage, SlippageModel
+from tradebot.sim.taking import Budget, take
+from tradebot.sim.working import Role, Working
+
+Request = SubmitOrder | CancelOrder | ReplaceOrder
+
+
+class SimVenue:
+    """The simulated venue. Units, rounding and what is not modelled: see the modules it names."""
+
+    def __init__(
+        self,
+        *,
+        instruments: Mapping[str, Instrument],
+        accounts: Mapping[str, SimAccount],
+        settings: FillSettings | None = None,
+        fees: FeeModel | None = None,
+        slippage: SlippageModel | None = None,
+        latency: LatencyModel = NO_LATENCY,
+        quantum: Decimal = DEFAULT_QUANTUM,
+    ) -> None:
+        self._desk = Desk(
+            instruments=instruments,
+            accounts={name: Account(config) for name, config in accounts.items()},
+            settings=settings or FillSettings(),
+            fees=fees or NoFees(),
+            slippage=slippage or NoSlippage(),
+            quantum=quantum,
+        )
+        self._latency = latency
+        self._marks: dict[str, Bar | Quote] = {}
+        self._depths = {name: Depth() for name in instruments}
+        self._pending: dict[str, list[tuple[int, int, Request]]] = {name: [] for name in instruments}
+        self._expiries: dict[str, list[tuple[int, int, str]]] = {name: [] for name in instruments}
+        self._sessions: dict[str, Session] = {}
+        self._payables: list[corporate.Payable] = []
+        self._places: dict[str, str] = {}
+        self._matching: BarMatch | None = None
+        self._seq = 0
+
+    # --- the caller's side --------------------------------------------------------------------
+
+    def send(self, command: Request, now: int) -> None:
+        """Take a command sent at `now`; it is effective at `now` plus its latency."""
+        if isinstance(command, CancelOrder):
+            place = self._places.get(command.client_order_id, "")
+        else:
+            place = command.order.instrument
+            self._places.setdefault(command.order.client_order_id, place)
+        at = now + self._latency.delay(command)
+        if at > now and place in self._pending:
+            self._seq += 1
+            heappush(self._pending[place], (at, self._seq, command))
+        else:
+            self._apply(command, at)
+
+    def drain(self) -> list[VenueReport]:
+        """Return the reports not yet taken, in order, and forget them."""
+        taken = list(self._desk.reports)
+        self._desk.reports.clear()
+        return taken
+
+    def has_work(self, instrument: str) -> bool:
+        """Return whether a bar or quote of `instrument` can make anything happen."""
+        return bool(self._desk.books[instrument]) or bool(self._pending[instrument])
+
+    def mark(self, item: Bar | Quote) -> None:
+        """Remember the last price of an instrument without work; nothing else happens."""
+        self._marks[item[0]] = item
+
+    def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
+        """Let the instrument's orders meet `item`; yield each report as it happens.
+
+        A bar that reaches back over time a finer bar or a quote has already covered is not met, and
+        neither is a made-up bar (`FilledBar`). Raises InvariantError when time goes backwards.
+        """
+        name, last = item.instrument, self._marks.get(item.instrument)
+        if last is not None and item.ts < last.ts:
+            raise InvariantError(
+                f"{name}: market data must not go back in time, had {last.ts}, now {item.ts}"
+            )
+        if isinstance(item, Quote):
+            yield from self._on_quote(item)
+            return
+        start = self._start(item, last)
+        self._release(name, start)
+        yield from self._flush()
+        if not isinstance(item, FilledBar) and not _is_covered(item, last):
+            session = self._sessions.get(self._desk.instruments[name].calendar)
+            self._matching = match = BarMatch(self._desk, item, start, session)
+            try:
+                for _ in match.run():
+                    yield from self._flush()
+            finally:
+                self._matching = None
+            self._marks[name] = item
+        self._release(name, item.ts)
+        yield from self._flush()
+
+    def advance(self, now: int) -> None:
+        """Let time pass without market data: late commands, expiries, payments due by `now`.
+
+        Call it after all market data up to `now`.
+        """
+        for name in self._pending:
+            self._release(name, now)
+        self._pay(now)
+
+    def account(self, name: str) -> AccountView:
+        """Return a copy of the account's books."""
+        return self._desk.accounts[name].view()
+
+    def working(self, instrument: str) -> tuple[Order, ...]:
+        """Return the orders working on `instrument`, in order of arrival."""
+        return tuple(w.order for w in self._desk.books[instrument].values())
+
+    # --- sessions and corporate actions -------------------------------------------------------
+
+    def on_session(self, event: SessionOpen | SessionClose) -> None:
+        """Open or close a calendar's session; a close ends the day orders sent before it."""
+        self._pay(event.ts)
+        if isinstance(event, SessionOpen):
+            self._sessions[event.calendar] = Session(
+                opened_at=event.ts, closes_at=event.closes_at, is_open=True
+            )
+            for account in self._desk.accounts.values():
+                account.session_opened(event.calendar)
+            return
+        session = self._sessions.setdefault(
+            event.calendar, Session(opened_at=event.ts, closes_at=event.ts, is_open=False)
+        )
+        session.is_open, session.opens_at = False, event.opens_at
+        for name, inst in self._desk.instruments.items():
+            if inst.calendar == event.calendar:
+                self._release(name, event.ts)
+                self._end_of_day(name, event.ts, session)
+
+    def on_split(self, event: Split) -> None:
+        """Apply a split; call it before the first bar of the ex-day."""
+        corporate.split(self._desk, event, self._last(event.instrument, Side.SELL))
+
+    def on_dividend(self, event: Dividend) -> None:
+        """Note who is owed a dividend at the ex-date; it is paid once time reaches `pays_at`."""
+        self._payables += corporate.dividend(self._desk, event)
+        self._pay(event.ts)
+
+    def force_close(self, instrument: str, rule: ForcePrice = ForcePrice.LAST_CLOSE) -> None:
+        """Fill what is waiting to get flat, now, at the last bar's close or open.
+
+        For the end of the data: concerns market orders that are reduce-only or of purpose FLATTEN,
+        whole, without slippage or volume cap. The caller marks them as no decision of a strategy.
+        """
+        mark = self._marks.get(instrument)
+        if mark is None:
+            return
+        for w in list(self._desk.books[instrument].values()):
+            flat = w.order.reduce_only or w.order.purpose is Purpose.FLATTEN
+            if w.role is not Role.MARKET or not flat or w.client_order_id not in self._desk.orders:
+                continue
+            if isinstance(mark, Bar):
+                price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
+            else:
+                price = mark.ask if w.is_buy else mark.bid
+            take(self._desk, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
+
+    # --- arrival ------------------------------------------------------------------------------
+
+    def _apply(self, command: Request, at: int) -> None:
+        if isinstance(command, SubmitOrder):
+            self._submit(command.order, at)
+        elif isinstance(command, CancelOrder):
+            self._cancel(command.client_order_id, at)
+        else:
+            self._replace(command, at)
+
+    def _submit(self, order: Order, at: int) -> None:
+        w, reason = self._admit(order, at)
+        if w is None:
+            self._report(VenueRefused(ts=at, client_order_id=order.client_order_id, reason=reason))
+            return
+        self._acked(w, at)
+        self._desk.add(w)
+        self._after_arrival(w, at)
+
+    def _admit(self, order: Order, at: int) -> tuple[Working | None, str]:
+        desk, settings = self._desk, self._desk.settings
+        known = order.client_order_id in desk.orders
+        if known or (settings.ids_for_ever and order.client_order_id in desk.ended):
+            return None, f"client_order_id must be unique, {order.client_order_id!r} was used before"
+        reason = checks.place_refusal(order, desk.instruments, desk.accounts, desk)
+        if reason:
+            return None, reason
+        inst = desk.instruments[order.instrument]
+        session = self._sessions.get(inst.calendar)
+        reason = checks.terms_refusal(order, inst, at) or checks.session_refusal(
+            order, inst, session, settings.auction_cutoff, at
+        )
+        if reason:
+            return None, reason
+        self._seq += 1
+        w = Working(order, inst, self._seq, at)
+        price = self._last(order.instrument, order.side)
+        reason = checks.market_refusal(w, price, settings) or checks.holding_refusal(
+            order, inst, desk.accounts[order.account], desk
+        )
+        if reason:
+            return None, reason
+        if price is not None:
+            w.takes = w.role is not Role.LIMIT or w.is_marketable(price)
+            if order.activated_by is None:
+                w.lift(price)
+        return w, ""
+
+    def _acked(self, w: Working, at: int) -> None:
+        self._report(VenueAcked(ts=at, client_order_id=w.client_order_id, venue_order_id=w.venue_id))
+
+    def _after_arrival(self, w: Working, at: int) -> None:
+        order = w.order
+        if order.expires_at is not None:
+            heappush(self._expiries[order.instrument], (order.expires_at, w.seq, order.client_order_id))
+        mark = self._marks.get(order.instrument)
+        same = self._desk.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
+        if not same or mark is None or mark.ts != at or self._desk.born is not None:
+            return
+        if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
+            return
+        if isinstance(mark, Bar):
+            take(self._desk, w, Budget(None, mark.volume), at, mark.close, Liquidity.TAKER)
+        else:
+            depth = self._depths[order.instrument]
+            side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)
+            take(self._desk, w, side, at, price, Liquidity.TAKER)
+
+    def _cancel(self, order_id: str, at: int) -> None:
+        w = self._desk.orders.get(order_id)
+        if w is None:
+            reason = self._why_gone(order_id)
+            self._report(VenueCancelRefused(ts=at, client_order_id=order_id, reason=reason))
+        else:
+            self._desk.cancel(w, at)
+
+    def _replace(self, command: ReplaceOrder, at: int) -> None:
+        old, order = self._desk.orders.get(command.client_order_id), command.order
+        new: Working | None = None
+        if old is None:
+            reason = self._why_gone(command.client_order_id)
+        else:
+            order = replace(order, activated_by=old.order.activated_by)
+            new, reason = self._admit(order, at)
+        if old is None or new is None:
+            gone = VenueCancelRefused(ts=at, client_order_id=command.client_order_id, reason=reason)
+            self._report(gone)
+            self._report(VenueRefused(ts=at, client_order_id=order.client_order_id, reason=reason))
+            return
+        by = order.client_order_id
+        self._report(VenueReplaced(ts=at, client_order_id=command.client_order_id, by=by))
+        self._acked(new, at)
+        self._desk.hand_over(old, new)
+        self._after_arrival(new, at)
+
+    def _why_gone(self, order_id: str) -> str:
+        return "the order is finished" if order_id in self._desk.ended else "the order is not known here"
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _on_quote(self, quote: Quote) -> Iterator[VenueReport]:
+        name = quote.instrument
+        self._release(name, quote.ts)
+        self._marks[name] = quote
+        yield from self._flush()
+        for _ in QuoteMatch(self._desk, quote, self._depths[name]).run():
+            yield from self._flush()
+
+    def _start(self, bar: Bar, last: Bar | Quote | None) -> int:
+        """Return when the bar began: no earlier than the bar before it and the session's open."""
+        start = bar.ts - bar.interval
+        if last is not None and last.ts < bar.ts:
+            start = max(start, last.ts)
+        session = self._sessions.get(self._desk.instruments[bar.instrument].calendar)
+        if session is not None and session.opened_at < bar.ts:
+            start = max(start, session.opened_at)
+        return start
+
+    def _last(self, instrument: str, side: Side) -> float | None:
+        match = self._matching
+        if match is not None and match.bar.instrument == instrument:
+            return match.q
+        return checks.last_price(self._marks.get(instrument), side)
+
+    def _release(self, instrument: str, upto: int) -> None:
+        """Let everything become effective that was due by `upto`."""
+        pending = self._pending.get(instrument, [])
+        while pending and pending[0][0] <= upto:
+            at, _, command = heappop(pending)
+            self._apply(command, at)
+        expiries = self._expiries.get(instrument, [])
+        while expiries and expiries[0][0] <= upto:
+            at, _, order_id = heappop(expiries)
+            w = self._desk.orders.get(order_id)
+            if w is not None:
+                self._desk.expire(w, at)
+        if self._payables:
+            self._pay(upto)
+
+    def _end_of_day(self, instrument: str, ts: int, session: Session) -> None:
+        for w in list(self._desk.books[instrument].values()):
+            if w.client_order_id not in self._desk.orders or w.since >= ts:
+                continue
+            missed = w.order.tif is Tif.AT_OPEN and w.since <= session.opened_at
+            if missed or w.order.tif in (Tif.DAY, Tif.AT_CLOSE):
+                self._desk.expire(w, ts)
+
+    def _pay(self, now: int) -> None:
+        for payable in self._payables:
+            if payable.pays_at <= now:
+                self._desk.accounts[payable.account].add_cash(payable.asset, payable.amount)
+        self._payables = [p for p in self._payables if p.pays_at > now]
+
+    def _flush(self) -> Iterator[VenueReport]:
+        reports = self._desk.reports
+        while reports:
+            yield reports.popleft()
+
+    def _report(self, report: VenueReport) -> None:
+        self._desk.reports.append(report)
+
+
+def _is_covered(bar: Bar, last: Bar | Quote | None) -> bool:
+    """Return whether something finer has already shown part of the bar's time."""
+    if last is None or last.ts <= bar.ts - bar.interval:
+        return False
+    return isinstance(last, Quote) or last.interval < bar.interval
