@@ -72,7 +72,9 @@ def account_spec(config: Config, name: str) -> AccountSpec:
     """Return the core's description of a simulated account and its limits."""
     account = config.accounts[name]
     if not account.cash:
-        raise refuse(f"accounts.{name}.cash", "a simulated account needs cash to start with, such as 10000 USD")
+        raise refuse(
+            f"accounts.{name}.cash", "a simulated account needs cash to start with, such as 10000 USD"
+        )
     base = base_currency(account)
     return AccountSpec(
         name=name,
@@ -128,7 +130,9 @@ def capital_shares(config: Config, account: str) -> dict[str, Decimal]:
             shares[strategy.id] = Decimal(str(strategy.capital))
     rest = Decimal(1) - sum(shares.values(), Decimal(0))
     if rest < 0:
-        raise refuse("strategies", f"capital shares of account {account} must not exceed 100 %, were {1 - rest:%}")
+        raise refuse(
+            "strategies", f"capital shares of account {account} must not exceed 100 %, were {1 - rest:%}"
+        )
     undeclared = [s.id for s in ids if s.id not in shares]
     for strategy_id in undeclared:
         shares[strategy_id] = rest / len(undeclared)
@@ -163,9 +167,7 @@ def strategy_spec(
         resize=resize,
         band=band,
         first_entry=FirstEntry(strategy.first_entry),
-        late_entry=LateEntry(
-            max_bars=strategy.late_entry.max_bars, max_move=strategy.late_entry.max_move
-        ),
+        late_entry=LateEntry(max_bars=strategy.late_entry.max_bars, max_move=strategy.late_entry.max_move),
         retry=RetryRules(
             times=strategy.retry.times, first=strategy.retry.first, factor=strategy.retry.factor
         ),
@@ -273,7 +275,9 @@ def fee_model(fees: sim_words.Fees, rates: Mapping[str, str | Money], quote: str
         return ReceivedAssetFees(maker=maker, taker=taker)
     rate = rates.get(fees.asset)
     if not isinstance(rate, Money) or rate.asset != quote:
-        raise refuse("fees.asset", f"fees in {fees.asset} need a fixed rate: rates: {{{fees.asset}: 300 {quote}}}")
+        raise refuse(
+            "fees.asset", f"fees in {fees.asset} need a fixed rate: rates: {{{fees.asset}: 300 {quote}}}"
+        )
     return ThirdAssetFees(maker=maker, taker=taker, asset=fees.asset, per_quote=Decimal(1) / rate.amount)
 
 
@@ -286,7 +290,9 @@ def slippage_model(slippage: sim_words.Slippage) -> SlippageModel:
             return BpsSlippage(bps=float(slippage.bps))
         case sim_words.TickSlippage():
             if slippage.probability != 1.0:
-                raise refuse("slippage.probability", "must be 100 %: the simulated venue draws no random numbers")
+                raise refuse(
+                    "slippage.probability", "must be 100 %: the simulated venue draws no random numbers"
+                )
             return TickSlippage(ticks=slippage.ticks)
         case sim_words.HalfSpreadSlippage():
             return HalfSpread(spread_bps=float(slippage.spread))

@@ -79,13 +79,14 @@ class FrameAdapter(BarStrategy):
             return None
         return Target(self.instrument, row.target, None, "", row.explained)
 
-    def rebase(self, instrument: str, ratio: Decimal) -> None:
+    def rebase(self, instrument: str, ratio: Decimal) -> bool:
         """Re-base the window after a split: a share became `ratio` shares."""
         if instrument == self.instrument:
             self._own = deque((_split(bar, float(ratio)) for bar in self._own), maxlen=self._own.maxlen)
         for wanted, window in self._others.items():
             if (wanted.instrument or self.instrument) == instrument:
                 self._others[wanted] = deque((_split(b, float(ratio)) for b in window), maxlen=window.maxlen)
+        return True
 
     def _replayed(self, bar: Bar) -> Row:
         known, i = self._precomputed, self._next

@@ -1,0 +1,302 @@
+"""Run a backtest: the configuration's strategies over stored data, on the simulated venue.
+
+Owns the order of steps. Strategies of one account share an engine, as they will when they trade;
+accounts do not touch each other and run one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import tradebot
+from tradebot.app import plan
+from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
+from tradebot.app.market import Loaded, catalogue_for, events_of, load_series, slices_of
+from tradebot.app.outcome import Collector, axis_of, curves_of, hold_curve, prices_of
+from tradebot.config.models import Config
+from tradebot.config.schema import digest as config_digest
+from tradebot.config.units import Money
+from tradebot.core.engine import Engine
+from tradebot.core.messages import End, Rate, Split, Start
+from tradebot.core.model import SECOND, Instrument
+from tradebot.core.setup import Setup, StrategySpec
+from tradebot.data.arrays import BarArrays
+from tradebot.data.catalogue import Catalogue
+from tradebot.errors import UsageError
+from tradebot.report.result import Candles, RunMode, RunResult, StrategyRef, costs_of
+from tradebot.report.roundtrips import round_trips
+from tradebot.report.series import candles_from_prices, candles_of
+from tradebot.sim.accounts import SimAccount
+from tradebot.sim.replay import Replay
+from tradebot.sim.settings import ForcePrice, MarketAt
+from tradebot.sim.venue import SimVenue
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRequest:
+    """What to run. `start` and `end` (ns UTC, end inclusive) override the configuration's.
+
+    `speed`: "engine" is the reference, "kernel" the compiled replay of the same rules, "auto"
+    takes the kernel where it can and pays. `progress` is told (what, share done).
+    """
+
+    config: Config
+    project: Path
+    strategies: tuple[str, ...] = ()
+    start: int | None = None
+    end: int | None = None
+    speed: str = "auto"
+    progress: Progress | None = None
+
+
+def backtest(request: BacktestRequest) -> list[RunResult]:
+    """Run and return one result per strategy, in the configuration's order.
+
+    Raises ConfigError, PluginError, DataError; UsageError for a strategy id that is not configured.
+    """
+    known = [s.id for s in request.config.strategies]
+    for name in request.strategies:
+        if name not in known:
+            raise UsageError(f"no strategy {name!r} is configured; there are: {', '.join(known)}")
+    made = recipes(request.config, request.project, request.strategies)
+    results: dict[str, RunResult] = {}
+    for account in request.config.accounts:
+        own = [r for r in made if r.words.account == account]
+        if own:
+            for result in _AccountRun(request, account, own).run():
+                results[result.strategies[0].id] = result
+    return [results[name] for name in known if name in results]
+
+
+class _AccountRun:
+    """One account's strategies through one engine."""
+
+    def __init__(self, request: BacktestRequest, account: str, recipes: Sequence[Recipe]) -> None:
+        self.request = request
+        self.config = request.config
+        self.account = account
+        self.recipes = recipes
+        words = self.config.accounts[account]
+        if words.venue != "sim" and not words.cash:
+            raise plan.refuse(
+                f"accounts.{account}.cash", "a backtest of a venue's account needs cash, such as 10000 USD"
+            )
+        self.base = plan.base_currency(words)
+        self.catalogue: Catalogue = catalogue_for(self.config, request.project, words.feed)
+        self.instruments: dict[str, Instrument] = {}
+        self.series: dict[tuple[str, int], Loaded] = {}
+        self.started = perf_counter()
+
+    def run(self) -> list[RunResult]:
+        self._tell("loading", 0.0)
+        self._load()
+        first = min(s.columns.ts[s.start] for s in self.series.values())
+        last = int(max(s.columns.ts[-1] for s in self.series.values()))
+        begin = int(first) - max((s.interval for s in self.series.values()), default=0)
+        events = events_of(self.catalogue, list(self.instruments.values()), begin, last)
+        splits = tuple(e for e in events if isinstance(e, Split))
+        specs = self._specs(splits)
+        setup = Setup(
+            instruments=self.instruments,
+            accounts=(plan.account_spec(self.config, self.account),),
+            strategies=tuple(specs),
+            quanta={},
+        )
+        engine = Engine(setup)
+        collector = Collector(engine.ledger, self.instruments)
+        venue = self._venue()
+        fills = self.config.fills_of(self.account)
+        replay = Replay(
+            engine,
+            venue,
+            events=events,
+            on_fact=collector,
+            close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
+        )
+        run_id = f"backtest-{begin // SECOND}"
+        digests = self._digests()
+        replay.tell(
+            Start(
+                ts=begin,
+                run_id=run_id,
+                epoch=max(begin // SECOND, 1),
+                config_digest=digests[0],
+                code_digest=digests[1],
+            ),
+            begin,
+        )
+        for rate in self._rates(begin):
+            replay.tell(rate, begin)
+        series = list(self.series.values())
+        engine.warm_up(slices_of(series, warm_up=True))
+        self._tell("running", 0.0)
+        replay.run(slices_of(series))
+        if self.config.backtest.close_open_positions_at_end == "force":
+            self._force(replay, venue, last)
+        replay.tell(End(ts=last, reason="end of data"), last)
+        self._tell("running", 1.0)
+        return [self._result(spec, collector, engine, digests) for spec in specs]
+
+    def _tell(self, what: str, done: float) -> None:
+        if self.request.progress is not None:
+            self.request.progress(what, done)
+
+    # --- before -----------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        start = self.request.start if self.request.start is not None else self.config.backtest.from_
+        end = self.request.end if self.request.end is not None else self.config.backtest.to
+        needs: dict[tuple[str, int], int] = {}
+        for recipe in self.recipes:
+            sample = recipe.create()
+            interval = recipe.words.interval or 0
+            for name in recipe.words.instruments:
+                needs[name, interval] = max(needs.get((name, interval), 0), lookback_of(sample))
+                for wanted in sample.inputs():
+                    key = (wanted.instrument or name, wanted.interval)
+                    needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))
+        for (name, interval), lookback in needs.items():
+            if name not in self.instruments:
+                self.instruments[name] = self._instrument(name)
+            self.series[name, interval] = load_series(
+                self.catalogue, name, interval, start=start, end=end, lookback=lookback
+            )
+
+    def _instrument(self, name: str) -> Instrument:
+        found = self.catalogue.instrument(name)
+        calendar = self.config.calendars.get(name)
+        return found if calendar is None else replace(found, calendar=calendar)
+
+    def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
+        shares = plan.capital_shares(self.config, self.account)
+        return [
+            plan.strategy_spec(
+                recipe.words,
+                seat(recipe, self.series, splits),
+                shares[recipe.words.id],
+                self.instruments,
+            )
+            for recipe in self.recipes
+        ]
+
+    def _venue(self) -> SimVenue:
+        words = self.config.accounts[self.account]
+        quote = next(iter(self.instruments.values())).quote
+        return SimVenue(
+            instruments=self.instruments,
+            accounts={
+                self.account: SimAccount(
+                    model=words.model, cash={money.asset: money.amount for money in words.cash}
+                )
+            },
+            settings=plan.fill_settings(self.config.fills_of(self.account)),
+            fees=plan.fee_model(self.config.fees_of(self.account), self.config.rates, quote),
+            slippage=plan.slippage_model(self.config.slippage_of(self.account)),
+            latency=plan.latency_model(self.config.latency_of(self.account)),
+        )
+
+    def _rates(self, ts: int) -> list[Rate]:
+        found: list[Rate] = []
+        for asset, rate in self.config.rates.items():
+            if not isinstance(rate, Money):
+                raise plan.refuse(f"rates.{asset}", "a backtest takes a fixed amount for now, such as 1 USD")
+            found.append(Rate(ts=ts, asset=asset, base=rate.asset, rate=float(rate.amount)))
+        return found
+
+    def _digests(self) -> tuple[str, str, str]:
+        code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
+        data = hashlib.sha256("".join(s.digest for s in self.series.values()).encode()).hexdigest()
+        return config_digest(self.config), code, data
+
+    # --- after ------------------------------------------------------------------------------------
+
+    def _force(self, replay: Replay, venue: SimVenue, last: int) -> None:
+        price = ForcePrice(self.config.fills_of(self.account).end.price)
+        for name in self.instruments:
+            venue.force_close(name, price)
+        replay.finish(last)
+
+    def _result(
+        self, spec: StrategySpec, collector: Collector, engine: Engine, digests: tuple[str, str, str]
+    ) -> RunResult:
+        recipe = next(r for r in self.recipes if r.words.id == spec.id)
+        own = [self.series[name, spec.interval] for name in spec.instruments]
+        axis = axis_of(own)
+        rates = {self.base: 1.0, **self._fixed_rates()}
+        curves = curves_of(collector, spec.id, axis, own, self.instruments, rates)
+        fills = tuple(x for x in collector.fills if x.strategy == spec.id)
+        capital = float(curves.equity[0]) if len(axis) else 0.0
+        names = ", ".join(spec.instruments)
+        hold = None if self.config.backtest.benchmark == "none" else hold_curve(capital, axis, own, 0.0)
+        return RunResult(
+            run_id=f"{spec.id}",
+            label=spec.id,
+            mode=RunMode.BACKTEST,
+            strategies=(
+                StrategyRef(
+                    id=spec.id,
+                    class_path=recipe.words.class_path,
+                    params={k: str(v) for k, v in recipe.words.params.items()},
+                ),
+            ),
+            instruments=tuple(self.instruments[name] for name in spec.instruments),
+            interval=spec.interval,
+            start_ts=int(axis[0]),
+            end_ts=int(axis[-1]),
+            base_currency=self.base,
+            data_source=", ".join(dict.fromkeys(s.source for s in own if s.source)) or names,
+            data_label=", ".join(dict.fromkeys(s.label for s in own if s.label)),
+            equity_ts=axis,
+            equity=curves.equity,
+            benchmark_equity=hold,
+            exposure=curves.gross,
+            net_exposure=curves.net,
+            candles=tuple(_candles(s) for s in own),
+            trades=round_trips(fills, splits=collector.splits, bar_ts=axis),
+            fills=fills,
+            costs=costs_of(fills),
+            assumed_fills=sum(1 for x in fills if x.assumed),
+            open_orders=collector.open_orders(spec.id),
+            warnings=self._warnings(spec, collector),
+            config_digest=digests[0],
+            code_digest=digests[1],
+            data_digest=digests[2],
+            denials=collector.denials.get(spec.id, {}),
+            elapsed_s=perf_counter() - self.started,
+            version=tradebot.__version__,
+        )
+
+    def _fixed_rates(self) -> Mapping[str, float]:
+        return {a: float(r.amount) for a, r in self.config.rates.items() if isinstance(r, Money)}
+
+    def _warnings(self, spec: StrategySpec, collector: Collector) -> tuple[str, ...]:
+        found = [
+            f"{failure.strategy} failed and was not called again: {failure.error}"
+            for failure in collector.failures
+            if failure.strategy == spec.id
+        ]
+        found += [f"trading was halted: {halt.reason}" for halt in collector.halts if halt.level.value]
+        if collector.bad_data:
+            found.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
+        return tuple(found)
+
+
+def _candles(series: Loaded) -> Candles:
+    rows, columns = series.traded, series.columns
+    if isinstance(columns, BarArrays):
+        return candles_of(
+            series.instrument,
+            columns.ts[rows],
+            columns.open[rows],
+            columns.high[rows],
+            columns.low[rows],
+            columns.close[rows],
+            interval=series.interval,
+        )
+    return candles_from_prices(series.instrument, *prices_of(series))

@@ -1,0 +1,125 @@
+"""Load the strategies of a configuration and make the objects that decide.
+
+Owns the way from `file.py:Class` and params to objects in the engine's seats: one per
+instrument, or one for all where the kind asks for it. A FrameStrategy is computed over the
+whole history here, in one pass, and replayed bar by bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradebot.app.market import Loaded
+from tradebot.config.models import Config
+from tradebot.config.strategies import Strategy as StrategyWords
+from tradebot.core.messages import Split
+from tradebot.core.strategy import BarStrategy, Input, PortfolioStrategy, Strategy
+from tradebot.data.arrays import BarArrays
+from tradebot.errors import ConfigError, PluginError, Problem
+from tradebot.plugins.loader import Loaded as Plugin
+from tradebot.plugins.loader import load_strategy, search_path
+from tradebot.plugins.params import build_params
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A loaded strategy class with its parameters, ready to make objects."""
+
+    words: StrategyWords
+    plugin: Plugin
+    params: object
+
+    def create(self) -> Strategy:
+        """Return a new strategy object."""
+        return self.plugin.create(self.params)
+
+    @property
+    def is_frame(self) -> bool:
+        return self.plugin.kind == "frame"
+
+    @property
+    def is_joint(self) -> bool:
+        """True when one object decides about all instruments."""
+        cls = self.plugin.cls
+        return issubclass(cls, PortfolioStrategy) or (issubclass(cls, BarStrategy) and cls.together)
+
+
+def recipes(config: Config, project: Path, only: tuple[str, ...] = ()) -> list[Recipe]:
+    """Load the strategies (all, or those whose id is in `only`) and check their parameters.
+
+    Raises ConfigError with every wrong parameter of every strategy, PluginError for code.
+    """
+    folders = search_path(project)
+    made: list[Recipe] = []
+    problems: list[Problem] = []
+    for index, words in enumerate(config.strategies):
+        if only and words.id not in only:
+            continue
+        plugin = load_strategy(words.class_path, folders)
+        params, wrong = build_params(plugin.cls, words.params)
+        problems += [
+            Problem(
+                file="configuration",
+                line=None,
+                key=".".join(p for p in (f"strategies[{index}].params", problem.key) if p),
+                message=problem.message,
+            )
+            for problem in wrong
+        ]
+        if words.interval is None and plugin.kind != "quote":
+            where = f"strategies[{index}].interval"
+            message = f"is required: {words.class_path} decides on bars; write for example 1d"
+            problems.append(Problem(file="configuration", line=None, key=where, message=message))
+        if not wrong:
+            made.append(Recipe(words=words, plugin=plugin, params=params))
+    if problems:
+        raise ConfigError(problems)
+    return made
+
+
+def lookback_of(strategy: Strategy, wanted: Input | None = None) -> int:
+    """Return how many bars of a series must come before the first decision."""
+    asks = getattr(strategy, "lookback_of", None)
+    if wanted is not None and asks is not None:
+        return int(asks(wanted))
+    return strategy.lookback
+
+
+def seat_frames(
+    recipe: Recipe,
+    series: Mapping[tuple[str, int], Loaded],
+    splits: tuple[Split, ...],
+) -> dict[str, Strategy]:
+    """Return one decider per instrument, with its targets computed over all loaded bars."""
+    from tradebot.plugins.adapter import FrameAdapter
+    from tradebot.plugins.frame import FrameStrategy
+    from tradebot.plugins.runner import FrameRunner
+
+    deciders: dict[str, Strategy] = {}
+    for instrument in recipe.words.instruments:
+        made = recipe.create()
+        if not isinstance(made, FrameStrategy):
+            raise PluginError(f"{recipe.plugin.reference} must be a FrameStrategy")
+        runner = FrameRunner(made, instrument)
+        own = series[instrument, recipe.words.interval or 0].columns
+        others = {i: series[i.instrument or instrument, i.interval].columns for i in runner.inputs}
+        bars = {i: c for i, c in others.items() if isinstance(c, BarArrays)}
+        if not isinstance(own, BarArrays):
+            raise PluginError(f"{recipe.plugin.reference} decides on bars, was given quotes")
+        history = runner.precompute(own, bars, splits)
+        deciders[instrument] = FrameAdapter(made, instrument, history.plain())
+    return deciders
+
+
+def seat(
+    recipe: Recipe, series: Mapping[tuple[str, int], Loaded], splits: tuple[Split, ...]
+) -> dict[str, Strategy]:
+    """Return the deciders of a strategy by instrument; a joint one appears under each of them."""
+    if recipe.is_frame:
+        return seat_frames(recipe, series, splits)
+    if recipe.is_joint:
+        one = recipe.create()
+        return dict.fromkeys(recipe.words.instruments, one)
+    return {instrument: recipe.create() for instrument in recipe.words.instruments}

@@ -1,0 +1,168 @@
+"""Find the market data of a run and turn them into slices in order of time.
+
+Owns where a feed's words lead (bundled sample, a project's catalogue, a file), what is loaded
+before the start as warm-up, and the merging of series. Refuses to judge data: that is
+`data check`; what cannot be true reaches the engine and becomes a fact there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from tradebot.config.models import Config
+from tradebot.core.messages import SessionClose, SessionOpen, Slice
+from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
+from tradebot.data.arrays import BarArrays, QuoteArrays
+from tradebot.data.calendars import sessions
+from tradebot.data.catalogue import Catalogue, bundled_root
+from tradebot.errors import DataError
+from tradebot.sim.replay import Event
+
+Columns = BarArrays | QuoteArrays
+# Rows turned into Python objects at a time: bounds memory without costing speed.
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One series of a run. `start` is the first row that trades; rows before it warm up."""
+
+    instrument: str
+    interval: int
+    columns: Columns
+    start: int
+    source: str
+    label: str
+    digest: str
+
+    @property
+    def traded(self) -> slice:
+        return slice(self.start, len(self.columns))
+
+
+def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
+    """Return the catalogue a feed's words lead to; the bundled one stands behind each."""
+    if feed == "sample":
+        return Catalogue(bundled_root())
+    if feed is not None and (project / feed).is_dir():
+        return Catalogue(project / feed, bundled_root())
+    folder = Path(config.data.dir) if config.data.dir is not None else Path("data")
+    return Catalogue(project / folder, bundled_root())
+
+
+def load_series(
+    catalogue: Catalogue, instrument: str, interval: int, *, start: int | None, end: int | None, lookback: int
+) -> Loaded:
+    """Load bars (or quotes, interval 0) up to `end`, with `lookback` rows before `start` as warm-up.
+
+    Raises DataError when there is no such series or nothing in the asked span.
+    """
+    columns: Columns
+    if interval:
+        columns = catalogue.bars(instrument, interval, None, end)
+    else:
+        columns = catalogue.quotes(instrument, None, None if end is None else end + 1)
+    info = catalogue.info(instrument, interval)
+    first = 0 if start is None else int(np.searchsorted(columns.ts, start, side="left"))
+    if first >= len(columns):
+        raise DataError(
+            f"{instrument}: no data between the asked start and end; stored from {_day(info.first_ts)} "
+            f"to {_day(info.last_ts)}"
+        )
+    cut = max(0, first - lookback)
+    return Loaded(
+        instrument=instrument,
+        interval=interval,
+        columns=_rows(columns, cut, len(columns)),
+        start=first - cut,
+        source=info.provenance.source,
+        label=info.provenance.label,
+        digest=info.digest,
+    )
+
+
+def _day(ts: int) -> str:
+    return str(np.datetime64(ts, "ns").astype("datetime64[D]"))
+
+
+def _rows(columns: Columns, start: int, stop: int) -> Columns:
+    parts = {name: values[start:stop] for name, values in columns.columns().items()}
+    if isinstance(columns, BarArrays):
+        return BarArrays(instrument=columns.instrument, interval=columns.interval, **parts)
+    return QuoteArrays(instrument=columns.instrument, **parts)
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+def items_of(series: Loaded, rows: slice) -> Iterator[Bar | Quote]:
+    """Return the rows of a series as market data, made in chunks."""
+    columns = series.columns
+    stop = len(columns) if rows.stop is None else rows.stop
+    for first in range(rows.start or 0, stop, _CHUNK):
+        last = min(first + _CHUNK, stop)
+        parts = [values[first:last].tolist() for values in columns.columns().values()]
+        if isinstance(columns, BarArrays):
+            ts, *prices = parts
+            yield from map(
+                Bar._make, zip(repeat(series.instrument), ts, repeat(series.interval), *prices, strict=False)
+            )
+        else:
+            yield from map(Quote._make, zip(repeat(series.instrument), *parts, strict=False))
+
+
+def slices_of(series: Sequence[Loaded], *, warm_up: bool = False) -> Iterator[Slice]:
+    """Return market data of all series by time; data of one instant share a slice, in series order."""
+    spans = [slice(0, s.start) if warm_up else s.traded for s in series]
+    if len(series) == 1:
+        for item in items_of(series[0], spans[0]):
+            yield Slice(item.ts, (item,))
+        return
+    stamps = np.concatenate([s.columns.ts[span] for s, span in zip(series, spans, strict=True)])
+    owners = np.concatenate(
+        [np.full(len(s.columns.ts[span]), i) for i, (s, span) in enumerate(zip(series, spans, strict=True))]
+    )
+    order = np.lexsort((owners, stamps))
+    feeds = [items_of(s, span) for s, span in zip(series, spans, strict=True)]
+    at: int | None = None
+    group: list[Bar | Quote] = []
+    for owner, ts in zip(owners[order].tolist(), stamps[order].tolist(), strict=True):
+        if ts != at and group:
+            yield Slice(group[0].ts, tuple(group))
+            group = []
+        at = ts
+        group.append(next(feeds[owner]))
+    if group:
+        yield Slice(group[0].ts, tuple(group))
+
+
+# --- sessions, splits, dividends ------------------------------------------------------------------
+
+
+def events_of(catalogue: Catalogue, instruments: Sequence[Instrument], start: int, end: int) -> list[Event]:
+    """Return the sessions of all calendars and the corporate actions of all instruments, by time."""
+    found: list[tuple[int, int, Event]] = []
+    for instrument in instruments:
+        found += [(e.ts, 0, e) for e in catalogue.events(instrument.id) if start < e.ts <= end]
+    for name in dict.fromkeys(i.calendar for i in instruments):
+        if name != ALWAYS_OPEN:
+            found += _sessions(name, start, end)
+    return [event for _, _, event in sorted(found, key=lambda row: row[:2])]
+
+
+def _sessions(name: str, start: int, end: int) -> list[tuple[int, int, Event]]:
+    opens, closes = (a.tolist() for a in sessions(name).between(start - 5 * DAY, end + 5 * DAY))
+    rows: list[tuple[int, int, Event]] = []
+    for i, (opened, closed) in enumerate(zip(opens, closes, strict=True)):
+        if opened > end:
+            break
+        following = opens[i + 1] if i + 1 < len(opens) else None
+        rows.append((opened, 1, SessionOpen(ts=opened, calendar=name, closes_at=closed)))
+        if closed <= end:
+            rows.append((closed, 2, SessionClose(ts=closed, calendar=name, opens_at=following)))
+    return rows

@@ -1,0 +1,255 @@
+"""Turn the facts of a run into the result that reports read.
+
+Owns the collecting of fills, refusals and open orders, and the curves: a strategy's equity is
+rebuilt from its cash and quantity steps and the prices, in one vectorised pass, so that the run
+itself pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+
+from tradebot.app.market import Loaded
+from tradebot.core import facts as f
+from tradebot.core.ledger import Ledger
+from tradebot.core.model import Instrument
+from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
+from tradebot.data.arrays import BarArrays
+from tradebot.report.result import (
+    FillRecord,
+    FloatArray,
+    OpenOrder,
+    SplitRecord,
+    TsArray,
+)
+
+
+@dataclass(slots=True)
+class Steps:
+    """How much of one thing a strategy held, and from when on."""
+
+    ts: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+
+    def at(self, ts: int, value: float) -> None:
+        self.ts.append(ts)
+        self.value.append(value)
+
+    def along(self, axis: TsArray) -> FloatArray:
+        """Return the value standing at each moment of `axis`, changes of that moment included."""
+        steps = np.array(self.ts, dtype=np.int64)
+        values = np.concatenate([[0.0], np.array(self.value, dtype=np.float64)])
+        found: FloatArray = values[np.searchsorted(steps, axis, side="right")]
+        return found
+
+
+class Collector:
+    """Listens to the facts of a run."""
+
+    def __init__(self, ledger: Ledger, instruments: Mapping[str, Instrument]) -> None:
+        self._ledger = ledger
+        self._instruments = instruments
+        self._orders: dict[str, tuple[f.OrderIntended | f.ReplaceRequested, str]] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
+        self.fills: list[FillRecord] = []
+        self.splits: list[SplitRecord] = []
+        self.denials: dict[str, dict[str, int]] = {}
+        self.halts: list[f.HaltSet] = []
+        self.failures: list[f.StrategyFailed] = []
+        self.bad_data = 0
+        self.cash: dict[tuple[str, str], Steps] = {}
+        self.qty: dict[tuple[str, str], Steps] = {}
+
+    def __call__(self, recorded: f.Recorded) -> None:
+        """Take one fact."""
+        fact = recorded.fact
+        match fact:
+            case f.TargetSet():
+                self._reasons[fact.strategy, fact.instrument] = _why(fact)
+            case f.OrderIntended() | f.ReplaceRequested():
+                reason = self._reasons.get((fact.order.strategy, fact.order.instrument), "")
+                self._orders[fact.order.client_order_id] = (fact, reason)
+            case f.OrderFilled():
+                self._filled(fact)
+            case f.OrderDenied() | f.Skipped():
+                self._count(fact.strategy, fact.rule, 1)
+            case f.SkipEnded():
+                self._count(fact.strategy, fact.rule, fact.repeats)
+            case f.OrderRejected():
+                self._count(self._ledger.orders[fact.client_order_id].order.strategy, "rejected by venue", 1)
+            case f.HaltSet():
+                self.halts.append(fact)
+            case f.StrategyFailed():
+                self.failures.append(fact)
+            case f.BadDataSeen():
+                self.bad_data += 1
+            case f.SplitApplied():
+                self._split(fact)
+            case f.AssignmentMade() | f.CashMoved() | f.DividendPaid() | f.FeeCharged() | f.InterestPaid():
+                self._all_cash(recorded.seen)
+            case _:
+                pass
+
+    def _count(self, strategy: str, rule: str, times: int) -> None:
+        counts = self.denials.setdefault(strategy, {})
+        counts[rule] = counts.get(rule, 0) + times
+
+    def _all_cash(self, ts: int) -> None:
+        for strategy, sub in self._ledger.subs.items():
+            for asset, amount in sub.cash.items():
+                self.cash.setdefault((strategy, asset), Steps()).at(ts, float(amount))
+
+    def _split(self, fact: f.SplitApplied) -> None:
+        ratio = fact.ratio.as_integer_ratio()
+        self.splits.append(SplitRecord(instrument=fact.instrument, ts=fact.ts, new=ratio[0], old=ratio[1]))
+        for strategy, qty in fact.positions:
+            if strategy is not None:
+                self.qty.setdefault((strategy, fact.instrument), Steps()).at(fact.ts, float(qty))
+        self._all_cash(fact.ts)
+
+    def _filled(self, fact: f.OrderFilled) -> None:
+        fill, instrument = fact.fill, self._instruments[fact.fill.instrument]
+        sub = self._ledger.subs[fact.strategy]
+        for asset, _ in fact.cash:
+            self.cash.setdefault((fact.strategy, asset), Steps()).at(fact.ts, float(sub.cash[asset]))
+        steps = self.qty.setdefault((fact.strategy, fill.instrument), Steps())
+        steps.at(fact.ts, float(sub.qty(fill.instrument)))
+        order = self._ledger.orders[fill.client_order_id].order
+        _, reason = self._orders.get(fill.client_order_id, (None, ""))
+        in_base = fill.fee_asset == instrument.base and fill.fee_asset != instrument.quote
+        self.fills.append(
+            FillRecord(
+                fill_id=fill.fill_id,
+                order_id=fill.client_order_id,
+                strategy=fact.strategy,
+                instrument=fill.instrument,
+                side=fill.side,
+                qty=fill.qty,
+                price=fill.price,
+                ts=fill.ts,
+                fee=self._fee_in_quote(fact, instrument),
+                fee_asset=fill.fee_asset,
+                fee_base_qty=fill.fee if in_base else Decimal(0),
+                multiplier=instrument.multiplier,
+                rate=self._rate(instrument.quote, fact.account),
+                liquidity=fill.liquidity,
+                purpose=order.purpose,
+                reason=reason if order.purpose.value == "target" else _exit_name(order.kind.value),
+                assumed=fill.assumed,
+            )
+        )
+
+    def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:
+        fill = fact.fill
+        if fill.fee_asset == instrument.base and fill.fee_asset != instrument.quote:
+            return LEDGER_CONTEXT.multiply(fill.fee, fill.price)
+        return fill.fee
+
+    def _rate(self, asset: str, account: str) -> Decimal:
+        base = self._ledger.accounts[account].base_currency
+        return Decimal(1) if asset == base else decimal_of(self._ledger.rates.get((asset, base), 1.0))
+
+    def open_orders(self, strategy: str) -> tuple[OpenOrder, ...]:
+        """Return the strategy's orders that were still working at the end."""
+        return tuple(
+            OpenOrder(
+                order_id=r.order.client_order_id,
+                strategy=strategy,
+                instrument=r.order.instrument,
+                side=r.order.side,
+                kind=r.order.kind,
+                qty=r.order.qty,
+                filled_qty=r.filled_qty,
+                price=r.order.limit_price or r.order.stop_price,
+                purpose=r.order.purpose,
+            )
+            for (owner, _), working in self._ledger.open.items()
+            if owner == strategy
+            for r in working.values()
+        )
+
+
+def _why(fact: f.TargetSet) -> str:
+    if fact.reason:
+        return fact.reason
+    return " ".join(f"{e.name}={e.value:.6g}" for e in fact.explained)
+
+
+def _exit_name(kind: str) -> str:
+    names = {"stop": "stop_loss", "limit": "take_profit", "trailing_stop": "trailing_stop", "market": "time"}
+    return names.get(kind, kind)
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def prices_of(series: Loaded) -> tuple[TsArray, FloatArray]:
+    """Return stamps and closes (or mids) of the traded part of a series."""
+    columns, rows = series.columns, series.traded
+    if isinstance(columns, BarArrays):
+        return columns.ts[rows], columns.close[rows]
+    return columns.ts[rows], (columns.bid[rows] + columns.ask[rows]) * 0.5
+
+
+def axis_of(series: Sequence[Loaded]) -> TsArray:
+    """Return the moments at which a curve over these series has a point: all their stamps, once each."""
+    axis: TsArray = np.unique(np.concatenate([s.columns.ts[s.traded] for s in series]))
+    return axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curves:
+    """A strategy's value along an axis, in the base currency; exposures as fractions of equity."""
+
+    equity: FloatArray
+    gross: FloatArray
+    net: FloatArray
+
+
+def curves_of(
+    collector: Collector,
+    strategy: str,
+    axis: TsArray,
+    series: Sequence[Loaded],
+    instruments: Mapping[str, Instrument],
+    rates: Mapping[str, float],
+) -> Curves:
+    """Rebuild equity and exposure of a strategy; `rates` are base currency per asset (1 for the base)."""
+    equity = np.zeros(len(axis))
+    for (owner, asset), steps in collector.cash.items():
+        if owner == strategy:
+            equity += steps.along(axis) * rates.get(asset, 1.0)
+    gross, net = np.zeros(len(axis)), np.zeros(len(axis))
+    for one in series:
+        instrument = instruments[one.instrument]
+        held = collector.qty.get((strategy, one.instrument))
+        if held is None:
+            continue
+        stamps, closes = prices_of(one)
+        place = np.searchsorted(stamps, axis, side="right") - 1
+        price = np.where(place >= 0, closes[np.maximum(place, 0)], closes[0])
+        worth = held.along(axis) * price * float(instrument.multiplier) * rates.get(instrument.quote, 1.0)
+        equity += worth
+        net += worth
+        gross += np.abs(worth)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        safe = np.where(equity > 0.0, equity, np.nan)
+        return Curves(equity=equity, gross=np.nan_to_num(gross / safe), net=np.nan_to_num(net / safe))
+
+
+def hold_curve(capital: float, axis: TsArray, series: Sequence[Loaded], fee: float) -> FloatArray | None:
+    """Return buy and hold: the capital in equal parts in each series at its first open, `fee` once."""
+    if not series:
+        return None
+    part, total = capital / len(series), np.zeros(len(axis))
+    for one in series:
+        stamps, closes = prices_of(one)
+        first = float(one.columns.open[one.start]) if isinstance(one.columns, BarArrays) else float(closes[0])
+        place = np.searchsorted(stamps, axis, side="right") - 1
+        units = part * (1.0 - fee) / first
+        total += np.where(place >= 0, units * closes[np.maximum(place, 0)], part)
+    return total
