@@ -37,6 +37,7 @@ class Breakers:
         }
         self._names = tuple(a.name for a in setup.accounts)
         self._peaks: dict[str, float] = {}
+        self.watch_at = 0  # nothing to watch before this moment
         self._day = -1
         self._rule = ""  # which breaker set the halt that stands
 
@@ -70,6 +71,8 @@ class Breakers:
             self._peaks[name] = peak
             self._rec.fact(f.DayStarted(ts=self._rec.now, account=name, day=day, equity=equity, peak=peak))
         self._day = day
+        if not self._limits:
+            self.watch_at = (day + 1) * DAY
 
     def _end_daily_halt(self) -> None:
         """A daily loss limit counts anew with the day; a drawdown waits for the owner."""

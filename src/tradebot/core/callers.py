@@ -16,7 +16,7 @@ from tradebot.core.messages import SetTimer, Split
 from tradebot.core.model import DAY, Bar, Book, Fill, Quote
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-from tradebot.core.setup import FirstEntry, Schedule
+from tradebot.core.setup import FirstEntry, Resize, Schedule
 from tradebot.core.strategy import (
     BarStrategy,
     Intent,
@@ -90,34 +90,54 @@ class Callers:
             if not self.muted:
                 self._rec.fact(f.InputsMissed(ts=self._rec.now, strategy=seat.spec.id, missing=names))
         if any(need[1] == seat.interval for need in seat.round_bars):
-            self.call_bar(seat)
+            self.call_round(seat)
         seat.round_bars = {}
         seat.context.missing = ()
 
-    def call_bar(self, seat: Seat) -> None:
-        """Call a bar strategy (or a portfolio's weights) with its complete round."""
-        if seat.is_failed:
+    def call_single(self, seat: Seat) -> None:
+        """Call a strategy whose only input is the bar in its seat: the hot path of a backtest."""
+        bar, leg = seat.bar, seat.leg
+        if seat.is_failed or bar is None or leg is None:
             return
-        context = seat.context
-        context.now = self._rec.now
-        context.muted = self.muted
+        seat.context.now = self._rec.now
         if seat.needs_counting or seat.keeps_history:
             self._count(seat)
-        decider = seat.decider
         try:
-            if seat.is_joint:
-                intent = self._joint(seat, decider)
-            elif isinstance(decider, BarStrategy):
-                intent = decider.on_bar(context, seat.own_bar())
-            else:
-                raise InvariantError(f"{type(decider).__name__} cannot be called with bars")
-        except InvariantError:
-            raise
+            intent = seat.on_bar(seat.context, bar)
         except Exception as exc:
             self._failed(seat, exc)
             return
-        if not seat.is_single:
-            seat.round_bars = {}
+        if intent is None:
+            if seat.is_new:
+                self._take(seat, None)
+            return
+        # Most strategies repeat their word on every bar: saying the same again changes nothing.
+        target = leg.wish.target
+        if (
+            target is not None
+            and leg.ignores_repeats
+            and intent.weight == target.weight
+            and intent.qty == target.asked_qty
+            and intent.instrument == bar.instrument
+        ):
+            return
+        self._take(seat, intent)
+
+    def call_round(self, seat: Seat) -> None:
+        """Call a strategy that waits for several bars with its round."""
+        if seat.is_failed:
+            return
+        seat.context.now = self._rec.now
+        self._count(seat)
+        try:
+            if seat.is_joint:
+                intent = self._joint(seat, seat.decider)
+            else:
+                intent = seat.on_bar(seat.context, seat.own_bar())
+        except Exception as exc:
+            self._failed(seat, exc)
+            return
+        seat.round_bars = {}
         if intent is not None or seat.is_new:
             self._take(seat, intent)
 
@@ -193,7 +213,6 @@ class Callers:
         if seat.is_failed or not isinstance(decider, QuoteStrategy):
             return
         seat.context.now = self._rec.now
-        seat.context.muted = self.muted
         seat.context.instrument = item.instrument
         try:
             if isinstance(item, Quote):
@@ -273,6 +292,7 @@ class Callers:
         if said is None:
             return False
         leg.is_live = True
+        leg.ignores_repeats = leg.spec.resize is Resize.ON_CHANGE
         if leg.seat is not None:
             leg.seat.is_new = any(not other.is_live for other in leg.seat.legs.values())
         known = self._ledger.wish(leg.key).target
@@ -314,17 +334,17 @@ class Callers:
         if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
             return
         bars = [_rebased(bar, float(split.ratio)) for bar in seat.history]
-        seat.decider = seat.spec.renew(leg.instrument.id)
+        seat.sit(seat.spec.renew(leg.instrument.id))
         seat.history.clear()
         leg.sizer.forget()
-        was_muted, self.muted = self.muted, True
+        self.muted = seat.context.muted = True
         try:
             self.start(seat)
             for bar in bars:
                 seat.bar = bar
-                self.call_bar(seat)
+                self.call_single(seat)
         finally:
-            self.muted = was_muted
+            self.muted = seat.context.muted = False
 
     def _failed(self, seat: Seat, exc: Exception) -> None:
         seat.is_failed = True

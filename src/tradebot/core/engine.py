@@ -94,14 +94,19 @@ class Engine:
 
     def warm_up(self, market: Iterable[m.Slice]) -> None:
         """Show past market data to the strategies with their intents muted."""
-        self._callers.muted = True
+        self._mute(True)
         try:
             for piece in market:
                 self._slice(piece)
         finally:
-            self._callers.muted = False
+            self._mute(False)
         if self._rec.take() is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
+
+    def _mute(self, muted: bool) -> None:
+        self._callers.muted = muted
+        for seat in self._seats:
+            seat.context.muted = muted
 
     def equity(self, account: str) -> float | None:
         """Return an account's equity in its base currency; None while a price or rate is missing."""
@@ -114,8 +119,7 @@ class Engine:
     # --- market data: the hot path --------------------------------------------------------------
 
     def _slice(self, piece: m.Slice) -> None:
-        marks = self.marks
-        due: list[Seat] | None = None
+        marks, due, is_quoted = self.marks, [], False
         for item in piece.items:
             if isinstance(item, Bar):
                 name, _, interval, open_, high, low, close, _ = item
@@ -127,24 +131,31 @@ class Engine:
                     if seat.is_single:
                         if seat.interval == interval:
                             seat.bar = item
-                            due = [seat] if due is None else [*due, seat]
+                            due.append(seat)
                     elif self._callers.arrive(seat, item):
-                        due = [seat] if due is None else [*due, seat]
+                        due.append(seat)
             elif isinstance(item, Quote):
                 problem = problem_of(item)
                 if problem:
                     self._bad(item.instrument, problem)
                     continue
                 marks[item.instrument] = (item.bid + item.ask) * 0.5
-        self._breakers.watch()
-        if due is not None:
-            for seat in due:
-                self._callers.call_bar(seat)
-        if self._quote_seats:
-            for item in piece.items:
-                if not isinstance(item, Bar):
-                    for seat in self._quote_seats.get(item.instrument, ()):
-                        self._callers.call_quote(seat, item)
+                is_quoted = True
+        if self._rec.now >= self._breakers.watch_at and not self._callers.muted:
+            self._breakers.watch()
+        for seat in due:
+            if seat.is_single:
+                self._callers.call_single(seat)
+            else:
+                self._callers.call_round(seat)
+        if is_quoted:
+            self._quotes(piece)
+
+    def _quotes(self, piece: m.Slice) -> None:
+        for item in piece.items:
+            if not isinstance(item, Bar):
+                for seat in self._quote_seats.get(item.instrument, ()):
+                    self._callers.call_quote(seat, item)
 
     def _bad(self, instrument: str, problem: str) -> None:
         if not self._callers.muted:
@@ -214,7 +225,7 @@ class Engine:
                 self.ledger, self.ledger.subs[spec.id], account.base_currency, self.setup.instruments
             )
             self._valuers[spec.id] = valuer
-            legs = {name: Leg(spec, self.setup.instruments[name]) for name in spec.instruments}
+            legs = {name: Leg(spec, self.setup.instruments[name], self.ledger) for name in spec.instruments}
             for leg in legs.values():
                 self._legs[leg.key] = leg
             own: list[Seat] = []

@@ -19,7 +19,7 @@ from tradebot.core.model import Bar, Instrument
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import Sizer
-from tradebot.core.strategy import BarStrategy, PortfolioStrategy, QuoteStrategy, Strategy, Target
+from tradebot.core.strategy import BarStrategy, Context, PortfolioStrategy, QuoteStrategy, Strategy, Target
 from tradebot.errors import InvariantError
 
 # Intervals below a day close on multiples of themselves in UTC, so it is known when another
@@ -33,6 +33,7 @@ class Leg:
     __slots__ = (
         "bars_held",
         "held_since",
+        "ignores_repeats",
         "instrument",
         "is_live",
         "key",
@@ -46,12 +47,14 @@ class Leg:
         "spec",
         "suspended_bars",
         "suspended_since",
+        "wish",
     )
 
-    def __init__(self, spec: StrategySpec, instrument: Instrument) -> None:
+    def __init__(self, spec: StrategySpec, instrument: Instrument, ledger: Ledger) -> None:
         self.spec = spec
         self.instrument = instrument
         self.key: Key = (spec.id, instrument.id)
+        self.wish = ledger.wish(self.key)
         self.sizer = Sizer(spec.sizing, len(spec.instruments))
         self.seat: Seat | None = None
         self.held_since = 0
@@ -62,6 +65,7 @@ class Leg:
         self.repeats = 0
         # What the strategy wanted while muted, since how many bars and from which price.
         self.is_live = False
+        self.ignores_repeats = False  # live, and a standing target is not sized anew on each bar
         self.muted: tuple[float | None, float | None] | None = None
         self.muted_bars = 0
         self.muted_price = 0.0
@@ -117,10 +121,12 @@ class Seat:
         "is_quoting",
         "is_single",
         "keeps_history",
+        "leg",
         "legs",
         "name",
         "needs",
         "needs_counting",
+        "on_bar",
         "period",
         "round_bars",
         "round_ts",
@@ -131,7 +137,8 @@ class Seat:
         self, spec: StrategySpec, decider: Strategy, legs: Mapping[str, Leg], ledger: Ledger, valuer: Valuer
     ) -> None:
         self.spec = spec
-        self.decider = decider
+        self.sit(decider)
+        self.leg: Leg | None = None  # of a single seat
         self.legs: dict[str, Leg] = {}
         self.interval = spec.interval
         self.is_quoting = isinstance(decider, QuoteStrategy)
@@ -156,6 +163,11 @@ class Seat:
             self.add_leg(name, leg)
         self.context = SeatContext(self, ledger, valuer)
 
+    def sit(self, decider: Strategy) -> None:
+        """Let `decider` decide from here on."""
+        self.decider = decider
+        self.on_bar = decider.on_bar if isinstance(decider, BarStrategy) else _no_bars
+
     def add_leg(self, name: str, leg: Leg) -> None:
         """Let the seat decide about one more instrument."""
         self.legs[name] = leg
@@ -165,6 +177,7 @@ class Seat:
         further = [(i.instrument or first, i.interval) for i in self.decider.inputs()]
         self.needs = tuple(dict.fromkeys(own + further))
         self.is_single = len(self.needs) == 1 and not self.is_joint
+        self.leg = leg if self.is_single else None
         self.needs_counting = self.needs_counting or leg.sizer.needs_bars
         self.history = deque(maxlen=max(self.decider.lookback, leg.sizer.lookback, 1))
 
@@ -190,6 +203,10 @@ class Seat:
         """Return a strategy's saved memory."""
         state: dict[str, object] = json.loads(saved)
         return state
+
+
+def _no_bars(context: Context, bar: Bar) -> Target | None:
+    raise InvariantError(f"a strategy that takes no bars was called with one of {bar.instrument}")
 
 
 class SeatContext:

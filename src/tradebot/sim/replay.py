@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 
-from tradebot.sim.venue import SimVenue
-
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
 from tradebot.core.messages import (
@@ -35,9 +33,10 @@ from tradebot.core.messages import (
     TimerDue,
     VenueReport,
 )
-from tradebot.core.model import Bar, Quote
+from tradebot.core.model import Bar, Book, MarketData, Quote
 from tradebot.core.recorder import NOTHING, Outcome
 from tradebot.errors import InvariantError
+from tradebot.sim.venue import SimVenue
 
 Event = SessionOpen | SessionClose | Split | Dividend
 _FAR = 1 << 62
@@ -105,7 +104,9 @@ class Replay:
 
     # --- one instant ----------------------------------------------------------------------------
 
-    def _match(self, item: Bar | Quote, ts: int) -> None:
+    def _match(self, item: MarketData, ts: int) -> None:
+        if isinstance(item, Book):
+            raise InvariantError("the simulated venue takes bars and quotes, was given a book")
         for report in self._venue.on_market(item):
             self._report(report, ts)
         self._drain(ts)
