@@ -86,6 +86,11 @@ class Sessions:
         midnight = datetime.combine(_EPOCH + timedelta(days=day), datetime.min.time(), ZoneInfo(self.tz))
         return int(midnight.timestamp()) * SECOND
 
+    def day_of(self, ts: int) -> int:
+        """Return the date at the exchange at `ts` (ns UTC), in days since 1970-01-01."""
+        moment = datetime.fromtimestamp(ts // SECOND, ZoneInfo(self.tz))
+        return (moment.date() - _EPOCH).days
+
     def next_day(self, day: int) -> int:
         """Return the first session date after `day`, both in days since 1970-01-01."""
         if self.always_open:
