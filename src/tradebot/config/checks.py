@@ -6,10 +6,11 @@ already wrong by itself is passed over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tradebot.config import grammar
-from tradebot.config.expand import Builder
+from tradebot.config.fields import NAME
 from tradebot.config.messages import lost
 from tradebot.config.models import LIVE_NEEDS
 from tradebot.config.nodes import MapNode, Mark, Node, ScalarNode, SeqNode, dotted
@@ -17,14 +18,15 @@ from tradebot.config.plain import PERCENT
 from tradebot.config.shown import quoted, safe
 from tradebot.errors import Problem
 
-_REAL = ("sim", "alpaca")
+_VENUES = ("sim", "alpaca")
+_NAME = re.compile(NAME)
 
 
 class Checks:
     """The cross checks of one tree; `run` returns their problems."""
 
-    def __init__(self, root: MapNode, builder: Builder) -> None:
-        self.root, self.builder = root, builder
+    def __init__(self, root: MapNode) -> None:
+        self.root = root
         self.problems: list[Problem] = []
 
     def run(self) -> list[Problem]:
@@ -81,7 +83,7 @@ class Checks:
                 continue
             path = ("accounts", name)
             mark = accounts.key_marks[name]
-            meant = grammar.near(venue, _REAL) if venue not in _REAL else None
+            meant = grammar.near(venue, _VENUES) if venue not in _VENUES else None
             if meant is not None:
                 message = (
                     f'must be sim, alpaca or an exchange\'s id, was {quoted(venue)}; did you mean "{meant}"?'
@@ -133,7 +135,10 @@ class Checks:
         if "accounts" not in self.root.items:
             return None if lost(self.root, (), "accounts") else ["main"]
         accounts = self.root.items["accounts"]
-        return list(accounts.items) if isinstance(accounts, MapNode) and accounts.items else None
+        if not isinstance(accounts, MapNode) or not accounts.items:
+            return None
+        # A name that is refused anyway may be the very one that a strategy means.
+        return list(accounts.items) if all(_NAME.fullmatch(name) for name in accounts.items) else None
 
     def _strategies(self) -> Iterator[tuple[int, MapNode]]:
         strategies = self.root.items.get("strategies")
@@ -144,7 +149,7 @@ class Checks:
 
     def _text(self, node: Node, key: str) -> str | None:
         value = node.items.get(key) if isinstance(node, MapNode) else None
-        if not isinstance(value, ScalarNode) or id(value) in self.builder.bad:
+        if not isinstance(value, ScalarNode) or value.bad:
             return None
         return value.text
 

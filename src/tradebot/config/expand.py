@@ -18,13 +18,15 @@ _VARIABLE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[^}:]*)(?P<rest>:-[^}]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FREE = "params"
 
+# Stands for a value that has been reported: no field accepts it, so no rule goes on with a guess.
+BAD = object()
+
 
 class Builder:
-    """Turns a tree into what the models read, and remembers which values are already known bad."""
+    """Turns a tree into what the models read, and marks the values that it had to report."""
 
     def __init__(self, env: Mapping[str, str], problems: list[Problem]) -> None:
         self.env, self.problems = env, problems
-        self.bad: set[int] = set()
         self._expanded: set[int] = set()
 
     def build(self, node: Node, path: tuple[str | int, ...] = (), *, free: bool = False) -> object:
@@ -44,11 +46,11 @@ class Builder:
             self._expanded.add(id(node))
             if "${" in node.text:
                 self._expand(node, path)
-        if id(node) in self.bad:
-            return None
+        if node.bad:
+            return BAD
         if node.plain and node.text == "" and not node.from_env:
-            self._problem(node, path, "has no value; write one, or remove the key")
-            return None
+            self._problem(node, path, "has no value; write one, or remove it")
+            return BAD
         if not free:
             if node.plain and not node.from_env and node.text in ("null", "~", "Null", "NULL"):
                 return None
@@ -60,7 +62,7 @@ class Builder:
         except ValueError as exc:
             hidden = f"must be a plain value or text in quotes, was the value of {safe(node.source)}"
             self._problem(node, path, hidden if node.from_env else str(exc))
-            return None
+            return BAD
 
     def _expand(self, node: ScalarNode, path: tuple[str | int, ...]) -> None:
         troubles: list[str] = []
@@ -87,8 +89,8 @@ class Builder:
         node.from_env = any(m["escaped"] is None for m in _VARIABLE.finditer(node.text))
         node.text = filled
 
-    def _problem(self, node: Node, path: tuple[str | int, ...], message: str) -> None:
-        self.bad.add(id(node))
+    def _problem(self, node: ScalarNode, path: tuple[str | int, ...], message: str) -> None:
+        node.bad = True
         problem = Problem(file=node.mark.file, line=node.mark.line, key=dotted(path), message=message)
         self.problems.append(problem)
 

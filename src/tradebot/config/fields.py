@@ -26,7 +26,8 @@ from tradebot.config.units import (
 )
 
 # Letters are ASCII everywhere: two ids that look alike but differ would be two histories.
-Name = Annotated[str, Word(r"[a-z][a-z0-9_-]{0,31}", "a name of a-z, 0-9, - and _ that starts with a letter")]
+NAME = r"[a-z][a-z0-9_-]{0,31}"
+Name = Annotated[str, Word(NAME, "a name of a-z, 0-9, - and _ that starts with a letter")]
 InstrumentId = Annotated[
     str,
     Word(r"[A-Za-z0-9^][A-Za-z0-9./:@_^=-]{0,39}", "an instrument such as SPX, SYN/USD or BTC/USDT@binance"),

@@ -73,15 +73,14 @@ def parse(
     root = compose(raw, file, problems)
     apply_environment(root, env, problems)
     apply_overrides(root, overrides, problems)
-    builder = Builder(env, problems)
-    plain = builder.build(root)
+    plain = Builder(env, problems).build(root)
     _name_the_only_account(plain)
     config: Config | None = None
     try:
         config = Config.model_validate(plain)
     except ValidationError as exc:
-        problems += problems_of(exc.errors(include_url=False, include_input=False), root, builder)
-    problems += Checks(root, builder).run()
+        problems += problems_of(exc.errors(include_url=False, include_input=False), root)
+    problems += Checks(root).run()
     if config is None or problems:
         raise ConfigError(_ordered(problems))
     return Loaded(config, Path(file), root)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradebot.config import grammar
-from tradebot.config.expand import Builder
 from tradebot.config.nodes import MapNode, Mark, Node, ScalarNode, dotted
 from tradebot.config.plain import other_reading
 from tradebot.config.shown import Text, found, safe, secret_name
@@ -36,9 +35,9 @@ class _Place:
     known_bad: bool
 
 
-def problems_of(errors: Iterable[Any], root: MapNode, builder: Builder) -> list[Problem]:
+def problems_of(errors: Iterable[Any], root: MapNode) -> list[Problem]:
     """Return one problem for each mistake among the errors of `Config.model_validate`."""
-    located = [(error, _locate(error["loc"], root, builder)) for error in errors]
+    located = [(error, _locate(error["loc"], root)) for error in errors]
     meant = {
         (id(place.parent), _meant(place)) for error, place in located if error["type"] == "extra_forbidden"
     }
@@ -46,10 +45,10 @@ def problems_of(errors: Iterable[Any], root: MapNode, builder: Builder) -> list[
     for error, place in located:
         if place.known_bad or (error["type"] == "missing" and (id(place.parent), place.path[-1]) in meant):
             continue
-        problem = _problem(error, place, builder)
+        problem = _problem(error, place)
         if problem is not None:
             # An alias repeats its anchor's mistakes under other keys; the file has them once.
-            where = place.node if isinstance(place.node, ScalarNode) else place.parent
+            where = place.parent if place.node is None else place.node
             problems.setdefault((id(where), f"{place.path[-1:]} {problem.message}"), problem)
     return list(problems.values())
 
@@ -62,7 +61,7 @@ def lost(node: MapNode, path: Sequence[str | int], key: str) -> bool:
     return any(name not in known and grammar.near(name, known) == key for name in node.items)
 
 
-def _locate(loc: Sequence[str | int], root: MapNode, builder: Builder) -> _Place:
+def _locate(loc: Sequence[str | int], root: MapNode) -> _Place:
     path: list[str | int] = []
     node: Node | None = root
     parent: Node = root
@@ -84,17 +83,17 @@ def _locate(loc: Sequence[str | int], root: MapNode, builder: Builder) -> _Place
         else:
             node = node.items[part] if isinstance(part, int) and part < len(node.items) else None
             mark = node.mark if node is not None else mark
-        bad = bad or (node is not None and id(node) in builder.bad)
+        bad = bad or (node is not None and node.bad)
     return _Place(tuple(path), node, parent, mark, bad)
 
 
-def _problem(error: Any, place: _Place, builder: Builder) -> Problem | None:
+def _problem(error: Any, place: _Place) -> Problem | None:
     kind, ctx = error["type"], error.get("ctx", {})
     path, mark = place.path, place.key_mark
     is_key = bool(error["loc"]) and error["loc"][-1] == "[key]"
     if isinstance(place.node, ScalarNode) and not is_key and place.node.mark.line is not None:
         mark = place.node.mark
-    value = _value(place.node, builder)
+    value = _value(place.node)
     if kind == "value_error":
         message = str(ctx["error"])
         if is_key:
@@ -106,7 +105,7 @@ def _problem(error: Any, place: _Place, builder: Builder) -> Problem | None:
     elif kind in ("literal_error", "enum"):
         message = _one_of(re.findall(r"'([^']*)'", ctx["expected"]), value)
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _kind_problem(place, builder)
+        return _kind_problem(place)
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
         message = f"must be a mapping{_example(path)}, was {found(value)}"
     elif kind in ("tuple_type", "list_type"):
@@ -123,7 +122,7 @@ def _problem(error: Any, place: _Place, builder: Builder) -> Problem | None:
     return Problem(file=mark.file, line=mark.line, key=dotted(path), message=message)
 
 
-def _value(node: Node | None, builder: Builder) -> object:
+def _value(node: Node | None) -> object:
     if isinstance(node, ScalarNode):
         if node.plain and not node.from_env and node.text in ("null", "~", "Null", "NULL"):
             return None
@@ -179,12 +178,12 @@ def _kind(node: Node) -> str | None:
     return kind.text if isinstance(kind, ScalarNode) else None
 
 
-def _kind_problem(place: _Place, builder: Builder) -> Problem | None:
+def _kind_problem(place: _Place) -> Problem | None:
     path, mark, node = place.path, place.key_mark, place.node
     kinds = grammar.kinds_at(path)
     if not isinstance(node, MapNode):
         mark = node.mark if isinstance(node, ScalarNode) and node.mark.line is not None else mark
-        message = f"must be a mapping such as {{kind: {kinds[-1]}, ...}}, was {found(_value(node, builder))}"
+        message = f"must be a mapping such as {{kind: {kinds[-1]}, ...}}, was {found(_value(node))}"
         return Problem(file=mark.file, line=mark.line, key=dotted(path), message=message)
     kind = node.items.get("kind")
     if kind is None:
@@ -195,10 +194,10 @@ def _kind_problem(place: _Place, builder: Builder) -> Problem | None:
         else:
             path, message = (*path, "kind"), f"is required: one of {', '.join(kinds)}"
         return Problem(file=mark.file, line=mark.line, key=dotted(path), message=message)
-    if id(kind) in builder.bad:
+    if kind.bad:
         return None
     mark = kind.mark if isinstance(kind, ScalarNode) else node.key_marks["kind"]
-    message = _one_of(kinds, _value(kind, builder))
+    message = _one_of(kinds, _value(kind))
     return Problem(file=mark.file, line=mark.line, key=dotted((*path, "kind")), message=message)
 
 

@@ -206,7 +206,7 @@ def _default_accounts() -> dict[str, Account]:
 class Config(Section):
     """One tradebot.yaml."""
 
-    version: Annotated[int, _Version()]
+    version: Annotated[int, _Version()] = Field(description="version: 1, the language of this file")
     mode: Literal["paper", "live"] = Field(
         default="paper", description="live also needs --live on the command line"
     )

@@ -36,13 +36,17 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class ScalarNode:
-    """One value. `text` after, `source` before `${VAR}` is filled in."""
+    """One value. `text` after, `source` before `${VAR}` is filled in.
+
+    `bad` nodes have been reported; what else they break is not worth a second message.
+    """
 
     mark: Mark
     text: str
     plain: bool
     source: str = ""
     from_env: bool = False
+    bad: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +55,7 @@ class SeqNode:
 
     mark: Mark
     items: list[Node] = field(default_factory=list)
+    bad: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +66,7 @@ class MapNode:
     items: dict[str, Node] = field(default_factory=dict)
     key_marks: dict[str, Mark] = field(default_factory=dict)
     bad_keys: set[str] = field(default_factory=set)
+    bad: bool = False
 
 
 Node = ScalarNode | SeqNode | MapNode
@@ -73,7 +79,10 @@ _SYNTAX = (
         "a second ': ' on one line must be inside quotes or on a line of its own",
     ),
     (r"could not find expected ':'", "must be 'key: value'; no ': ' was found"),
-    (r"expected <block end>", "indentation must line up with the lines above; this one belongs to nothing"),
+    (
+        r"expected <block end>",
+        "this line must line up with the lines above it, and every quote above must close",
+    ),
     (r"expected ',' or '\]'", "a list that opens with [ must close with ], with commas between its values"),
     (
         r"expected ',' or '}'",
@@ -133,7 +142,7 @@ class _Composer:
     """Builds the tree from parser events (the event parser does not recurse; this does, bounded)."""
 
     def __init__(self, text: str, file: str, problems: list[Problem], *, in_file: bool = True) -> None:
-        self.file, self.problems, self.in_file = file, problems, in_file
+        self.file, self.problems, self.in_file, self.text = file, problems, in_file, text
         self.anchors: dict[str, Node] = {}
         self.open: set[str] = set()
         self.nodes = 0
@@ -183,6 +192,8 @@ class _Composer:
         start = exc.context_mark
         if start is not None and start.line + 1 != line:
             message += f" (it starts on line {start.line + 1})"
+        if "${" in "".join(self.text.splitlines()[line - 1 : line]):
+            message += "; ${VAR} inside { } or [ ] must be in quotes"
         return _fatal(self._at(line), message)
 
     def _at(self, line: int, column: int = 0) -> Mark:
@@ -231,13 +242,13 @@ class _Composer:
             while not isinstance(self.ahead, yaml.SequenceEndEvent):
                 node.items.append(self._node((*path, f"[{len(node.items)}]"), depth + 1))
         else:
-            node = self._mapping(mark, path, depth)
+            node = self._mapping(mark, path, depth, flow=bool(getattr(event, "flow_style", False)))
         self._advance()
         if event.anchor is not None:
             self.open.discard(event.anchor)
         return node
 
-    def _mapping(self, mark: Mark, path: tuple[str, ...], depth: int) -> MapNode:
+    def _mapping(self, mark: Mark, path: tuple[str, ...], depth: int, *, flow: bool) -> MapNode:
         node = MapNode(mark)
         merged: list[MapNode] = []
         while not isinstance(self.ahead, yaml.MappingEndEvent):
@@ -248,22 +259,33 @@ class _Composer:
                 self._problem(key_mark, path, "a key must be a word, was a list or a mapping")
                 self._node(path, depth + 1)
                 continue
-            name = key.text
-            value = self._node((*path, name), depth + 1)
-            if plain and name == "<<":
+            value = self._node((*path, key.text), depth + 1)
+            if plain and key.text == "<<":
                 merged += self._merge(value, key_mark, path)
-            elif name in node.items:
-                first = node.key_marks[name].line
-                where = "" if first is None else f" (first on line {first})"
-                self._problem(key_mark, (*path, name), f"must be given once, was given again{where}")
             else:
-                self._check_key(key, node, (*path, name))
-                node.items[name], node.key_marks[name] = value, key_mark
+                self._put(node, key, value, path, flow)
         for base in merged:
             for name, value in base.items.items():
                 if name not in node.items:
                     node.items[name], node.key_marks[name] = value, base.key_marks[name]
         return node
+
+    def _put(self, node: MapNode, key: ScalarNode, value: Node, path: tuple[str, ...], flow: bool) -> None:
+        name = key.text
+        if name in node.items:
+            first = node.key_marks[name].line
+            where = "" if first is None else f" (first on line {first})"
+            self._problem(key.mark, (*path, name), f"must be given once, was given again{where}")
+            return
+        node.items[name], node.key_marks[name] = value, key.mark
+        if isinstance(value, ScalarNode) and value.plain and value.text == "":
+            # Keep it: a key without value is not also a missing key.
+            hint = "; a comma inside a value needs quotes" if flow else ""
+            value.bad = True
+            node.bad_keys.add(name)
+            self._problem(key.mark, (*path, name), f"has no value; write one, or remove the key{hint}")
+        else:
+            self._check_key(key, node, (*path, name))
 
     def _check_key(self, key: ScalarNode, node: MapNode, path: tuple[str, ...]) -> None:
         if key.plain and (reading := other_reading(key.text)) is not None:
@@ -308,8 +330,8 @@ def _size(node: Node) -> int:
 def clone(node: Node) -> Node:
     """Return a mapping or list of its own with the same values, so that changing it changes no alias."""
     if isinstance(node, MapNode):
-        return MapNode(node.mark, dict(node.items), dict(node.key_marks), set(node.bad_keys))
-    return SeqNode(node.mark, list(node.items)) if isinstance(node, SeqNode) else node
+        return MapNode(node.mark, dict(node.items), dict(node.key_marks), set(node.bad_keys), node.bad)
+    return SeqNode(node.mark, list(node.items), node.bad) if isinstance(node, SeqNode) else node
 
 
 def dotted(path: tuple[str, ...] | tuple[str | int, ...]) -> str:

@@ -81,12 +81,16 @@ def text_of(value: object) -> str | None:
     return str(value) if isinstance(value, (int, float, Decimal)) else None
 
 
-def _wrong(must: str, value: object) -> ValueError:
+def _wrong(must: str, value: object, *, number: bool = False) -> ValueError:
     text = text_of(value)
-    trap = number_trap(text) if text is not None else None
-    if trap is not None and not (isinstance(value, Text) and value.from_env):
+    message = f"must be {must}, was {found(value)}"
+    if text is None or (isinstance(value, Text) and value.from_env):
+        return ValueError(message)
+    trap = number_trap(text)
+    if trap is not None and number:
         return ValueError(trap)
-    return ValueError(f"must be {must}, was {found(value)}")
+    reading = other_reading(text) if trap is not None else None
+    return ValueError(message if reading is None else f"{message} (YAML reads {reading})")
 
 
 def _decimal(text: str, must: str, value: object) -> Decimal:
@@ -121,7 +125,9 @@ class Range:
             ("below", self.below),
             ("at most", self.at_most),
         )
-        return " and ".join(f"{word} {bound * scale:g}{unit}" for word, bound in bounds if bound is not None)
+        return " and ".join(
+            f"{word} {bound * scale:.12g}{unit}" for word, bound in bounds if bound is not None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +141,7 @@ class Fraction(Unit, Range):
         must = "a fraction such as 8% or 0.08"
         text = text_of(value)
         if text is None:
-            raise _wrong(must, value)
+            raise _wrong(must, value, number=True)
         percent, bps, bare = PERCENT.fullmatch(text), BPS.fullmatch(text), DECIMAL.fullmatch(text)
         if percent is not None:
             number = shifted(percent["number"], -2)
@@ -144,7 +150,7 @@ class Fraction(Unit, Range):
         elif bare is not None:
             number = text
         else:
-            raise _wrong(must, value)
+            raise _wrong(must, value, number=True)
         exact = _decimal(number, must, value)
         fraction = finite(number)
         if bare is not None and fraction > 1:
@@ -184,13 +190,13 @@ class Bps(Unit, Range):
         must = "basis points such as 10, 10bps or 0.1%"
         text = text_of(value)
         if text is None:
-            raise _wrong(must, value)
+            raise _wrong(must, value, number=True)
         if (percent := PERCENT.fullmatch(text)) is not None:
             text = shifted(percent["number"], 2)
         elif (bps := BPS.fullmatch(text)) is not None:
             text = bps["number"]
         elif DECIMAL.fullmatch(text) is None:
-            raise _wrong(must, value)
+            raise _wrong(must, value, number=True)
         number = _decimal(text, must, value)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()} basis points, was {found(value)}")
@@ -217,7 +223,7 @@ class Number(Unit, Range):
     def read(self, value: object) -> Decimal:
         text = text_of(value)
         if text is None or DECIMAL.fullmatch(text) is None:
-            raise _wrong(self.what, value)
+            raise _wrong(self.what, value, number=True)
         number = _decimal(text, self.what, value)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()}, was {found(value)}")
@@ -239,7 +245,7 @@ class Whole(Unit, Range):
     def read(self, value: object) -> int:
         text = text_of(value)
         if text is None or INTEGER.fullmatch(text) is None:
-            raise _wrong("a whole number", value)
+            raise _wrong("a whole number", value, number=True)
         number = int(text)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()}, was {found(value)}")
@@ -384,15 +390,14 @@ class Word(Unit):
     what: str
 
     def read(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise ValueError(f"must be {self.what}, was {found(value)}")
         if isinstance(value, Text) and value.plain and not value.from_env:
             reading = other_reading(value)
             if reading is not None:
-                raise ValueError(f'must be {self.what} in quotes; YAML reads {reading}; write "{value}"')
-        if re.fullmatch(self.pattern, value) is None:
-            raise ValueError(f"must be {self.what}, was {found(value)}")
-        return str(value)
+                message = f'must be {self.what}; without quotes YAML reads {reading}: write "{value}"'
+                raise ValueError(message)
+        if isinstance(value, str) and re.fullmatch(self.pattern, value) is not None:
+            return str(value)
+        raise ValueError(f"must be {self.what}, was {found(value)}")
 
     def json_schema(self) -> Json:
         return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
