@@ -155,14 +155,14 @@ ONE_MISTAKE = [
     ("fees:", "notify: [{from: info}]\nfees:", "t.yaml:21: notify[0]: must have either url (for messages) or ping (proof of life), had neither"),
     ("fees:", "notify: [{url: me}]\nfees:", 't.yaml:21: notify[0].url: must be a URL such as ${NOTIFY_URL}, was "me"'),
     ("fees:", 'notify: [{url: "${NOTIFY_URL}"}]\nfees:', "t.yaml:21: notify[0].url: needs the environment variable NOTIFY_URL, which is not set"),
-    ("fees:", "notify: [{url: ${NOTIFY_URL}}]\nfees:", "t.yaml:21: a list that opens with [ must close with ], with commas between its values; ${VAR} inside { } or [ ] must be in quotes"),
+    ("fees:", "notify: [{url: ${NOTIFY_URL}}]\nfees:", "t.yaml:21: a mapping that opens with { must close with }, with commas between its entries; ${VAR} inside { } or [ ] must be in quotes"),
     ("mode: paper", "mode: ${MODE:paper}", "t.yaml:2: mode: must give a default as ${MODE:-default}; only :- is known"),
     ("mode: paper", "mode: ${}", "t.yaml:2: mode: must name a variable as ${NAME} or ${NAME:-default}; $${ is a plain ${"),
     # syntax
     ("    interval: 1d", "\tinterval: 1d", "t.yaml:10: indentation must be spaces, was a tab"),
     ("    interval: 1d", "   interval: 1d", "t.yaml:10: this line must line up with the lines above it, and every quote above must close (it starts on line 6)"),
     ("mode: paper", "mode: a: b", "t.yaml:2: a second ': ' on one line must be inside quotes or on a line of its own"),
-    ("mode: paper", "mode paper", "t.yaml:3: a second ': ' on one line must be inside quotes or on a line of its own"),
+    ("mode: paper", "mode paper", "t.yaml:2: must be 'key: value'; no ': ' was found"),
     ("[SPX]", "[SPX", "t.yaml:10: a list that opens with [ must close with ], with commas between its values (it starts on line 9)"),
     ("{kind: immediate}", "{kind: immediate", "t.yaml:15: a mapping that opens with { must close with }, with commas between its entries (it starts on line 14)"),
     ("[SPX]", "@SPX", "t.yaml:9: text that starts with @, ` or % must be in quotes"),
@@ -171,7 +171,7 @@ ONE_MISTAKE = [
     ("paper", "&a paper\nlimits: &a {}", "t.yaml:3: an anchor must be defined once, was &a again"),
     ("paper", "!!str paper", 't.yaml:2: mode: must have no tag, was "tag:yaml.org,2002:str"; values need no type here'),
     ("params: {", "params: {<<: 1, ", "t.yaml:11: strategies[0].params: << must name mappings to merge, such as <<: *base"),
-    ("paper", '"pa\\qper"', "t.yaml:2: a backslash in \"double quotes\" must start a known escape; use 'single quotes' (it starts on line 2)"),
+    ("paper", '"pa\\qper"', "t.yaml:2: a backslash in \"double quotes\" must start a known escape; use 'single quotes'"),
     ("paper", '"\\UFFFFFFFF"', "t.yaml:2: must be valid YAML; this line has an impossible escape"),
     ("paper", "pa\x07per", "t.yaml:2: must hold printable characters only, was U+0007"),
     ("fees:", "---\nfees:", "t.yaml:21: must hold one document; a second one starts here"),
@@ -179,6 +179,8 @@ ONE_MISTAKE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "said"), ONE_MISTAKE, ids=[f"{o}->{n}"[:60] for o, n, _ in ONE_MISTAKE])
+@pytest.mark.parametrize(
+    ("old", "new", "said"), ONE_MISTAKE, ids=[f"{o}->{n}"[:60] for o, n, _ in ONE_MISTAKE]
+)
 def test_each_mistake_is_said_once_at_its_line(old: str, new: str, said: str) -> None:
     assert problems(changed(old, new)) == ([said] if said else [])

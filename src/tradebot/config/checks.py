@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from tradebot.config import grammar
 from tradebot.config.fields import NAME
 from tradebot.config.messages import lost
-from tradebot.config.models import LIVE_NEEDS
+from tradebot.config.models import LIVE_NEEDS, VENUE
 from tradebot.config.nodes import MapNode, Mark, Node, ScalarNode, SeqNode, dotted
 from tradebot.config.plain import PERCENT
 from tradebot.config.shown import quoted, safe
 from tradebot.errors import Problem
 
 _VENUES = ("sim", "alpaca")
-_NAME = re.compile(NAME)
+_NAME, _VENUE = re.compile(NAME), re.compile(VENUE)
 
 
 class Checks:
@@ -79,7 +79,7 @@ class Checks:
             return
         for name, account in accounts.items.items():
             venue = self._text(account, "venue") if isinstance(account, MapNode) else None
-            if not isinstance(account, MapNode) or venue is None:
+            if not isinstance(account, MapNode) or venue is None or _VENUE.fullmatch(venue) is None:
                 continue
             path = ("accounts", name)
             mark = accounts.key_marks[name]

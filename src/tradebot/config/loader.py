@@ -7,6 +7,7 @@ one file and the given environment, nothing else, and imports only PyYAML and py
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from tradebot.config.checks import Checks
 from tradebot.config.expand import Builder
+from tradebot.config.fields import NAME
 from tradebot.config.messages import problems_of
 from tradebot.config.models import Config
 from tradebot.config.nodes import MapNode, ScalarNode, SeqNode, compose
@@ -103,9 +105,12 @@ def _name_the_only_account(plain: object) -> None:
         return
     accounts, strategies = plain.get("accounts"), plain.get("strategies")
     if isinstance(accounts, dict) and len(accounts) == 1 and isinstance(strategies, list):
+        name = next(iter(accounts))
+        if re.fullmatch(NAME, name) is None:
+            return
         for strategy in strategies:
             if isinstance(strategy, dict):
-                strategy.setdefault("account", next(iter(accounts)))
+                strategy.setdefault("account", name)
 
 
 def _ordered(problems: Sequence[Problem]) -> list[Problem]:

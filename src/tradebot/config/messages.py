@@ -116,6 +116,8 @@ def _problem(error: Any, place: _Place) -> Problem | None:
         )
         message = f"must be a list, was {found(value)}{inside}"
     elif kind == "too_short":
+        if place.node is not None and not isinstance(place.node, ScalarNode) and place.node.items:
+            return None  # it counts only what was accepted; each other one has its own problem
         message = "must not be empty"
     else:
         message = f"{error['msg']} ({kind})"

@@ -37,7 +37,8 @@ from tradebot.config.strategies import Strategy
 from tradebot.config.units import Cash, Json, Moment, Money, Unit, Whole, Word, text_of
 from tradebot.core.model import MINUTE, AccountModel
 
-_VENUE = Word(r"[a-z][a-z0-9_]{1,31}", "sim, alpaca or an exchange's id such as binance")
+VENUE = r"[a-z][a-z0-9_]{1,31}"
+_VENUE = Word(VENUE, "sim, alpaca or an exchange's id such as binance")
 _FEED = Word(r"[A-Za-z0-9_./~-]{1,200}", "sample, a venue's name, or a file or folder of bars")
 _BENCHMARK = Word(r"[A-Za-z0-9^][A-Za-z0-9./:@_^=-]{0,39}", "hold, none or an instrument")
 _CALENDAR = Word(r"24/7|[A-Z][A-Z0-9_]{1,15}", "24/7 or a calendar such as XNYS")

@@ -180,9 +180,11 @@ class _Composer:
             raise _fatal(self._at(line), "must be valid YAML; this line has an impossible escape") from exc
 
     def _syntax(self, exc: yaml.MarkedYAMLError) -> ConfigError:
-        mark = exc.problem_mark or exc.context_mark
-        line = mark.line + 1 if mark is not None else 1
         said = exc.problem or "cannot be read"
+        mark = exc.problem_mark or exc.context_mark
+        if "could not find expected ':'" in said:
+            mark = exc.context_mark or mark  # the line without ':', not the one where that became clear
+        line = mark.line + 1 if mark is not None else 1
         for pattern, message in _SYNTAX:
             if re.search(pattern, said):
                 break

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 HIDDEN = "(hidden: looks like a key)"
 _LONGEST = 60
-_NUMBER = re.compile(r"[-+]?[0-9.]{1,30}( ?(%|bps))?")
+_NUMBER = re.compile(r"[-+]?[0-9.]{1,30}([eE][-+]?[0-9]{1,4})?( ?(%|bps))?")
 _SECRET_NAME = re.compile(r"(?i)(api|private|access)[-_]?key|secret|token|passw|passphrase|credential")
 # Code points that a terminal obeys instead of showing: controls, direction marks, surrogates.
 _UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
