@@ -34,12 +34,10 @@ fees: {kind: bps, maker: 1bps, taker: 5bps}
 
 def problems(text: str | bytes, *overrides: str, env: dict[str, str] | None = None) -> list[str]:
     raw = text.encode() if isinstance(text, str) else text
-    try:
+    with pytest.raises(ConfigError) as caught:
         parse(raw, "t.yaml", overrides, env or {})
-    except ConfigError as exc:
-        assert exc.exit_code == ExitCode.CONFIG
-        return [str(problem) for problem in exc.problems]
-    return []
+    assert caught.value.exit_code == ExitCode.CONFIG
+    return [str(problem) for problem in caught.value.problems]
 
 
 def changed(old: str, new: str) -> str:
@@ -183,4 +181,4 @@ ONE_MISTAKE = [
     ("old", "new", "said"), ONE_MISTAKE, ids=[f"{o}->{n}"[:60] for o, n, _ in ONE_MISTAKE]
 )
 def test_each_mistake_is_said_once_at_its_line(old: str, new: str, said: str) -> None:
-    assert problems(changed(old, new)) == ([said] if said else [])
+    assert problems(changed(old, new)) == [said]

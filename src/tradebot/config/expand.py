@@ -74,13 +74,13 @@ class Builder:
             if match["open"] is not None or _NAME.fullmatch(name or "") is None:
                 troubles.append("must name a variable as ${NAME} or ${NAME:-default}; $${ is a plain ${")
             elif rest is not None and not rest.startswith(":-"):
-                troubles.append(f"must give a default as ${{{name}:-default}}; only :- is known")
+                troubles.append(f"must give a default as ${{{safe(name)}:-default}}; only :- is known")
             elif name in self.env:
                 return self.env[name]
             elif rest is not None:
                 return str(rest[2:])
             else:
-                troubles.append(f"needs the environment variable {name}, which is not set")
+                troubles.append(f"needs the environment variable {safe(name)}, which is not set")
             return ""
 
         filled = _VARIABLE.sub(fill, node.text)

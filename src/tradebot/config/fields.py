@@ -67,12 +67,17 @@ class Call(Unit):
     def read(self, value: object) -> str | int | float:
         if isinstance(value, str) and value in self.words:
             return str(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return self._inside(value)  # given by a program
         match = re.fullmatch(rf"{self.called}\((.*)\)", value) if isinstance(value, str) else None
         if match is None:
             must = f"one of {', '.join(self.words)}, {self.example}"
             raise ValueError(f"must be {must}, was {found(value)}")
+        return self._inside(match[1])
+
+    def _inside(self, value: object) -> int | float:
         try:
-            inside: str | int | float = self.number.read(match[1])
+            inside: int | float = self.number.read(value)
         except ValueError as exc:
             raise ValueError(f"inside {self.called}( ): {exc}") from exc
         return inside

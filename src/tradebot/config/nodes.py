@@ -185,12 +185,10 @@ class _Composer:
         if "could not find expected ':'" in said:
             mark = exc.context_mark or mark  # the line without ':', not the one where that became clear
         line = mark.line + 1 if mark is not None else 1
-        for pattern, message in _SYNTAX:
-            if re.search(pattern, said):
-                break
-        else:
-            # PyYAML may quote the file's text, which may be a key: keep its words, not the quotes.
-            message = "must be valid YAML: " + re.sub(r"'[^']{2,}'|\"[^\"]{2,}\"", "...", said)
+        # PyYAML may quote the file's text, which may be a key: keep its words, not the quotes.
+        words = re.sub(r"'[^']{2,}'|\"[^\"]{2,}\"", "...", said)
+        known = (message for pattern, message in _SYNTAX if re.search(pattern, said))
+        message = next(known, f"must be valid YAML: {words}")
         start = exc.context_mark
         if start is not None and start.line + 1 != line:
             message += f" (it starts on line {start.line + 1})"
@@ -227,7 +225,7 @@ class _Composer:
         if tag is not None:
             self._problem(mark, path, f"must have no tag, was {quoted(str(tag))}; values need no type here")
         if event.anchor is not None and event.anchor in self.anchors | dict.fromkeys(self.open):
-            raise _fatal(mark, f"an anchor must be defined once, was &{event.anchor} again")
+            raise _fatal(mark, f"an anchor must be defined once, was &{safe(event.anchor)} again")
         node = self._built(event, mark, path, depth)
         if event.anchor is not None:
             self.anchors[event.anchor] = node

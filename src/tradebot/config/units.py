@@ -142,6 +142,8 @@ class Fraction(Unit, Range):
         text = text_of(value)
         if text is None:
             raise _wrong(must, value, number=True)
+        if isinstance(value, float):
+            text = f"{self.write(value)}"  # given by a program: its unit is the type's
         percent, bps, bare = PERCENT.fullmatch(text), BPS.fullmatch(text), DECIMAL.fullmatch(text)
         if percent is not None:
             number = shifted(percent["number"], -2)
@@ -310,9 +312,12 @@ class Duration(Unit):
     def read(self, value: object) -> int:
         text = text_of(value)
         match = _DURATION.fullmatch(text) if text is not None else None
-        if match is None:
+        if type(value) is int:
+            duration = value  # given by a program: its unit is the type's
+        elif match is not None:
+            duration = int(match["count"]) * _UNITS_NS[match["unit"]]
+        else:
             raise self._wrong(text, value)
-        duration = int(match["count"]) * _UNITS_NS[match["unit"]]
         if duration < self.at_least:
             raise ValueError(f"must be at least {duration_text(self.at_least)}, was {found(value)}")
         return duration
@@ -354,6 +359,8 @@ class Moment(Unit):
 
     def read(self, value: object) -> int:
         must = "a day such as 2020-01-31 or a moment such as 2020-01-31T14:30:00Z"
+        if type(value) is int:
+            return value  # given by a program: its unit is the type's
         text = text_of(value)
         match = _MOMENT.fullmatch(text) if text is not None else None
         if match is None:
