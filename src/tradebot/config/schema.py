@@ -108,7 +108,7 @@ def _draft7(node: Any, parent: str = "") -> Any:
         return [_draft7(item) for item in node]
     if not isinstance(node, dict):
         return node
-    named = parent in ("properties", "$defs")
+    named = parent in ("properties", "patternProperties", "$defs")
     out = {
         "definitions" if key == "$defs" else key: _draft7(value, "" if named else key)
         for key, value in node.items()
