@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 
 from tradebot.core.strategy import Input
 from tradebot.plugins import indicators as ind
-from tradebot.plugins.check import Compute, Frames, Subject, check
+from tradebot.plugins.check import Compute, Frames, Subject, check, check_frame_strategy
+from tradebot.plugins.frame import FrameStrategy
 from tradebot.plugins.indicators import lookback_for
+from tradebot.plugins.loader import load_strategy
+from tradebot.plugins.runner import Window
 from tradebot.plugins.suspects import Leak, suspects
 from tradebot.plugins.verdict import Fault
 
@@ -224,7 +228,7 @@ def breakout(bars: pd.DataFrame, others: Frames) -> pd.Series:
 
 def cross_with_atr_filter(bars: pd.DataFrame, others: Frames) -> pd.Series:
     high, low, close = bars["high"], bars["low"], bars["close"]
-    macd, adx, atr = ind.macd(close), ind.adx(high, low, close), ind.atr(high, low, close)
+    macd, adx, atr = ind.macd(close, 5, 10, 4), ind.adx(high, low, close, 5), ind.atr(high, low, close, 5)
     strong = ind.above(adx.adx, 20.0) & ind.above(atr, 0.05)
     target = pd.Series(np.nan, index=bars.index)
     target[strong & ind.crossed_above(macd.macd, macd.signal)] = 1.0
@@ -244,7 +248,10 @@ HONEST: dict[str, tuple[Compute, int]] = {
     "two intervals": (with_the_closed_hour, 1),
     "own resampling": (resampled_to_closed_hours, 121),
     "breakout": (breakout, 31),
-    "macd, adx, atr": (cross_with_atr_filter, max(lookback_for("macd") + 1, lookback_for("adx"))),
+    "macd, adx, atr": (
+        cross_with_atr_filter,
+        max(lookback_for("macd", 5, 10, 4) + 1, lookback_for("adx", 5)),
+    ),
     "nothing": (never_trades, 1),
 }
 
@@ -252,10 +259,17 @@ HONEST: dict[str, tuple[Compute, int]] = {
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("compute,lookback", HONEST.values(), ids=HONEST)
 def test_honest_strategies_raise_no_alarm(compute: Compute, lookback: int, quick: bool) -> None:
-    verdict = check(subject_of(compute, lookback, minutes(1_200)), quick=quick, seed=7)
+    verdict = check(subject_of(compute, lookback, minutes(600)), quick=quick, seed=7)
     assert verdict.text.startswith(f"{compute.__name__}: no look-ahead")
     assert verdict.ok
-    assert verdict.compared >= (20 if quick else 1_000)
+    assert verdict.compared >= (30 if quick else 600)
+
+
+def test_every_signal_change_and_a_thousand_random_bars_are_recomputed() -> None:
+    bars = minutes(1_500)
+    verdict = check(subject_of(sma_cross_in_cents, 20, bars))
+    assert verdict.changes == verdict.changes_in_all > 50
+    assert 1_000 <= verdict.compared < 1_500
 
 
 def test_an_average_that_ties_often_raises_no_alarm_only_thanks_to_the_tie_rule() -> None:
@@ -363,3 +377,75 @@ def test_source_is_suspected_of(source: str, leaks: list[Leak]) -> None:
 def test_other_classes_of_the_file_are_not_suspected() -> None:
     source = "class A:\n    x = c.shift(-1)\nclass B:\n    y = c.bfill()\n"
     assert [s.leak for s in suspects(source, "B")] == [Leak.BACKWARD_FILL]
+
+
+# --- whole strategies --------------------------------------------------------------------------
+
+MINE = """
+import pandas as pd
+from tradebot.core.strategy import Input
+from tradebot.plugins import indicators as ind
+from tradebot.plugins.frame import FrameStrategy, align
+
+HOUR = 3_600_000_000_000
+
+
+class Trend(FrameStrategy):
+    lookback = 20
+
+    def signals(self, bars):
+        slow = ind.sma(bars["close"], 20)
+        return ind.above(bars["close"], slow).astype(float).where(slow.notna())
+
+
+class Prophet(Trend):
+    def signals(self, bars):
+        return super().signals(bars).shift(-1)
+
+
+class Hourly(FrameStrategy):
+    def inputs(self):
+        return (Input(HOUR),)
+
+    def signals(self, bars):
+        known = align(self.frame(HOUR)["close"], bars.index)
+        return ind.above(bars["close"], known).astype(float).where(known.notna())
+
+
+class EarlyHour(Hourly):
+    def signals(self, bars):
+        hours = self.frame(HOUR)["close"]
+        hours.index = hours.index - pd.Timedelta("1h")
+        known = hours.reindex(bars.index, method="ffill")
+        return ind.above(bars["close"], known).astype(float)
+"""
+
+
+def columns_of(frame: pd.DataFrame) -> Window:
+    arrays = {name: frame[name].to_numpy(dtype=np.float64) for name in frame.columns}
+    return Window(ts=frame.index.as_unit("ns").asi8, **arrays)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(
+    "name,leak,line",
+    [
+        ("Trend", None, 0),
+        ("Prophet", Leak.NEGATIVE_SHIFT, 20),
+        ("Hourly", None, 0),
+        ("EarlyHour", Leak.HIGHER_INTERVAL, 0),
+    ],
+)
+def test_a_strategy_loaded_from_its_file_is_checked_as_it_stands(
+    tmp_path: Path, name: str, leak: Leak | None, line: int, quick: bool
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    made = load_strategy(f"mine.py:{name}", [tmp_path]).cls(None)
+    assert isinstance(made, FrameStrategy)
+    bars = minutes(900)
+    others = {i: columns_of(hours_of(bars)) for i in made.inputs()}
+    verdict = check_frame_strategy(made, columns_of(bars), others, quick=quick)
+    assert [f.leak for f in verdict.findings] == ([leak] if leak else [])
+    if line:
+        assert [s.line for s in verdict.findings[0].at] == [line]
+        assert f"mine.py:{line} `super().signals(bars).shift(-1)`" in verdict.text

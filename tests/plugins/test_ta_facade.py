@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ta.momentum import RSIIndicator
 from ta.trend import ADXIndicator
@@ -212,7 +213,6 @@ def test_one_value_at_a_time_equals_the_whole_series_from_the_first_value_on(nam
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=90), st.integers(2, 20))
 def test_deviations_of_both_speeds_are_the_same_bits(cents: list[int], window: int) -> None:
     closes = [c / 100 for c in cents]
@@ -308,9 +308,8 @@ def test_a_line_that_comes_out_of_its_warm_up_above_another_has_not_crossed_it()
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
 def test_series_and_single_values_cross_on_the_same_bars(pairs: list[tuple[int, int]]) -> None:
     a, b = [x / 10 for x, _ in pairs], [y * 0.1 for _, y in pairs]
-    expected = [False] + [
-        core.crossed_above(*before, *now) for before, now in zip(zip(a, b), zip(a[1:], b[1:]))
-    ]
+    both = list(zip(a, b, strict=True))
+    expected = [False, *(core.crossed_above(*before, *now) for before, now in pairwise(both))]
     assert ind.crossed_above(pd.Series(a), pd.Series(b)).tolist() == expected
 
 

@@ -21,12 +21,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tradebot.core.strategy import Input
+from tradebot.plugins.blame import shown
+from tradebot.plugins.frame import Columns, FrameStrategy, compute, to_frame
+from tradebot.plugins.runner import NO_OTHERS, FrameRunner
 from tradebot.plugins.suspects import Leak, Suspect, suspects
 from tradebot.plugins.verdict import Fault, Finding, Verdict
 
@@ -102,6 +106,48 @@ class Subject:
         return {
             i: frame.iloc[: frame.index.searchsorted(now, side="right")] for i, frame in self.others.items()
         }
+
+
+def check_frame_strategy(
+    strategy: FrameStrategy,
+    bars: Columns,
+    others: Mapping[Input, Columns] = NO_OTHERS,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+) -> Verdict:
+    """Return whether `strategy` is honest on these bars of one instrument; see `check`.
+
+    `others` are the series that its `inputs()` declares. Splits are not re-based: a bar before
+    and after one stays as it was traded, the same on both sides of each comparison.
+    Raises PluginError when the strategy raises or breaks its contract.
+    """
+
+    def targets(own: pd.DataFrame, frames: Frames) -> pd.Series:
+        return pd.Series(compute(strategy, own, frames).targets, index=own.index)
+
+    runner, cls = FrameRunner(strategy, ""), type(strategy)
+    file = cls.signals.__code__.co_filename
+    subject = Subject(
+        name=cls.__name__,
+        compute=targets,
+        bars=to_frame(bars),
+        lookback=runner.lookback,
+        others={wanted: to_frame(columns) for wanted, columns in others.items()},
+        lookbacks=runner.lookbacks,
+        source=source_of(file),
+        file=shown(file),
+        class_name=cls.__name__,
+    )
+    return check(subject, quick=quick, seed=seed)
+
+
+def source_of(file: str) -> str:
+    """Return the text of a strategy file, empty where there is none (a class typed into a shell)."""
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def check(subject: Subject, *, quick: bool = False, seed: int = 0, full: Floats | None = None) -> Verdict:

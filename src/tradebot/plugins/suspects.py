@@ -91,11 +91,10 @@ def _leaks(node: ast.Call | ast.Slice, windows: set[str]) -> Iterator[tuple[Leak
     name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
     keywords = {k.arg: k.value for k in node.keywords if k.arg}
     first = node.args[0] if node.args else None
-    if name in _SHIFTS and _is_negative(by := keywords.get("periods", first)):
-        yield Leak.NEGATIVE_SHIFT, _reach(by)
-    elif name == "roll" and _is_negative(
-        by := keywords.get("shift", node.args[1] if len(node.args) > 1 else None)
-    ):
+    by = keywords.get("periods", first) if name in _SHIFTS else None
+    if name == "roll":
+        by = keywords.get("shift", node.args[1] if len(node.args) > 1 else None)
+    if _is_negative(by):
         yield Leak.NEGATIVE_SHIFT, _reach(by)
     elif name in ("rolling", "ewm") and _text(keywords.get("center")) == "True":
         window = _number(keywords.get("window", first))

@@ -26,7 +26,7 @@ class Finding:
 
     `bar` counts from 0, `ts` is its close (ns UTC). `target` is what the pass over all bars
     says there, `honest` what is said without the future, or on exactly `lookback` bars (None =
-    keep). `leak` and `at` name a look-ahead; `reach` is the number of later bars that a target
+    keep; of a strategy called bar by bar, the target that stands). `leak` and `at` name a look-ahead; `reach` is the number of later bars that a target
     was seen to need. `enough` is a lookback that was enough on the failing bars, if one was found.
     """
 
@@ -39,6 +39,7 @@ class Finding:
     at: tuple[Suspect, ...] = ()
     reach: int | None = None
     enough: int | None = None
+    hint: str = ""
 
     def text(self, lookback: int, file: str) -> str:
         """Return one line: what, where in the source, first bar, both values, what to do."""
@@ -52,7 +53,7 @@ class Finding:
             advice = f"{self.enough} bars were enough there" if self.enough else "no longer window was enough"
             return (
                 f"{self.fault.value.upper()}: {where}, but {_target(self.honest)} on exactly "
-                f"{lookback} bars; {advice}; see lookback_for"
+                f"{lookback} bars; {advice}; see lookback_for" + self.hint
             )
         leak = self.leak or Leak.UNNAMED
         place = f" ({_places(self.at, file)})" if self.at else ""
@@ -69,7 +70,8 @@ class Verdict:
     """Result of a check: `ok` when nothing was found and something was looked at.
 
     `compared` counts bars at which the target was recomputed; `changes` of them are bars where
-    the signal changes, out of `changes_in_all`. `sampled` is True for the quick form.
+    the signal changes, out of `changes_in_all`. `sampled` is True for the quick form. `by_bar`:
+    a strategy that is called bar by bar, cannot see ahead and was restarted instead.
     """
 
     strategy: str
@@ -80,6 +82,7 @@ class Verdict:
     changes: int
     changes_in_all: int
     sampled: bool
+    by_bar: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -96,11 +99,17 @@ class Verdict:
                 f"{self.strategy}: NOT CHECKED: there must be at least {self.lookback} bars (the lookback), "
                 f"found {self.bars}; give more history"
             )
+        sampled = " (sampled)" if self.sampled else ""
         share = "all" if self.changes == self.changes_in_all else f"of {self.changes_in_all:,}"
-        form = "no look-ahead seen (sampled)" if self.sampled else "no look-ahead"
+        if self.by_bar:
+            return (
+                f"{self.strategy}: lookback {self.lookback} suffices{sampled}: {self.compared:,} restarts in "
+                f"{self.bars:,} bars decide as an unbroken run, {self.changes:,} signal changes ({share})"
+            )
+        seen = "no look-ahead seen" if self.sampled else "no look-ahead"
         return (
-            f"{self.strategy}: {form}, lookback {self.lookback} suffices: {self.compared:,} of {self.bars:,} "
-            f"bars recomputed, {self.changes:,} signal changes ({share})"
+            f"{self.strategy}: {seen}{sampled}, lookback {self.lookback} suffices: {self.compared:,} of "
+            f"{self.bars:,} bars recomputed, {self.changes:,} signal changes ({share})"
         )
 
 

@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 def window_of(name: str, window: int, least: int = 1) -> int:
     """Return `window` if it is a whole number of bars, at least `least`; else raise PluginError."""
-    if not isinstance(window, int) or isinstance(window, bool) or window < least:
+    found: object = window  # a strategy file is not type-checked
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
         raise PluginError(f"{name}: window must be a whole number of bars >= {least}, was {window!r}")
     return window
 
