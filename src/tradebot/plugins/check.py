@@ -28,6 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tradebot.core.strategy import Input
+from tradebot.errors import PluginError
 from tradebot.plugins.blame import shown
 from tradebot.plugins.frame import Columns, FrameStrategy, compute, to_frame
 from tradebot.plugins.runner import NO_OTHERS, FrameRunner
@@ -40,6 +41,7 @@ Compute = Callable[[pd.DataFrame, Frames], pd.Series]
 """Targets of a strategy, one per row of its own bars (NaN = keep), given the further series.
 
 Indexes are close stamps. A target at a row must need no row after it, in any of the frames.
+Raises PluginError when the strategy raises.
 """
 
 # Targets are weights: a difference that no sizer sees is rounding.
@@ -155,7 +157,8 @@ def check(subject: Subject, *, quick: bool = False, seed: int = 0, full: Floats 
 
     Full: every signal change and 1,000 random bars. `quick`: 26 of each, for the sample that
     every backtest runs. `seed` picks the random bars; `full` are the targets of the pass over
-    all bars where the caller has them already. Raises what the strategy raises.
+    all bars where the caller has them already. Raises PluginError when
+    `subject.compute` does on at least `lookback` bars.
     """
     full = subject.full() if full is None else full
     most = _QUICK_BARS if quick else _RANDOM_BARS
@@ -218,7 +221,7 @@ def _fails(subject: Subject, full: Floats, bar: int) -> bool:
 def _sees_future(subject: Subject, full: Floats, bar: int) -> bool:
     try:
         return not _same(subject.cut(bar), full[bar])
-    except Exception:
+    except PluginError:
         # No strategy has to work on fewer bars than it declares; on enough, the error counts.
         if bar + 1 >= subject.lookback:
             raise
