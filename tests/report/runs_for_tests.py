@@ -19,7 +19,7 @@ from tradebot.report.result import (
     costs_of,
 )
 from tradebot.report.roundtrips import round_trips
-from tradebot.report.series import candles_of
+from tradebot.report.series import candles_from_prices, candles_of
 
 START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z, a Monday
 
@@ -90,7 +90,7 @@ def make_walk(count: int, *, seed: int = 7, start: float = 100.0, step: float = 
     """A geometric walk with volatility that clusters; prices on a grid of 0.01."""
     rng = np.random.default_rng(seed)
     calm = np.exp(0.6 * np.sin(np.arange(count) / (count / 17 + 1)))
-    path = start * np.exp(np.cumsum(rng.normal(step**2 * 10, step, count) * calm))
+    path = start * np.exp(np.cumsum(rng.normal(step**2 * 2, step, count) * calm))
     return np.round(path, 2)
 
 
@@ -126,7 +126,7 @@ def make_year(
             want = 1 if price[i] > price[i - every] else (0 if i % (3 * every) else -1)
             if want == position:
                 continue
-            qty, position = (want - position) * 10, want
+            qty, position = (want - position) * 60, want
             fills.append(_year_fill(name, int(ts[i]), qty, float(price[i]), len(fills)))
             held[i:] += qty
             cash[i:] -= float(fills[-1].fee) + qty * price[i]
@@ -179,6 +179,55 @@ def make_year(
         denials={"max_orders_per_day": 3},
         created_ts=START + 400 * DAY,
         version="0.1.0",
+    )
+
+
+def make_quotes_run(*, seconds: int = 600, seed: int = 3) -> RunResult:
+    """Ten minutes of market making: a quote every 100 ms, thousands of small fills on both sides."""
+    rng = np.random.default_rng(seed)
+    count = seconds * 10
+    ts = START + 100_000_000 * np.arange(1, count + 1, dtype=np.int64)
+    mid = np.round(20_000 + np.cumsum(rng.normal(0, 0.4, count)), 2)
+    qty = np.zeros(count)
+    hits = np.flatnonzero(rng.random(count) < 0.35)
+    inventory = 0
+    fills = []
+    for n, i in enumerate(hits.tolist()):
+        buy = rng.random() < 0.5 - inventory / 80
+        inventory += 1 if buy else -1
+        qty[i:] += 0.01 if buy else -0.01
+        price = mid[i] - 0.8 if buy else mid[i] + 0.8
+        fills.append(
+            make_fill(
+                Side.BUY if buy else Side.SELL,
+                "0.01",
+                f"{price:.2f}",
+                n=n,
+                ts=int(ts[i]),
+                instrument="BTC/USDT@binance",
+                fee="-0.01",
+                reason="quote",
+            )
+        )
+    done = tuple(fills)
+    spent = np.zeros(count)
+    for f, i in zip(done, hits.tolist(), strict=True):
+        spent[i:] += float(f.notional) * f.side.sign + float(f.fee)
+    equity = 10_000.0 - spent + qty * mid
+    return make_result(
+        equity,
+        ts,
+        label="market_making",
+        instruments=(make_instrument("BTC/USDT@binance", calendar="24/7", quote="USDT"),),
+        interval=0,
+        base_currency="USDT",
+        data_source="recorded quotes",
+        exposure=np.abs(qty) * mid / equity,
+        net_exposure=qty * mid / equity,
+        candles=(candles_from_prices("BTC/USDT@binance", ts, mid, most=600),),
+        trades=round_trips(done),
+        fills=done,
+        costs=costs_of(done),
     )
 
 

@@ -101,7 +101,7 @@ def test_everything_that_lowers_trust_is_said() -> None:
     assert "2 orders still open at the end" in found
     assert "3 orders denied by risk rules: collar 1, max_position 2" in found
     assert found[-1] == "3 bars were missing"
-    assert any(c.startswith("2 daily returns are under a year") for c in found)
+    assert any(c.startswith("2 daily returns (under a year)") for c in found)
 
 
 @pytest.mark.parametrize("mode", list(RunMode))
@@ -163,7 +163,8 @@ def test_dates_are_shown_in_the_run_s_zone() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (words.percent(-0.00001), "0.0 %"),
+        (words.percent(-0.000001), "0.0 %"),
+        (words.percent(-0.00006), "-0.006 %"),
         (words.percent(0.5, signed=False, digits=0), "50 %"),
         (words.number(-0.001), "0.00"),
         (words.money(Decimal("-41.205"), "USD"), "-$41.20"),

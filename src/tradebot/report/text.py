@@ -96,13 +96,12 @@ def _print_rich(lines: tuple[Line, ...], stream: TextIO) -> None:
 def _title(result: RunResult) -> Line:
     mode = Part(text=words.mode_words(result.mode), role="live" if result.mode is RunMode.LIVE else "label")
     what = words.names(tuple(i.id for i in result.instruments))
-    first, last = (words.date(ts, result.time_zone) for ts in (result.start_ts, result.end_ts))
     parts = [
         Part(text="  "),
         mode,
         Part(text="  "),
         Part(text=result.label, role="label"),
-        Part(text=f"  {what}  {words.interval_name(result.interval)}  {first} to {last}"),
+        Part(text=f"  {what}  {words.interval_name(result.interval)}  {words.period(result)}"),
     ]
     if result.data_label:
         parts.append(Part(text=f"  ({words.data_words(result)})", role="warn"))

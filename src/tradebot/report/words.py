@@ -23,10 +23,16 @@ MIN_DAYS = 252
 
 
 def percent(fraction: float | None, *, signed: bool = True, digits: int = 1) -> str:
-    """Return 0.124 as "+12.4 %"; without `signed` the plus is left out."""
+    """Return 0.124 as "+12.4 %"; without `signed` the plus is left out.
+
+    What would read as zero but is not gets three digits (a market maker's drawdown of 0.006 %).
+    """
     if fraction is None:
         return DASH
     value = round(fraction * 100, digits) + 0.0
+    if not value and abs(fraction) >= 5e-6:
+        digits = 3
+        value = round(fraction * 100, digits)
     plus = "+" if signed and value > 0 else ""
     return f"{plus}{value:,.{digits}f} %"
 
@@ -51,12 +57,13 @@ def money(amount: Decimal | float | None, currency: str, *, signed: bool = False
     return f"{sign}{glyph}{figure}" if glyph else f"{sign}{figure} {currency}"
 
 
-def plain(value: Decimal | None) -> str:
-    """Return a Decimal as written by hand: no exponent, no trailing zeros."""
+def plain(value: Decimal | None, places: int = 0) -> str:
+    """Return a Decimal as written by hand: no exponent, no zeros beyond `places` decimals."""
     if value is None:
         return DASH
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    whole, _, part = f"{value:f}".partition(".")
+    part = part.rstrip("0").ljust(places, "0")
+    return f"{whole}.{part}" if part else whole
 
 
 def span(ns: int | None) -> str:
@@ -110,6 +117,12 @@ def moment(ts: int | None, time_zone: str = "UTC", *, seconds: bool = False) -> 
     )
 
 
+def period(result: RunResult) -> str:
+    """Return the run's span: dates, or times of day when it is shorter than two days."""
+    show = moment if result.end_ts - result.start_ts < 2 * DAY and result.interval < DAY else date
+    return f"{show(result.start_ts, result.time_zone)} to {show(result.end_ts, result.time_zone)}"
+
+
 def names(items: tuple[str, ...], most: int = 4) -> str:
     """Return a short list: the first `most` names and how many follow."""
     shown = ", ".join(items[:most])
@@ -136,9 +149,9 @@ def caveats(result: RunResult, metrics: Metrics) -> tuple[str, ...]:
     found += _trade_caveats(metrics)
     if 0 < metrics.curve.days < MIN_DAYS and metrics.curve.period == "day":
         error = metrics.curve.sharpe_error
-        wide = f" (standard error {number(error, 1)})" if error is not None else ""
+        wide = f", standard error {number(error, 1)}" if error is not None else ""
         found.append(
-            f"{metrics.curve.days} daily returns are under a year: the Sharpe ratio is mostly noise{wide}"
+            f"{_count(metrics.curve.days, 'daily return')} (under a year): the Sharpe ratio is mostly noise{wide}"
         )
     if result.trials > 1:
         found.append(

@@ -1,0 +1,66 @@
+"""Write small pieces of HTML in which every text is escaped unless it is HTML already.
+
+The only place that puts text into tags. Strategy names, reasons and warnings come from people
+and venues; none of them may become markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+
+class Html(str):
+    """Text that is markup already; everything else is escaped before it is put into a page."""
+
+    __slots__ = ()
+
+
+def tag(name: str, *children: str, **attributes: str | int | float | bool | None) -> Html:
+    """Return an element; `class_` and `data_x` become class and data-x, None and False are left out."""
+    parts = [name]
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        attribute = key.rstrip("_").replace("_", "-")
+        parts.append(attribute if value is True else f'{attribute}="{escape(str(value))}"')
+    return Html(f"<{' '.join(parts)}>{join(children)}</{name}>")
+
+
+def join(children: Iterable[str]) -> Html:
+    """Put pieces next to each other, escaping those that are plain text."""
+    return Html("".join(c if isinstance(c, Html) else escape(c) for c in children))
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, id: str, class_: str = "", caption: str = ""
+) -> Html:
+    """Return a table whose first column heads the rows; cells that are `Html` td/th are kept as they are."""
+    body = (tag("tr", *(_cell(c, k) for k, c in enumerate(row))) for row in rows)
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", caption) if caption else Html(""),
+            tag("thead", tag("tr", *(_head(h) for h in head))),
+            tag("tbody", *body),
+            id=id,
+            class_=class_ or None,
+        ),
+        class_="scroll",
+    )
+
+
+def left_head(text: str) -> Html:
+    """Return the head of a column of texts, which stand at the left."""
+    return tag("th", text, scope="col", class_="text")
+
+
+def _head(cell: str) -> Html:
+    return cell if isinstance(cell, Html) else tag("th", cell, scope="col")
+
+
+def _cell(cell: str, column: int) -> Html:
+    if isinstance(cell, Html) and cell.startswith(("<td", "<th")):
+        return cell
+    return tag("th", cell, scope="row") if column == 0 else tag("td", cell)
