@@ -24,10 +24,10 @@ from tradebot.report.series import candles_from_prices, candles_of
 START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z, a Monday
 
 
-def make_instrument(id: str = "SPX", *, calendar: str = "XNYS", quote: str = "USD") -> Instrument:
+def make_instrument(name: str = "SPX", *, calendar: str = "XNYS", quote: str = "USD") -> Instrument:
     return Instrument(
-        id=id,
-        base=id,
+        id=name,
+        base=name,
         quote=quote,
         asset_class=AssetClass.STOCK,
         tick_size=Decimal("0.01"),

@@ -13,8 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_for_tests import make_fill, make_instrument, make_quotes_run, make_result, make_walk, make_year
 
+from tests.report.runs_for_tests import (
+    make_fill,
+    make_instrument,
+    make_quotes_run,
+    make_result,
+    make_walk,
+    make_year,
+)
 from tradebot.core.model import DAY, Side
 from tradebot.report.html import render_html, write_html
 from tradebot.report.page.charts import ALL_CANDLES, MAX_CHARTS, chart_data
@@ -67,10 +74,24 @@ def test_the_mode_is_typed_out(mode: RunMode) -> None:
 def test_every_part_has_its_id_and_no_id_is_used_twice(page: str) -> None:
     ids = re.findall(r'\sid="([^"]+)"', without_library(page))
     assert len(ids) == len(set(ids))
-    for part in (
-        "tiles caveats equity-chart price-chart figures-return figures-risk figures-trading definitions months "
-        "trades costs breakdown rules identity repeat run-data"
-    ).split():
+    for part in [
+        "tiles",
+        "caveats",
+        "equity-chart",
+        "price-chart",
+        "figures-return",
+        "figures-risk",
+        "figures-trading",
+        "definitions",
+        "months",
+        "trades",
+        "costs",
+        "breakdown",
+        "rules",
+        "identity",
+        "repeat",
+        "run-data",
+    ]:
         assert part in ids, part
 
 
@@ -232,10 +253,18 @@ def dom_of(page: Path, profile: Path, *more: str) -> str:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("chromium is not installed; the page's script is not run")
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --virtual-time-budget=8000 --dump-dom"
-    ).split()
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--virtual-time-budget=8000",
+        "--dump-dom",
+    ]
     command = [chromium, *flags, f"--user-data-dir={profile}", *more, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 

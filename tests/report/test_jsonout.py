@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from runs_for_tests import make_result, make_year
 
+from tests.report.runs_for_tests import make_result, make_year
 from tradebot.errors import InvariantError
 from tradebot.report.jsonout import SCHEMA_VERSION, plain_value, to_json
 from tradebot.report.metrics import measure

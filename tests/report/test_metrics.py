@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from runs_for_tests import START, days, make_fill, make_result, make_walk, make_year
+from tests.report.runs_for_tests import START, days, make_fill, make_result, make_walk, make_year
 from tradebot.core.model import HOUR, MINUTE, Side
 from tradebot.errors import InvariantError
 from tradebot.report.metrics import MIN_TRADES, measure, measure_trades

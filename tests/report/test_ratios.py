@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from runs_for_tests import START, days
+from tests.report.runs_for_tests import START, days
 from tradebot.core.model import DAY
 from tradebot.report import ratios
 from tradebot.report.result import FloatArray
@@ -36,7 +36,8 @@ def test_cagr_of_a_doubling_over_two_years_is_the_square_root_of_two() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "span"), [(100, 101, 29 * DAY), (0, 5, 400 * DAY), (5, -1, 400 * DAY)]
+    ("start", "end", "span"),
+    [(100, 101, 29 * DAY), (0, 5, 400 * DAY), (5, -1, 400 * DAY), (1, 1e40, 31 * DAY)],
 )
 def test_cagr_is_undefined_for_short_spans_and_lost_accounts(start: float, end: float, span: int) -> None:
     assert ratios.cagr(start, end, span) is None

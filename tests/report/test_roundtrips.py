@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runs_for_tests import START, make_fill
+from tests.report.runs_for_tests import START, make_fill
 from tradebot.core.model import DAY, Side
 from tradebot.errors import InvariantError
 from tradebot.report.result import FillRecord, SplitRecord, TradeRecord, costs_of

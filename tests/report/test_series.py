@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runs_for_tests import START, days, make_instrument, make_walk
+from tests.report.runs_for_tests import START, days, make_instrument, make_walk
 from tradebot.core.model import DAY, HOUR, MINUTE, WEEK
 from tradebot.errors import InvariantError
 from tradebot.report.series import (

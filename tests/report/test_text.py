@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from runs_for_tests import START, days, make_fill, make_instrument, make_result
 
+from tests.report.runs_for_tests import START, days, make_fill, make_instrument, make_result
 from tradebot.core.model import DAY, OrderKind, Side
 from tradebot.report import words
 from tradebot.report.metrics import measure

@@ -42,18 +42,23 @@ def returns_of(equity: FloatArray) -> FloatArray | None:
 
 def total_return(equity: FloatArray) -> float | None:
     """Return last / first - 1; None when the first value is not positive."""
-    return finite(equity[-1] / equity[0] - 1.0) if len(equity) and equity[0] > 0 else None
+    if len(equity) == 0 or equity[0] <= 0:
+        return None
+    return finite(float(equity[-1]) / float(equity[0]) - 1.0)
 
 
 def cagr(start: float, end: float, span: int) -> float | None:
     """Return the compound annual growth rate (end / start) ** (1 / years) - 1.
 
     `span` in ns of calendar time, 365.25 days a year. None below 30 days, or when either value is
-    not positive (an end of exactly zero gives -1).
+    not positive (an end of exactly zero gives -1), or when the growth is beyond a float.
     """
     if span < MIN_ANNUALISED or start <= 0 or end < 0:
         return None
-    return finite((end / start) ** (YEAR / span) - 1.0)
+    try:
+        return finite((end / start) ** (YEAR / span) - 1.0)
+    except OverflowError:
+        return None
 
 
 def volatility(returns: FloatArray, periods_per_year: float) -> float | None:
@@ -141,7 +146,7 @@ def tail_ratio(returns: FloatArray, *, level: float = 0.95) -> float | None:
     """
     if len(returns) * (1.0 - level) < 1.0 - 1e-9:
         return None
-    low, high = np.quantile(returns, [1.0 - level, level])
+    low, high = np.quantile(returns, [1.0 - level, level]).tolist()
     return finite(abs(high) / abs(low)) if low else None
 
 

@@ -243,7 +243,7 @@ def _group(name: str, rows: tuple[Figure, ...], benchmark: str) -> Html:
         return (*cells, tag("td", f.theirs)) if wide else cells
 
     head = (name, "strategy", *((benchmark,) if wide else ()))
-    return tag("div", table(head, map(row, rows), id=f"figures-{name.lower()}"), class_="figures")
+    return tag("div", table(head, map(row, rows), name=f"figures-{name.lower()}"), class_="figures")
 
 
 def definitions(result: RunResult, metrics: Metrics) -> Html:

@@ -33,9 +33,9 @@ def join(children: Iterable[str]) -> Html:
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, id: str, class_: str = "", caption: str = ""
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, name: str, class_: str = "", caption: str = ""
 ) -> Html:
-    """Return a table whose first column heads the rows; cells that are `Html` td/th are kept as they are."""
+    """Return a table whose first column heads the rows, with `name` as its id; cells that are `Html` td/th are kept as they are."""
     body = (tag("tr", *(_cell(c, k) for k, c in enumerate(row))) for row in rows)
     return tag(
         "div",
@@ -44,7 +44,7 @@ def table(
             tag("caption", caption) if caption else Html(""),
             tag("thead", tag("tr", *(_head(h) for h in head))),
             tag("tbody", *body),
-            id=id,
+            id=name,
             class_=class_ or None,
         ),
         class_="scroll",

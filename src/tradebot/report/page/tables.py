@@ -32,7 +32,7 @@ def months(result: RunResult) -> Html:
         )
         for year, row in found.months.items()
     )
-    return table(("Year", *_MONTHS, "Year total"), rows, id="months", class_="heat")
+    return table(("Year", *_MONTHS, "Year total"), rows, name="months", class_="heat")
 
 
 def _heat(value: float | None, scale: float) -> Html:
@@ -61,7 +61,7 @@ def trades(result: RunResult) -> Html:
         return tag("p", "No trades.", id="no-trades")
     places = {i.id: _places(i.tick_size) for i in result.instruments}
     rows = (_trade_row(t, result.time_zone, many, places.get(t.instrument, 0)) for t in shown)
-    body = table(head, rows, id="trades", class_="sortable")
+    body = table(head, rows, name="trades", class_="sortable")
     return join((tag("p", note, class_="note", id="trades-note") if note else Html(""), body))
 
 
@@ -127,7 +127,7 @@ def breakdown(result: RunResult) -> Html:
             "Net P&L",
         ),
         (_breakdown_row(key, rows[key], counts[key], result.base_currency) for key in rows),
-        id="breakdown",
+        name="breakdown",
         class_="sortable",
     )
 
@@ -165,7 +165,7 @@ def costs(result: RunResult) -> Html:
         row("Total", c.total),
         ("Traded value", words.money(traded, currency), ""),
     )
-    return table(("Cost", "Amount", "Of traded value"), lines, id="costs")
+    return table(("Cost", "Amount", "Of traded value"), lines, name="costs")
 
 
 def identity(result: RunResult) -> Html:
@@ -182,9 +182,9 @@ def identity(result: RunResult) -> Html:
         ("Version", f"tradebot {result.version}" if result.version else words.DASH),
     ]
     found = ((tag("th", name, scope="row"), tag("td", value, class_="text")) for name, value in rows)
-    return table(("", ""), found, id="identity", class_="pairs")
+    return table(("", ""), found, name="identity", class_="pairs")
 
 
-def _strategy_words(id: str, class_path: str, params: Iterable[tuple[str, str]]) -> str:
+def _strategy_words(name: str, class_path: str, params: Iterable[tuple[str, str]]) -> str:
     values = ", ".join(f"{k}={v}" for k, v in params)
-    return " · ".join(part for part in (id, class_path, values) if part)
+    return " · ".join(part for part in (name, class_path, values) if part)
