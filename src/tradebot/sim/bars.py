@@ -47,10 +47,10 @@ from collections.abc import Callable, Iterator
 
 from tradebot.core.model import Bar, Liquidity, Tif
 from tradebot.core.quantize import qty_for
-from tradebot.sim.desk import Book, Desk
+from tradebot.sim.blotter import Blotter, Book
+from tradebot.sim.intrabar import next_on_leg, next_worst, path_of
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import (
-    IntrabarPath,
     LimitImprove,
     LimitRule,
     MarketAt,
@@ -60,27 +60,28 @@ from tradebot.sim.settings import (
     TrailReference,
 )
 from tradebot.sim.taking import Budget, take
-from tradebot.sim.working import Alive, Role, Working
+from tradebot.sim.working import ZERO, Alive, Role, Working
 
 _IMMEDIATE = (Tif.IOC, Tif.FOK)
 _AUCTION = (Tif.AT_OPEN, Tif.AT_CLOSE)
+_SPECIAL = (*_IMMEDIATE, *_AUCTION)
 
 
 class BarMatch:
     """One bar on its way through the order table; `run` yields after every event."""
 
-    def __init__(self, desk: Desk, bar: Bar, start: int, session: Session | None) -> None:
-        self.desk = desk
+    def __init__(self, blotter: Blotter, bar: Bar, start: int, session: Session | None) -> None:
+        self.blotter = blotter
         self.bar = bar
         self.start = start
         self.session = session
-        self.rules = desk.settings
-        self.book: Book = desk.books[bar.instrument]
-        inst = desk.instruments[bar.instrument]
+        self.rules = blotter.settings
+        self.book: Book = blotter.books[bar.instrument]
+        inst = blotter.instruments[bar.instrument]
         self.beyond = 0.0
+        self.budget = Budget(ZERO, 0.0)
         if self.rules.limit_rule is LimitRule.PENETRATE:
             self.beyond = self.rules.penetrate_ticks * float(inst.tick_size)
-        self.budget = _budget(desk, bar)
         self.span = (bar.low, bar.high) if self.rules.clip_slippage else None
         self.q = bar.open
         self.must = (bar.low, bar.high)
@@ -88,26 +89,50 @@ class BarMatch:
 
     def run(self) -> Iterator[None]:
         """Match the whole bar."""
-        desk, bar = self.desk, self.bar
-        for w in list(self.book.values()):
+        blotter, bar = self.blotter, self.bar
+        for w in self.book.values():
             w.tried = False
             awake = w.since <= self.start and (w.activated is None or w.activated > 0)
             w.alive = Alive.OPEN if awake else Alive.ASLEEP
             w.fresh = awake
-        desk.born = self._born
+        if self._is_quiet():
+            self._lift_afterwards()
+            return
+        self.budget = _budget(blotter, bar)
+        blotter.born = self._born
         try:
             yield from self._at_point(bar.open, self._open_price)
             yield from self._end_immediate()
             if self.rules.trail_lift is TrailLift.BEFORE_TEST:
                 self._lift_awake(bar.open)
             self.phase = Alive.MID
-            path = _path(self.rules.intrabar_path, bar)
+            path = path_of(self.rules.intrabar_path, bar)
             yield from self._inside_worst() if path is None else self._inside_path(path)
             self.phase = Alive.ASLEEP
             yield from self._at_close()
         finally:
-            desk.born = None
+            blotter.born = None
         self._lift_afterwards()
+
+    def _is_quiet(self) -> bool:
+        """Return whether no order can act in this bar, so that only trailing stops follow it.
+
+        A resting order acts only at a price inside the bar, whatever the rules are.
+        """
+        low, high = self.bar.low, self.bar.high
+        for w in self.book.values():
+            if w.role is Role.MARKET or w.order.tif in _SPECIAL or w.order.expires_at is not None:
+                return False
+            if w.alive is Alive.ASLEEP:
+                continue
+            if w.role is Role.STOP:
+                if w.is_trailing and self.rules.trail_lift is TrailLift.BEFORE_TEST:
+                    return False
+                if w.is_through(high if w.is_buy else low):
+                    return False
+            elif w.is_marketable(low if w.is_buy else high):
+                return False
+        return True
 
     # --- births -------------------------------------------------------------------------------
 
@@ -176,7 +201,7 @@ class BarMatch:
     def _act_at_point(self, w: Working, price: float, fill_price: Callable[[Working], float]) -> None:
         if w.role is Role.STOP:
             stop_price = fill_price(w)
-            if self.desk.trigger(w, self.bar.ts) is Role.MARKET:
+            if self.blotter.trigger(w, self.bar.ts) is Role.MARKET:
                 self._take(w, stop_price, Liquidity.TAKER)
             elif w.is_marketable(price, self.beyond):
                 self._take_limit(w, price, Liquidity.TAKER)
@@ -193,70 +218,37 @@ class BarMatch:
             self._take_exact(w, liquidity)
 
     def _take(self, w: Working, price: float, liquidity: Liquidity) -> None:
-        take(self.desk, w, self.budget, self.bar.ts, price, liquidity, span=self.span)
+        take(self.blotter, w, self.budget, self.bar.ts, price, liquidity, span=self.span)
 
     def _take_exact(self, w: Working, liquidity: Liquidity, *, assumed: bool = False) -> None:
         price = w.order.limit_price if w.role is Role.LIMIT else w.stop_price
         assert price is not None
-        take(self.desk, w, self.budget, self.bar.ts, price, liquidity, assumed=assumed, span=self.span)
+        take(self.blotter, w, self.budget, self.bar.ts, price, liquidity, assumed=assumed, span=self.span)
 
     def _end_immediate(self) -> Iterator[None]:
         for w in list(self.book.values()):
             if w.alive is Alive.ASLEEP:
                 continue
             if w.order.tif in _IMMEDIATE:
-                self.desk.cancel(w, self.bar.ts, f"{w.order.tif.value}: not filled at once")
+                self.blotter.cancel(w, self.bar.ts, f"{w.order.tif.value}: not filled at once")
                 yield
             elif w.order.tif is Tif.AT_OPEN and self._in_opening(w):
-                self.desk.expire(w, self.bar.ts)
+                self.blotter.expire(w, self.bar.ts)
                 yield
             elif w.order.expires_at is not None and w.order.expires_at < self.bar.ts and w.role is Role.LIMIT:
-                self.desk.expire(w, w.order.expires_at)
+                self.blotter.expire(w, w.order.expires_at)
                 yield
 
     # --- between open and close ---------------------------------------------------------------
 
     def _inside_worst(self) -> Iterator[None]:
         while True:
-            event = self._next_worst()
+            event = next_worst(self._candidates(), self.q, self.bar)
             if event is None:
                 return
             w, level, assumed = event
             self.must = self._certain_after(w, level)
             yield from self._act_inside(w, level, assumed=assumed)
-
-    def _next_worst(self) -> tuple[Working, float, bool] | None:
-        bar, q = self.bar, self.q
-        stops: list[tuple[Working, float]] = []
-        limits: list[tuple[Working, float]] = []
-        for w in self.book.values():
-            level = self._level(w)
-            if level is None:
-                continue
-            lo, hi = (bar.low, bar.high) if w.role is Role.STOP or w.alive is Alive.OPEN else w.must
-            if lo - w.snap <= level <= hi + w.snap:
-                (stops if w.role is Role.STOP else limits).append((w, level))
-        if not stops and not limits:
-            return None
-        blockers: dict[str, None] = {}
-        best: tuple[float, int, int] | None = None
-        chosen: tuple[Working, float] | None = None
-        for w, level in limits:
-            blocking = [s for s, at in stops if _rivals(w, s) and not _on_way(q, level, at)]
-            if blocking:
-                blockers.update((s.client_order_id, None) for s in blocking)
-                continue
-            key = (abs(level - q), 1, w.seq)
-            if best is None or key < best:
-                best, chosen = key, (w, level)
-        for w, level in stops:
-            key = (abs(level - q), 0, w.seq)
-            if best is None or key < best:
-                best, chosen = key, (w, level)
-        assert chosen is not None  # a limit is blocked only by a stop that can act itself
-        w, level = chosen
-        uncertain = w.alive is Alive.MID and not w.must[0] - w.snap <= level <= w.must[1] + w.snap
-        return w, level, w.role is Role.STOP and (uncertain or w.client_order_id in blockers)
 
     def _certain_after(self, w: Working, p: float) -> tuple[float, float]:
         bar = self.bar
@@ -267,7 +259,7 @@ class BarMatch:
     def _inside_path(self, path: tuple[float, ...]) -> Iterator[None]:
         for end in path[1:]:
             while True:
-                event = self._next_on_leg(end)
+                event = next_on_leg(self._candidates(), self.q, end)
                 if event is None:
                     break
                 yield from self._act_inside(*event, assumed=False)
@@ -275,20 +267,9 @@ class BarMatch:
             if self.rules.trail_lift is TrailLift.BEFORE_TEST:
                 self._lift_awake(end)
 
-    def _next_on_leg(self, end: float) -> tuple[Working, float] | None:
-        q = self.q
-        lo, hi, up = min(q, end), max(q, end), end >= q
-        best: tuple[float, int, int] | None = None
-        chosen: tuple[Working, float] | None = None
-        for w in self.book.values():
-            level = self._level(w)
-            if level is None or (w.is_buy == up) != (w.role is Role.STOP):
-                continue
-            if lo - w.snap <= level <= hi + w.snap:
-                key = (abs(level - q), 0 if w.role is Role.STOP else 1, w.seq)
-                if best is None or key < best:
-                    best, chosen = key, (w, level)
-        return chosen
+    def _candidates(self) -> list[tuple[Working, float]]:
+        pairs = ((w, self._level(w)) for w in self.book.values())
+        return [(w, level) for w, level in pairs if level is not None]
 
     def _level(self, w: Working) -> float | None:
         """Return the price at which `w` acts inside the bar, None if it does not take part."""
@@ -309,9 +290,11 @@ class BarMatch:
         else:
             stop_price = w.stop_price
             assert stop_price is not None
-            if self.desk.trigger(w, self.bar.ts) is Role.MARKET or w.is_marketable(level, self.beyond):
+            if self.blotter.trigger(w, self.bar.ts) is Role.MARKET or w.is_marketable(level, self.beyond):
                 ts, budget = self.bar.ts, self.budget
-                take(self.desk, w, budget, ts, stop_price, Liquidity.TAKER, assumed=assumed, span=self.span)
+                take(
+                    self.blotter, w, budget, ts, stop_price, Liquidity.TAKER, assumed=assumed, span=self.span
+                )
             else:
                 w.alive, w.must = Alive.MID, self.must
         yield
@@ -326,7 +309,7 @@ class BarMatch:
                 continue
             role, takes = w.role, w.takes
             if role is Role.STOP:
-                role, takes = self.desk.trigger(w, self.bar.ts), True
+                role, takes = self.blotter.trigger(w, self.bar.ts), True
             if role is Role.MARKET:
                 self._take(w, close, Liquidity.TAKER)
             elif w.is_marketable(close):
@@ -358,7 +341,7 @@ class BarMatch:
 
     def _lift_awake(self, price: float) -> None:
         """Lift under `before_test`: by the whole bar in the worst case, by `price` on a known path."""
-        known = _path(self.rules.intrabar_path, self.bar) is not None
+        known = path_of(self.rules.intrabar_path, self.bar) is not None
         for w in self.book.values():
             if w.role is Role.STOP and w.is_trailing and w.alive is not Alive.ASLEEP:
                 if self.rules.trail_reference is TrailReference.CLOSE:
@@ -381,35 +364,9 @@ class BarMatch:
                     w.lift(lo if w.is_buy else hi)
 
 
-def _budget(desk: Desk, bar: Bar) -> Budget:
-    cap = desk.settings.volume_cap
+def _budget(blotter: Blotter, bar: Bar) -> Budget:
+    cap = blotter.settings.volume_cap
     volume = bar.volume if bar.volume > 0 else 0.0  # also when it is not a number
     if cap is None:
         return Budget(None, volume)
-    return Budget(qty_for(float(cap) * volume, desk.instruments[bar.instrument].lot_size), volume)
-
-
-def _path(rule: IntrabarPath, bar: Bar) -> tuple[float, ...] | None:
-    """Return the assumed path as prices, None when no path is assumed."""
-    if rule in (IntrabarPath.WORST_CASE, IntrabarPath.FINER_BARS):
-        return None
-    if rule is IntrabarPath.OHLC:
-        high_first = True
-    elif rule is IntrabarPath.ADAPTIVE:
-        high_first = bar.high - bar.open < bar.open - bar.low
-    else:
-        high_first = bar.close < bar.open
-    extremes = (bar.high, bar.low) if high_first else (bar.low, bar.high)
-    return (bar.open, *extremes, bar.close)
-
-
-def _rivals(limit: Working, stop: Working) -> bool:
-    a, b = limit.order, stop.order
-    if a.account != b.account:
-        return False
-    return a.side is b.side or (a.group_id is not None and a.group_id == b.group_id)
-
-
-def _on_way(q: float, level: float, to: float) -> bool:
-    """Return whether the way from `q` to `to` passes `level` before it arrives."""
-    return q >= level > to or q <= level < to
+    return Budget(qty_for(float(cap) * volume, blotter.instruments[bar.instrument].lot_size), volume)

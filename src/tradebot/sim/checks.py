@@ -1,17 +1,18 @@
 """Say why a venue would not take an order; an empty answer means it takes it.
 
 Owns the checks at arrival. What can only be known at the fill (cash, a position to sell) is
-checked there, by `desk`.
+checked there, by `blotter`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from tradebot.core.model import ALWAYS_OPEN, Bar, Instrument, Order, OrderKind, Quote, Side, Tif
 from tradebot.core.quantize import LEDGER_CONTEXT, on_grid, price_nearest
 from tradebot.sim.accounts import Account
-from tradebot.sim.desk import Desk
+from tradebot.sim.blotter import Blotter
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, StopThrough
 from tradebot.sim.working import Role, Working
@@ -25,8 +26,11 @@ def last_price(mark: Bar | Quote | None, side: Side) -> float | None:
     if mark is None:
         return None
     if isinstance(mark, Bar):
-        return mark.close
-    return mark.ask if side is Side.BUY else mark.bid
+        price = mark.close
+    else:
+        price = mark.ask if side is Side.BUY else mark.bid
+    # Marks are taken unread on the idle path, so a bad one may be among them.
+    return price if 0.0 < price < inf else None
 
 
 def terms_refusal(order: Order, inst: Instrument, now: int) -> str:
@@ -103,13 +107,13 @@ def market_refusal(w: Working, price: float | None, settings: FillSettings) -> s
     return ""
 
 
-def holding_refusal(order: Order, inst: Instrument, account: Account, desk: Desk) -> str:
+def holding_refusal(order: Order, inst: Instrument, account: Account, blotter: Blotter) -> str:
     """Check that a sell which may not go short could be covered by what is held or being bought."""
     if order.side is Side.BUY or order.reduce_only or order.activated_by is not None:
         return ""
     if not account.is_cash and inst.shortable:
         return ""
-    coverable = account.position(inst.id) + desk.working_buys(order.account, inst.id)
+    coverable = account.position(inst.id) + blotter.working_buys(order.account, inst.id)
     if order.qty <= coverable:
         return ""
     why = "a cash account sells only what it holds" if account.is_cash else f"{inst.id} cannot be shorted"
@@ -120,7 +124,7 @@ def place_refusal(
     order: Order,
     instruments: Mapping[str, Instrument],
     accounts: Mapping[str, Account],
-    desk: Desk,
+    blotter: Blotter,
 ) -> str:
     """Check that the venue knows what the order names."""
     if order.instrument not in instruments:
@@ -128,7 +132,7 @@ def place_refusal(
     if order.account not in accounts:
         return f"unknown account {order.account!r}"
     parent = order.activated_by
-    if parent is not None and parent not in desk.orders and not desk.ended.get(parent):
-        found = "ended without a fill" if parent in desk.ended else "is not known here"
+    if parent is not None and parent not in blotter.orders and not blotter.ended.get(parent):
+        found = "ended without a fill" if parent in blotter.ended else "is not known here"
         return f"activated_by must name a working or filled order, {parent!r} {found}"
     return ""

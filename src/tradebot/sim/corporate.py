@@ -8,8 +8,16 @@ from typing import NamedTuple
 
 from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import Order
-from tradebot.core.quantize import LEDGER_CONTEXT, money, price_for, price_nearest, qty_down, stop_price_for
-from tradebot.sim.desk import Desk
+from tradebot.core.quantize import (
+    LEDGER_CONTEXT,
+    money,
+    price_for,
+    price_nearest,
+    qty_down,
+    share_of,
+    stop_price_for,
+)
+from tradebot.sim.blotter import Blotter
 from tradebot.sim.settings import OnSplit
 from tradebot.sim.working import ZERO, Working
 
@@ -23,51 +31,51 @@ class Payable(NamedTuple):
     amount: Decimal
 
 
-def dividend(desk: Desk, event: Dividend) -> list[Payable]:
+def dividend(blotter: Blotter, event: Dividend) -> list[Payable]:
     """Return what every holder (a short: negative) is owed, rounded once per account."""
-    inst = desk.instruments[event.instrument]
+    inst = blotter.instruments[event.instrument]
     found = []
-    for name, account in desk.accounts.items():
+    for name, account in blotter.accounts.items():
         held = account.position(inst.id)
         if held:
-            amount = money(LEDGER_CONTEXT.multiply(held, event.amount), desk.quantum)
+            amount = money(LEDGER_CONTEXT.multiply(held, event.amount), blotter.quantum)
             found.append(Payable(event.pays_at, name, inst.quote, amount))
     return found
 
 
-def split(desk: Desk, event: Split, last: float | None) -> None:
+def split(blotter: Blotter, event: Split, last: float | None) -> None:
     """Re-base positions and resting orders by `event.ratio`.
 
     Positions round toward zero to the lot; the rest is paid as cash in lieu at `last` (the last
-    raw price before the split) / ratio, put on the tick; without a known price the position keeps
+    raw price before the split, put on the tick) / ratio; without a known price the position keeps
     the fraction. Orders are cancelled with a reason, or adjusted: quantity x ratio down to the lot,
     prices / ratio rounded as a new order's would be, what has filled counted in new units.
     """
-    inst, ratio = desk.instruments[event.instrument], event.ratio
-    for account in desk.accounts.values():
+    inst, ratio = blotter.instruments[event.instrument], event.ratio
+    for account in blotter.accounts.values():
         held = account.position(inst.id)
         if not held:
             continue
-        exact = money(LEDGER_CONTEXT.multiply(held, ratio), desk.quantum)
+        exact = money(LEDGER_CONTEXT.multiply(held, ratio), blotter.quantum)
         whole = exact if last is None else qty_down(exact, inst.lot_size)
         account.add_position(inst.id, whole - held)
         if last is not None and exact != whole:
-            price = price_nearest(last / float(ratio), inst.tick_size)
-            account.add_cash(inst.quote, money(LEDGER_CONTEXT.multiply(exact - whole, price), desk.quantum))
-    for w in list(desk.books[inst.id].values()):
-        if w.client_order_id not in desk.orders:
+            price = price_nearest(last, inst.tick_size)
+            account.add_cash(inst.quote, money(share_of(exact - whole, price, ratio), blotter.quantum))
+    for w in list(blotter.books[inst.id].values()):
+        if w.client_order_id not in blotter.orders:
             continue
-        if desk.settings.on_split is OnSplit.CANCEL:
-            desk.cancel(w, event.ts, f"split: {inst.id} splits {ratio} for 1")
+        if blotter.settings.on_split is OnSplit.CANCEL:
+            blotter.cancel(w, event.ts, f"split: {inst.id} splits {ratio} for 1")
         else:
-            _adjust(desk, w, event)
+            _adjust(blotter, w, event)
 
 
-def _adjust(desk: Desk, w: Working, event: Split) -> None:
+def _adjust(blotter: Blotter, w: Working, event: Split) -> None:
     order, lot, tick = w.order, w.instrument.lot_size, w.instrument.tick_size
     qty = _scaled(order.qty, event.ratio, lot)
     if qty <= ZERO:
-        desk.cancel(w, event.ts, f"split: less than a lot of {lot} is left of {order.qty}")
+        blotter.cancel(w, event.ts, f"split: less than a lot of {lot} is left of {order.qty}")
         return
     ratio = float(event.ratio)
     w.filled = _scaled(w.filled, event.ratio, lot)

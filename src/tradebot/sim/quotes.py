@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from tradebot.core.model import Liquidity, Quote, Tif
 from tradebot.core.quantize import qty_for
-from tradebot.sim.desk import Desk
+from tradebot.sim.blotter import Blotter
 from tradebot.sim.settings import MarketAt, QuoteFill, SameBar
 from tradebot.sim.taking import Budget, take
 from tradebot.sim.working import ZERO, Alive, Role, Working
@@ -40,9 +40,9 @@ class Depth:
         self.bid = self.ask = Budget(ZERO, 0.0)
         self.bid_price = self.ask_price = 0.0
 
-    def see(self, desk: Desk, quote: Quote) -> None:
+    def see(self, blotter: Blotter, quote: Quote) -> None:
         """Renew the sizes; what was taken from an unchanged price stays taken."""
-        lot = desk.instruments[quote.instrument].lot_size
+        lot = blotter.instruments[quote.instrument].lot_size
         bid_used = self.bid.used if quote.bid == self.bid_price else ZERO
         ask_used = self.ask.used if quote.ask == self.ask_price else ZERO
         self.bid = Budget(max(qty_for(quote.bid_qty, lot) - bid_used, ZERO), quote.bid_qty, bid_used)
@@ -53,36 +53,36 @@ class Depth:
 class QuoteMatch:
     """One quote on its way through the order table; `run` yields after every event."""
 
-    def __init__(self, desk: Desk, quote: Quote, depth: Depth) -> None:
-        self.desk = desk
+    def __init__(self, blotter: Blotter, quote: Quote, depth: Depth) -> None:
+        self.blotter = blotter
         self.quote = quote
         self.depth = depth
-        self.rules = desk.settings
-        self.book = desk.books[quote.instrument]
-        tick = float(desk.instruments[quote.instrument].tick_size)
+        self.rules = blotter.settings
+        self.book = blotter.books[quote.instrument]
+        tick = float(blotter.instruments[quote.instrument].tick_size)
         self.beyond = tick if self.rules.quote_fill is QuoteFill.THROUGH else 0.0
 
     def run(self) -> Iterator[None]:
         """Match the quote."""
-        desk, quote = self.desk, self.quote
-        self.depth.see(desk, quote)
+        blotter, quote = self.blotter, self.quote
+        self.depth.see(blotter, quote)
         for w in self.book.values():
             w.tried = False
             awake = w.activated is None or w.activated > ZERO
             w.alive = Alive.OPEN if awake else Alive.ASLEEP
-        desk.born = self._born
+        blotter.born = self._born
         try:
             while (event := self._next()) is not None:
                 self._act(event)
                 yield
         finally:
-            desk.born = None
+            blotter.born = None
         for w in list(self.book.values()):
             if w.alive is Alive.ASLEEP:
                 continue
             w.takes = False
             if w.order.tif in _IMMEDIATE:
-                desk.cancel(w, quote.ts, f"{w.order.tif.value}: not filled at once")
+                blotter.cancel(w, quote.ts, f"{w.order.tif.value}: not filled at once")
                 yield
             elif w.role is Role.STOP and w.is_trailing:
                 w.lift(self._opposite(w))
@@ -121,12 +121,12 @@ class QuoteMatch:
         budget = self.depth.ask if w.is_buy else self.depth.bid
         role, takes = w.role, w.takes
         if role is Role.STOP:
-            role, takes = self.desk.trigger(w, ts), True
+            role, takes = self.blotter.trigger(w, ts), True
             if role is Role.LIMIT and not w.is_marketable(price):
                 w.tried = True
                 return
         if role is Role.MARKET or takes:
-            take(self.desk, w, budget, ts, price, Liquidity.TAKER)
+            take(self.blotter, w, budget, ts, price, Liquidity.TAKER)
         else:
             assert w.order.limit_price is not None
-            take(self.desk, w, budget, ts, w.order.limit_price, Liquidity.MAKER)
+            take(self.blotter, w, budget, ts, w.order.limit_price, Liquidity.MAKER)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tradebot.core.model import Liquidity, Tif
 from tradebot.core.quantize import price_nearest, price_worse_for, qty_down
-from tradebot.sim.desk import Desk
+from tradebot.sim.blotter import Blotter
 from tradebot.sim.slippage import NoSlippage, Taking
 from tradebot.sim.working import ZERO, Working
 
@@ -31,7 +31,7 @@ class Budget:
 
 
 def take(
-    desk: Desk,
+    blotter: Blotter,
     w: Working,
     budget: Budget,
     ts: int,
@@ -49,29 +49,34 @@ def take(
     price inside the bar when the settings ask for it. FOK ends here unless all of it trades.
     """
     w.tried = True
-    qty = desk.tradable(w, ts)
+    qty = blotter.tradable(w, ts)
     if not qty:
         return
     if budget.left is not None and budget.left < qty:
         if w.order.tif is Tif.FOK:
-            desk.cancel(w, ts, f"fok: {qty} wanted, {budget.left} available")
+            blotter.cancel(w, ts, f"fok: {qty} wanted, {budget.left} available")
             return
         qty = qty_down(budget.left, w.instrument.lot_size)
     if qty <= ZERO:
         return
     exact = price if isinstance(price, Decimal) else price_nearest(price, w.instrument.tick_size)
-    if slip and liquidity is Liquidity.TAKER and not isinstance(desk.slippage, NoSlippage):
-        exact = _slipped(desk, w, budget, qty, exact, span)
-    if desk.fill(w, qty, exact, ts, liquidity, assumed=assumed):
+    if slip and liquidity is Liquidity.TAKER and not isinstance(blotter.slippage, NoSlippage):
+        exact = _slipped(blotter, w, budget, qty, exact, span)
+    if blotter.fill(w, qty, exact, ts, liquidity, assumed=assumed):
         budget.spend(qty)
 
 
 def _slipped(
-    desk: Desk, w: Working, budget: Budget, qty: Decimal, price: Decimal, span: tuple[float, float] | None
+    blotter: Blotter,
+    w: Working,
+    budget: Budget,
+    qty: Decimal,
+    price: Decimal,
+    span: tuple[float, float] | None,
 ) -> Decimal:
     side, tick = w.order.side, w.instrument.tick_size
     taking = Taking(side, float(price), float(qty), float(budget.used), budget.volume, float(tick))
-    slipped = desk.slippage.price(taking)
+    slipped = blotter.slippage.price(taking)
     if span is not None:
         slipped = min(max(slipped, span[0]), span[1])
     exact = price_worse_for(side, slipped, tick)

@@ -13,11 +13,12 @@ what was reported outside `on_market`. At one instant feed `SessionOpen`, then m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop, heappush
 
+from tradebot.core.market import problem_of
 from tradebot.core.messages import (
     CancelOrder,
     Dividend,
@@ -33,11 +34,10 @@ from tradebot.core.messages import (
     VenueReport,
 )
 from tradebot.core.model import DEFAULT_QUANTUM, Bar, Instrument, Liquidity, Order, Purpose, Quote, Side, Tif
-from tradebot.errors import InvariantError
 from tradebot.sim import checks, corporate
 from tradebot.sim.accounts import Account, AccountView, SimAccount
 from tradebot.sim.bars import BarMatch
-from tradebot.sim.desk import Desk
+from tradebot.sim.blotter import Blotter
 from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
@@ -65,7 +65,7 @@ class SimVenue:
         latency: LatencyModel = NO_LATENCY,
         quantum: Decimal = DEFAULT_QUANTUM,
     ) -> None:
-        self._desk = Desk(
+        self._blotter = Blotter(
             instruments=instruments,
             accounts={name: Account(config) for name, config in accounts.items()},
             settings=settings or FillSettings(),
@@ -83,6 +83,9 @@ class SimVenue:
         self._places: dict[str, str] = {}
         self._matching: BarMatch | None = None
         self._seq = 0
+        # Whether a bar or quote of an instrument can make anything happen. Bound to the dict, because
+        # a backtest asks this on every bar and most bars meet no order.
+        self.has_work: Callable[[str], bool] = self._blotter.busy.__contains__
 
     # --- the caller's side --------------------------------------------------------------------
 
@@ -97,18 +100,15 @@ class SimVenue:
         if at > now and place in self._pending:
             self._seq += 1
             heappush(self._pending[place], (at, self._seq, command))
+            self._blotter.work_came(place)
         else:
             self._apply(command, at)
 
     def drain(self) -> list[VenueReport]:
         """Return the reports not yet taken, in order, and forget them."""
-        taken = list(self._desk.reports)
-        self._desk.reports.clear()
+        taken = list(self._blotter.reports)
+        self._blotter.reports.clear()
         return taken
-
-    def has_work(self, instrument: str) -> bool:
-        """Return whether a bar or quote of `instrument` can make anything happen."""
-        return bool(self._desk.books[instrument]) or bool(self._pending[instrument])
 
     def mark(self, item: Bar | Quote) -> None:
         """Remember the last price of an instrument without work; nothing else happens."""
@@ -117,14 +117,13 @@ class SimVenue:
     def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
         """Let the instrument's orders meet `item`; yield each report as it happens.
 
-        A bar that reaches back over time a finer bar or a quote has already covered is not met, and
-        neither is a made-up bar (`FilledBar`). Raises InvariantError when time goes backwards.
+        Not met are: a bar that reaches back over time which a finer bar or a quote has covered, a
+        made-up bar (`FilledBar`), and data that go back in time or cannot be true (the engine reports
+        those). An open or close outside [low, high] widens the bar.
         """
         name, last = item.instrument, self._marks.get(item.instrument)
-        if last is not None and item.ts < last.ts:
-            raise InvariantError(
-                f"{name}: market data must not go back in time, had {last.ts}, now {item.ts}"
-            )
+        if (last is not None and item.ts < last.ts) or problem_of(item):
+            return
         if isinstance(item, Quote):
             yield from self._on_quote(item)
             return
@@ -132,8 +131,8 @@ class SimVenue:
         self._release(name, start)
         yield from self._flush()
         if not isinstance(item, FilledBar) and not _is_covered(item, last):
-            session = self._sessions.get(self._desk.instruments[name].calendar)
-            self._matching = match = BarMatch(self._desk, item, start, session)
+            session = self._sessions.get(self._blotter.instruments[name].calendar)
+            self._matching = match = BarMatch(self._blotter, _widened(item), start, session)
             try:
                 for _ in match.run():
                     yield from self._flush()
@@ -154,11 +153,11 @@ class SimVenue:
 
     def account(self, name: str) -> AccountView:
         """Return a copy of the account's books."""
-        return self._desk.accounts[name].view()
+        return self._blotter.accounts[name].view()
 
     def working(self, instrument: str) -> tuple[Order, ...]:
         """Return the orders working on `instrument`, in order of arrival."""
-        return tuple(w.order for w in self._desk.books[instrument].values())
+        return tuple(w.order for w in self._blotter.books[instrument].values())
 
     # --- sessions and corporate actions -------------------------------------------------------
 
@@ -169,25 +168,25 @@ class SimVenue:
             self._sessions[event.calendar] = Session(
                 opened_at=event.ts, closes_at=event.closes_at, is_open=True
             )
-            for account in self._desk.accounts.values():
+            for account in self._blotter.accounts.values():
                 account.session_opened(event.calendar)
             return
         session = self._sessions.setdefault(
             event.calendar, Session(opened_at=event.ts, closes_at=event.ts, is_open=False)
         )
         session.is_open, session.opens_at = False, event.opens_at
-        for name, inst in self._desk.instruments.items():
+        for name, inst in self._blotter.instruments.items():
             if inst.calendar == event.calendar:
                 self._release(name, event.ts)
                 self._end_of_day(name, event.ts, session)
 
     def on_split(self, event: Split) -> None:
         """Apply a split; call it before the first bar of the ex-day."""
-        corporate.split(self._desk, event, self._last(event.instrument, Side.SELL))
+        corporate.split(self._blotter, event, self._last(event.instrument, Side.SELL))
 
     def on_dividend(self, event: Dividend) -> None:
         """Note who is owed a dividend at the ex-date; it is paid once time reaches `pays_at`."""
-        self._payables += corporate.dividend(self._desk, event)
+        self._payables += corporate.dividend(self._blotter, event)
         self._pay(event.ts)
 
     def force_close(self, instrument: str, rule: ForcePrice = ForcePrice.LAST_CLOSE) -> None:
@@ -199,15 +198,15 @@ class SimVenue:
         mark = self._marks.get(instrument)
         if mark is None:
             return
-        for w in list(self._desk.books[instrument].values()):
+        for w in list(self._blotter.books[instrument].values()):
             flat = w.order.reduce_only or w.order.purpose is Purpose.FLATTEN
-            if w.role is not Role.MARKET or not flat or w.client_order_id not in self._desk.orders:
+            if w.role is not Role.MARKET or not flat or w.client_order_id not in self._blotter.orders:
                 continue
             if isinstance(mark, Bar):
                 price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
             else:
                 price = mark.ask if w.is_buy else mark.bid
-            take(self._desk, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
+            take(self._blotter, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
 
     # --- arrival ------------------------------------------------------------------------------
 
@@ -225,18 +224,18 @@ class SimVenue:
             self._report(VenueRefused(ts=at, client_order_id=order.client_order_id, reason=reason))
             return
         self._acked(w, at)
-        self._desk.add(w)
+        self._blotter.add(w)
         self._after_arrival(w, at)
 
     def _admit(self, order: Order, at: int) -> tuple[Working | None, str]:
-        desk, settings = self._desk, self._desk.settings
-        known = order.client_order_id in desk.orders
-        if known or (settings.ids_for_ever and order.client_order_id in desk.ended):
+        blotter, settings = self._blotter, self._blotter.settings
+        known = order.client_order_id in blotter.orders
+        if known or (settings.ids_for_ever and order.client_order_id in blotter.ended):
             return None, f"client_order_id must be unique, {order.client_order_id!r} was used before"
-        reason = checks.place_refusal(order, desk.instruments, desk.accounts, desk)
+        reason = checks.place_refusal(order, blotter.instruments, blotter.accounts, blotter)
         if reason:
             return None, reason
-        inst = desk.instruments[order.instrument]
+        inst = blotter.instruments[order.instrument]
         session = self._sessions.get(inst.calendar)
         reason = checks.terms_refusal(order, inst, at) or checks.session_refusal(
             order, inst, session, settings.auction_cutoff, at
@@ -247,7 +246,7 @@ class SimVenue:
         w = Working(order, inst, self._seq, at)
         price = self._last(order.instrument, order.side)
         reason = checks.market_refusal(w, price, settings) or checks.holding_refusal(
-            order, inst, desk.accounts[order.account], desk
+            order, inst, blotter.accounts[order.account], blotter
         )
         if reason:
             return None, reason
@@ -265,28 +264,28 @@ class SimVenue:
         if order.expires_at is not None:
             heappush(self._expiries[order.instrument], (order.expires_at, w.seq, order.client_order_id))
         mark = self._marks.get(order.instrument)
-        same = self._desk.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
-        if not same or mark is None or mark.ts != at or self._desk.born is not None:
+        same = self._blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
+        if not same or mark is None or mark.ts != at or self._blotter.born is not None:
             return
         if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
             return
         if isinstance(mark, Bar):
-            take(self._desk, w, Budget(None, mark.volume), at, mark.close, Liquidity.TAKER)
+            take(self._blotter, w, Budget(None, mark.volume), at, mark.close, Liquidity.TAKER)
         else:
             depth = self._depths[order.instrument]
             side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)
-            take(self._desk, w, side, at, price, Liquidity.TAKER)
+            take(self._blotter, w, side, at, price, Liquidity.TAKER)
 
     def _cancel(self, order_id: str, at: int) -> None:
-        w = self._desk.orders.get(order_id)
+        w = self._blotter.orders.get(order_id)
         if w is None:
             reason = self._why_gone(order_id)
             self._report(VenueCancelRefused(ts=at, client_order_id=order_id, reason=reason))
         else:
-            self._desk.cancel(w, at)
+            self._blotter.cancel(w, at)
 
     def _replace(self, command: ReplaceOrder, at: int) -> None:
-        old, order = self._desk.orders.get(command.client_order_id), command.order
+        old, order = self._blotter.orders.get(command.client_order_id), command.order
         new: Working | None = None
         if old is None:
             reason = self._why_gone(command.client_order_id)
@@ -301,11 +300,11 @@ class SimVenue:
         by = order.client_order_id
         self._report(VenueReplaced(ts=at, client_order_id=command.client_order_id, by=by))
         self._acked(new, at)
-        self._desk.hand_over(old, new)
+        self._blotter.hand_over(old, new)
         self._after_arrival(new, at)
 
     def _why_gone(self, order_id: str) -> str:
-        return "the order is finished" if order_id in self._desk.ended else "the order is not known here"
+        return "the order is finished" if order_id in self._blotter.ended else "the order is not known here"
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -314,7 +313,7 @@ class SimVenue:
         self._release(name, quote.ts)
         self._marks[name] = quote
         yield from self._flush()
-        for _ in QuoteMatch(self._desk, quote, self._depths[name]).run():
+        for _ in QuoteMatch(self._blotter, quote, self._depths[name]).run():
             yield from self._flush()
 
     def _start(self, bar: Bar, last: Bar | Quote | None) -> int:
@@ -322,7 +321,7 @@ class SimVenue:
         start = bar.ts - bar.interval
         if last is not None and last.ts < bar.ts:
             start = max(start, last.ts)
-        session = self._sessions.get(self._desk.instruments[bar.instrument].calendar)
+        session = self._sessions.get(self._blotter.instruments[bar.instrument].calendar)
         if session is not None and session.opened_at < bar.ts:
             start = max(start, session.opened_at)
         return start
@@ -339,36 +338,43 @@ class SimVenue:
         while pending and pending[0][0] <= upto:
             at, _, command = heappop(pending)
             self._apply(command, at)
+            self._blotter.work_went(instrument)
         expiries = self._expiries.get(instrument, [])
         while expiries and expiries[0][0] <= upto:
             at, _, order_id = heappop(expiries)
-            w = self._desk.orders.get(order_id)
+            w = self._blotter.orders.get(order_id)
             if w is not None:
-                self._desk.expire(w, at)
+                self._blotter.expire(w, at)
         if self._payables:
             self._pay(upto)
 
     def _end_of_day(self, instrument: str, ts: int, session: Session) -> None:
-        for w in list(self._desk.books[instrument].values()):
-            if w.client_order_id not in self._desk.orders or w.since >= ts:
+        for w in list(self._blotter.books[instrument].values()):
+            if w.client_order_id not in self._blotter.orders or w.since >= ts:
                 continue
             missed = w.order.tif is Tif.AT_OPEN and w.since <= session.opened_at
             if missed or w.order.tif in (Tif.DAY, Tif.AT_CLOSE):
-                self._desk.expire(w, ts)
+                self._blotter.expire(w, ts)
 
     def _pay(self, now: int) -> None:
         for payable in self._payables:
             if payable.pays_at <= now:
-                self._desk.accounts[payable.account].add_cash(payable.asset, payable.amount)
+                self._blotter.accounts[payable.account].add_cash(payable.asset, payable.amount)
         self._payables = [p for p in self._payables if p.pays_at > now]
 
     def _flush(self) -> Iterator[VenueReport]:
-        reports = self._desk.reports
+        reports = self._blotter.reports
         while reports:
             yield reports.popleft()
 
     def _report(self, report: VenueReport) -> None:
-        self._desk.reports.append(report)
+        self._blotter.reports.append(report)
+
+
+def _widened(bar: Bar) -> Bar:
+    if bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high:
+        return bar
+    return bar._replace(low=min(bar.low, bar.open, bar.close), high=max(bar.high, bar.open, bar.close))
 
 
 def _is_covered(bar: Bar, last: Bar | Quote | None) -> bool:

@@ -1,7 +1,7 @@
 """Keep the state of one accepted order: what is open of it, where it acts, since when.
 
 Owns arithmetic about a single order. Refuses decisions: who fills, and at what price, is the
-business of `bars` and `quotes`; what a fill does to others is the business of `desk`.
+business of `bars` and `quotes`; what a fill does to others is the business of `blotter`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Book what happens to orders: fills, cancels, one-cancels-other groups, bracket legs.
 
 Owns the order table, the accounts and the queue of reports. Refuses to decide prices: matchers
-say "this much at this price", the desk says what that means for everybody concerned.
+say "this much at this price", the blotter says what that means for everybody concerned.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tradebot.sim.working import ZERO, Role, Working
 Book = dict[str, Working]
 
 
-class Desk:
+class Blotter:
     """The order table and the books. `books` maps instrument -> orders in order of arrival."""
 
     def __init__(
@@ -52,17 +52,29 @@ class Desk:
         self.reports: deque[VenueReport] = deque()
         self.books: dict[str, Book] = {name: {} for name in instruments}
         self.orders: dict[str, Working] = {}
+        self.busy: dict[str, int] = {}  # orders and commands under way per instrument, without zeros
         self.ended: dict[str, Decimal] = {}  # filled quantity of every finished order
         self.born: Callable[[Working], None] | None = None  # the matcher at work, told of new orders
         self._groups: dict[tuple[str, str], list[Working]] = {}
         self._legs: dict[str, list[Working]] = {}
         self._fills = 0
 
+    def work_came(self, instrument: str) -> None:
+        self.busy[instrument] = self.busy.get(instrument, 0) + 1
+
+    def work_went(self, instrument: str) -> None:
+        left = self.busy[instrument] - 1
+        if left:
+            self.busy[instrument] = left
+        else:
+            del self.busy[instrument]
+
     def add(self, w: Working) -> None:
         """Take an order into the table, its group and under its parent, working or filled."""
         order, already = w.order, ZERO
         self.books[order.instrument][order.client_order_id] = w
         self.orders[order.client_order_id] = w
+        self.work_came(order.instrument)
         if order.group_id is not None:
             self._groups.setdefault((order.account, order.group_id), []).append(w)
         if w.parent is not None and w.parent in self.orders:
@@ -224,8 +236,9 @@ class Desk:
 
     def _remove(self, w: Working) -> None:
         order = w.order
-        self.books[order.instrument].pop(order.client_order_id, None)
-        self.orders.pop(order.client_order_id, None)
+        del self.books[order.instrument][order.client_order_id]
+        del self.orders[order.client_order_id]
+        self.work_went(order.instrument)
         self.ended[order.client_order_id] = w.filled
         if order.group_id is not None:
             group = self._groups.get((order.account, order.group_id), [])
