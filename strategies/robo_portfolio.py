@@ -15,7 +15,7 @@ class FixedWeights(PortfolioStrategy):
 
     `weights` are fractions of the strategy's equity; what is left stays cash. Periods are those
     of the UTC calendar. Prices must be in the currency of the equity. Waits until every
-    instrument has a price.
+    instrument has a price. Needs `resize: always`: the weights stay the same, the quantities do not.
     """
 
     @dataclass(frozen=True, slots=True, kw_only=True)

@@ -336,7 +336,6 @@ def decisions(
     own: Sequence[Bar],
     others: Sequence[Bar] = (),
     splits: Sequence[Split] = (),
-    pushed: bool = True,
 ) -> list[Seen]:
     """Drive an adapter as the engine does: splits, then inputs of the instant, then the bar."""
     found, ctx = [], FakeContext()
@@ -344,12 +343,9 @@ def decisions(
     for bar in own:
         while due and due[0].ts < bar.ts:
             split = due.pop(0)
-            adapter.rebase(split.instrument, split.ratio)
+            assert adapter.rebase(split.instrument, split.ratio)
         while waiting and waiting[0].ts <= bar.ts:
-            other = waiting.pop(0)
-            ctx.bars = {**ctx.bars, (other.interval, other.instrument): other}
-            if pushed:
-                adapter.on_input(other)
+            adapter.on_input(waiting.pop(0))
         ctx = replace(ctx, now=bar.ts)
         target = adapter.on_bar(ctx, bar)
         found.append(Seen(None, {}) if target is None else Seen(target.weight, dict(target.explained)))
@@ -363,18 +359,13 @@ def alike(a: list[Seen], b: list[Seen]) -> None:
     assert any(seen.target is not None for seen in a)
 
 
-@pytest.mark.parametrize("pushed", [True, False])
-def test_bar_by_bar_the_adapter_decides_as_the_precomputed_one(pushed: bool) -> None:
+def test_bar_by_bar_the_adapter_decides_as_the_precomputed_one() -> None:
     own, others = quarters_and_hours(2)
     series = {i: as_columns(b) for i, b in others.items()}
     plain = FrameRunner(Higher(), "X").precompute(as_columns(own), series).plain()
     flat = [bar for bars in others.values() for bar in bars]
-    windowed = FrameAdapter(Higher(), "X")
-    if not pushed:
-        # What was closed before the first own bar can only be handed over.
-        windowed.on_input(others[OTHER][0])
     alike(
-        decisions(windowed, own, flat, pushed=pushed),
+        decisions(FrameAdapter(Higher(), "X"), own, flat),
         decisions(FrameAdapter(Higher(), "X", plain), own, flat),
     )
 

@@ -21,9 +21,7 @@ class FrameAdapter(BarStrategy):
     """Shows a `FrameStrategy` to the engine as a `BarStrategy`, for one instrument.
 
     With `precomputed` it replays those targets and checks that the bars are the same; without,
-    it computes each row on a window of closed bars. The engine hands every closed bar of a
-    declared input to `on_input` before `on_bar` of the same instant, and every split of an
-    instrument it reads to `rebase`. There is no state to save: the window is recomputed from
+    it computes each row on a window of closed bars. There is no state to save: the window is recomputed from
     `lookback` bars, and the engine remembers the target.
     """
 
@@ -74,13 +72,13 @@ class FrameAdapter(BarStrategy):
                 window.append(bar)
 
     def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
-        row = self._replayed(bar) if self._precomputed is not None else self._computed(ctx, bar)
+        row = self._replayed(bar) if self._precomputed is not None else self._computed(bar)
         if row.target != row.target:
             return None
         return Target(self.instrument, row.target, None, "", row.explained)
 
     def rebase(self, instrument: str, ratio: Decimal) -> bool:
-        """Re-base the window after a split: a share became `ratio` shares."""
+        """Re-base the window after a split; the wrapped strategy has no memory of prices."""
         if instrument == self.instrument:
             self._own = deque((_split(bar, float(ratio)) for bar in self._own), maxlen=self._own.maxlen)
         for wanted, window in self._others.items():
@@ -101,11 +99,8 @@ class FrameAdapter(BarStrategy):
         target = known.target_at(i)
         return KEEP if target is None else Row(target, known.explained_at(i))
 
-    def _computed(self, ctx: Context, bar: Bar) -> Row:
+    def _computed(self, bar: Bar) -> Row:
         self._own.append(bar)
-        for wanted in self._runner.inputs:
-            if (last := ctx.bar(wanted.interval, wanted.instrument or None)) is not None:
-                self.on_input(last)
         if len(self._own) < self._runner.lookback:
             return KEEP
         return self._runner.last_row(
