@@ -53,7 +53,9 @@ class FakeContext:
         return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
 
 
-def bars_of(cents: Sequence[int], *, interval: int = MINUTE, instrument: str = "X", first: int = 1) -> list[Bar]:
+def bars_of(
+    cents: Sequence[int], *, interval: int = MINUTE, instrument: str = "X", first: int = 1
+) -> list[Bar]:
     """Return bars that close at these cents and touch nothing else; bar k closes `first + k` intervals in."""
     return [
         Bar(instrument, START + (first + k) * interval, interval, c / 100, c / 100, c / 100, c / 100, 1.0)

@@ -101,7 +101,9 @@ class Stage:
     def flat(self, price: float, **more: Any) -> list[VenueReport]:
         return self.bar(price, price, price, price, **more)
 
-    def quote(self, bid: float, ask: float, bid_qty: float = 10.0, ask_qty: float = 10.0) -> list[VenueReport]:
+    def quote(
+        self, bid: float, ask: float, bid_qty: float = 10.0, ask_qty: float = 10.0
+    ) -> list[VenueReport]:
         self.now += 1
         return self.meet(Quote("COIN", self.now, bid, bid_qty, ask, ask_qty))
 

@@ -65,7 +65,9 @@ def test_market_order_sent_while_a_bar_is_matched_waits_for_the_next_price(stage
     assert trades(stage.flat(98)) == [("exit", D(-1), D(98))]
 
 
-def test_target_sent_after_an_entry_inside_the_bar_fills_only_where_the_bar_must_still_go(stage: Stage) -> None:
+def test_target_sent_after_an_entry_inside_the_bar_fills_only_where_the_bar_must_still_go(
+    stage: Stage,
+) -> None:
     # Entry at 98 on the way down from 101: afterwards the bar certainly visits 97 and its close 100.
     bar = Bar("COIN", 2, 1, 101.0, 105.0, 97.0, 100.0, 10.0)
     for target, filled in (("99.5", True), ("100", True), ("100.01", False), ("104", False)):

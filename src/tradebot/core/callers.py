@@ -7,9 +7,9 @@ means at the very start (`first_entry`, `late_entry`). The barrier's bookkeeping
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 from tradebot.core import facts as f
+from tradebot.core.days import month_number
 from tradebot.core.desk import Desk
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, Split
@@ -27,8 +27,6 @@ from tradebot.core.strategy import (
     Weights,
 )
 from tradebot.errors import InvariantError
-
-_EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
 
 
 class Callers:
@@ -372,8 +370,7 @@ def _period(now: int, schedule: Schedule) -> int:
         return days
     if schedule is Schedule.WEEK:
         return (days + 3) // 7  # 1970-01-01 was a Thursday
-    day = date.fromordinal(_EPOCH_ORDINAL + days)
-    months = day.year * 12 + day.month - 1
+    months = month_number(days)
     return months if schedule is Schedule.MONTH else months // 3
 
 

@@ -289,11 +289,11 @@ class _Rows:
             group = rows[first:last].tolist()
             when = utc_text(int(ts[group[0]]))
             if all((column[group] == column[group[0]]).all() for column in values.values()):
-                self.mark({i: f"repeats line {lines[group[0]]} ({when})" for i in group[1:]})
+                self.mark(dict.fromkeys(group[1:], f"repeats line {lines[group[0]]} ({when})"))
             else:
                 # Which one is true cannot be known, so none is kept.
                 others = ", ".join(str(lines[i]) for i in group[:5])
-                self.mark({i: f"lines {others} contradict each other about {when}" for i in group})
+                self.mark(dict.fromkeys(group, f"lines {others} contradict each other about {when}"))
 
     def issues(self) -> tuple[RowIssue, ...]:
         if not self.reasons and not self.moved and not self.table.malformed:
