@@ -380,7 +380,7 @@ def test_source_is_suspected_of(source: str, leaks: list[Leak]) -> None:
 
 def test_other_classes_of_the_file_are_not_suspected() -> None:
     source = "class A:\n    x = c.shift(-1)\nclass B:\n    y = c.bfill()\n"
-    assert [s.leak for s in suspects(source, "B")] == [Leak.BACKWARD_FILL]
+    assert [s.leak for s in suspects(source, ("B",))] == [Leak.BACKWARD_FILL]
 
 
 # --- whole strategies --------------------------------------------------------------------------
@@ -405,6 +405,10 @@ class Trend(FrameStrategy):
 class Prophet(Trend):
     def signals(self, bars):
         return super().signals(bars).shift(-1)
+
+
+class Heir(Prophet):
+    pass
 
 
 class Hourly(FrameStrategy):
@@ -436,6 +440,7 @@ def columns_of(frame: pd.DataFrame) -> Window:
     [
         ("Trend", None, 0),
         ("Prophet", Leak.NEGATIVE_SHIFT, 20),
+        ("Heir", Leak.NEGATIVE_SHIFT, 20),
         ("Hourly", None, 0),
         ("EarlyHour", Leak.HIGHER_INTERVAL, 0),
     ],

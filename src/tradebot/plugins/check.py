@@ -59,7 +59,7 @@ class Subject:
     """A strategy to be checked: its function, the bars, and what it declares.
 
     `lookbacks` are those of the further series, in their own bars (missing: `lookback`).
-    `source` is the text of its file and `class_name` its class, used to name what was found.
+    `source` is the text of its file and `class_names` its class and bases, used to name what was found.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Subject:
     lookbacks: Mapping[Input, int] = field(default_factory=dict)
     source: str = ""
     file: str = ""
-    class_name: str | None = None
+    class_names: tuple[str, ...] = ()
 
     def full(self) -> Floats:
         """Return the targets of the pass over all bars."""
@@ -139,7 +139,7 @@ def check_frame_strategy(
         lookbacks=runner.lookbacks,
         source=source_of(file),
         file=shown(file),
-        class_name=cls.__name__,
+        class_names=tuple(base.__name__ for base in cls.__mro__),
     )
     return check(subject, quick=quick, seed=seed)
 
@@ -245,7 +245,7 @@ def _name(subject: Subject, full: Floats, first: int, ahead: Sequence[int]) -> F
     reach = max(_reach(subject, full, bar) for bar in {first, *_spread(ahead, 4)})
     # A shift by 2 cannot explain a target that needs 5 later bars; of what can, the one with the
     # shortest stated reach explains most.
-    able = [s for s in suspects(subject.source, subject.class_name) if s.reach is None or s.reach >= reach]
+    able = [s for s in suspects(subject.source, subject.class_names) if s.reach is None or s.reach >= reach]
     able.sort(key=lambda s: (s.reach is None, s.leak is Leak.FULL_SAMPLE))
     leak = able[0].leak if able else Leak.UNNAMED
     at: tuple[Suspect, ...] = tuple(s for s in able if s.leak is leak)

@@ -7,7 +7,7 @@ running it (`plugins.check`); this only says what the finding is called and on w
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,17 +57,19 @@ _FITS = {"fit", "fit_transform", "fit_predict", "polyfit"}
 _RIGHT_BY_DEFAULT = ("W", "M", "ME", "Q", "QE", "Y", "YE", "A", "BM", "BME", "BQE", "BYE")
 
 
-def suspects(source: str, class_name: str | None = None) -> tuple[Suspect, ...]:
+def suspects(source: str, class_names: Collection[str] = ()) -> tuple[Suspect, ...]:
     """Return the suspicious places of Python `source`, in order of lines.
 
-    With `class_name` the bodies of other classes are left out. Source that does not parse has
+    With `class_names` (a class and its bases) the bodies of other classes are left out. Source that does not parse has
     none (its loader has already said so).
     """
     try:
         tree = ast.parse(source)
     except SyntaxError:
         return ()
-    body = [n for n in tree.body if not isinstance(n, ast.ClassDef) or class_name in (None, n.name)]
+    body = [
+        n for n in tree.body if not (class_names and isinstance(n, ast.ClassDef)) or n.name in class_names
+    ]
     windows = _windowed_names(tree)
     found: list[tuple[int, int, Suspect]] = []
     for node in (
