@@ -25,7 +25,7 @@ from tradebot.plugins.verdict import Fault
 HOUR = Input(3_600_000_000_000)
 
 
-def minutes(count: int = 1_000, seed: int = 1) -> pd.DataFrame:
+def minutes(count: int = 400, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     close = np.round(100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.002, count))), 2)
     spread = np.round(rng.uniform(0.0, 0.2, count), 2)
@@ -109,7 +109,7 @@ GUILTY: dict[str, tuple[Compute, int, Leak, str]] = {
     "roll": (sees_two_bars_ahead_through_roll, 2, Leak.NEGATIVE_SHIFT, "-2)"),
     "full sample": (full_sample_z_score, 100, Leak.FULL_SAMPLE, "close.mean()"),
     "bfill": (fills_backwards, 20, Leak.BACKWARD_FILL, ".bfill()"),
-    "interpolate": (fills_gaps_backwards, 600, Leak.BACKWARD_FILL, ".interpolate()"),
+    "interpolate": (fills_gaps_backwards, 200, Leak.BACKWARD_FILL, ".interpolate()"),
     "centred": (centred_window, 21, Leak.CENTRED_WINDOW, "center=True)"),
     "left label": (left_labelled_hours, 120, Leak.LEFT_LABEL, '.resample("1h")'),
     "higher interval": (hour_before_it_closed, 60, Leak.HIGHER_INTERVAL, ""),
@@ -260,10 +260,12 @@ HONEST: dict[str, tuple[Compute, int]] = {
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("compute,lookback", HONEST.values(), ids=HONEST)
 def test_honest_strategies_raise_no_alarm(compute: Compute, lookback: int, quick: bool) -> None:
-    verdict = check(subject_of(compute, lookback, minutes(600)), quick=quick, seed=7)
+    verdict = check(
+        subject_of(compute, lookback, minutes(600 if lookback > 200 else 300)), quick=quick, seed=7
+    )
     assert verdict.text.startswith(f"{compute.__name__}: no look-ahead")
     assert verdict.ok
-    assert verdict.compared >= (25 if quick else 600)
+    assert verdict.compared >= (25 if quick else 300)
 
 
 def test_every_signal_change_and_a_thousand_random_bars_are_recomputed() -> None:
@@ -276,7 +278,7 @@ def test_every_signal_change_and_a_thousand_random_bars_are_recomputed() -> None
 def test_an_average_that_ties_often_raises_no_alarm_only_thanks_to_the_tie_rule() -> None:
     bars = minutes()
     rng = np.random.default_rng(5)
-    bars["close"] = (10_000 + np.cumsum(rng.choice([-1, 0, 0, 1], 1_000))) / 100
+    bars["close"] = (10_000 + np.cumsum(rng.choice([-1, 0, 0, 1], 400))) / 100
 
     def plain_comparison(bars: pd.DataFrame, others: Frames) -> pd.Series:
         # Sums that start elsewhere differ in the last digit, as those of many packages do.
@@ -293,12 +295,12 @@ def test_an_average_that_ties_often_raises_no_alarm_only_thanks_to_the_tie_rule(
 
 
 def test_a_lookback_that_is_too_short_is_reported_with_one_that_is_enough() -> None:
-    verdict = check(subject_of(ema_trend, 40))
+    verdict = check(subject_of(ema_trend, 40, minutes(800)))
     finding = verdict.findings[0]
     assert finding.fault is Fault.SHORT_LOOKBACK
     assert finding.enough in (80, 160, 320, 640)
     assert len(verdict.findings) == 1
-    assert check(subject_of(ema_trend, 640)).ok
+    assert check(subject_of(ema_trend, 640, minutes(800))).ok
     assert "lookback too short".upper() in verdict.text
     assert f"on exactly 40 bars; {finding.enough} bars were enough there; see lookback_for" in verdict.text
 
@@ -451,7 +453,7 @@ def test_a_strategy_loaded_from_its_file_is_checked_as_it_stands(
     (tmp_path / "mine.py").write_text(MINE)
     made = load_strategy(f"mine.py:{name}", [tmp_path]).cls(None)
     assert isinstance(made, FrameStrategy)
-    bars = minutes(900)
+    bars = minutes(300)
     others = {i: columns_of(hours_of(bars)) for i in made.inputs()}
     verdict = check_frame_strategy(made, columns_of(bars), others, quick=quick)
     assert [f.leak for f in verdict.findings] == ([leak] if leak else [])
