@@ -25,7 +25,7 @@ def brief(trade: TradeRecord) -> tuple[str, str, str, str | None, str | None]:
     return (
         trade.side.value,
         f"{trade.qty.normalize():f}",
-        f"{trade.entry_price}",
+        plain(trade.entry_price) or "",
         plain(trade.exit_price),
         plain(trade.pnl),
     )

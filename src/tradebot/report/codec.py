@@ -8,14 +8,15 @@ that a newer file opens in an older program.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from operator import attrgetter
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tradebot.errors import DataError
-from tradebot.report.jsonout import plain_value
+from tradebot.report.jsonout import field_names
 
 T = TypeVar("T")
 _Read = Callable[[object, str], object]
@@ -38,18 +39,24 @@ def record_of(kind: type[T], values: Mapping[str, object], where: str, **given: 
     return kind(**found)
 
 
-def cells_of(record: object, names: Iterable[str]) -> list[str]:
-    """Return the named fields of a record as CSV cells: None is empty, booleans are 1 and 0."""
-    cells = []
-    for name in names:
-        value = plain_value(getattr(record, name))
-        cells.append("" if value is None else str(int(value)) if isinstance(value, bool) else str(value))
-    return cells
+def rows_of(kind: type, records: Iterable[object]) -> Iterator[Sequence[object]]:
+    """Return one CSV row per record, a cell per field of `kind`, as `csv.writer` takes them.
+
+    Decimals stay exact, None becomes an empty cell, enums their value, booleans 1 and 0.
+    """
+    names = field_names(kind)
+    take = attrgetter(*names)
+    changed = tuple(k for k, hint in enumerate(get_type_hints(kind)[n] for n in names) if _needs_words(hint))
+    for record in records:
+        row = list(take(record))
+        for k in changed:
+            value = row[k]
+            row[k] = value.value if isinstance(value, Enum) else int(value)
+        yield row
 
 
-def columns_of(kind: type) -> tuple[str, ...]:
-    """Return the CSV columns of a record type: its fields in order."""
-    return tuple(f.name for f in fields(kind))
+def _needs_words(hint: object) -> bool:
+    return isinstance(hint, type) and (hint is bool or issubclass(hint, Enum))
 
 
 # Type hints are worked out once a type; there are as many types as this package defines.

@@ -15,7 +15,7 @@ from pathlib import Path
 from tradebot.report import words
 from tradebot.report.metrics import Metrics, measure
 from tradebot.report.page import figures, tables
-from tradebot.report.page.charts import chart_data
+from tradebot.report.page.charts import chart_data, charted
 from tradebot.report.page.markup import Html, join, tag
 from tradebot.report.result import RunMode, RunResult
 
@@ -126,8 +126,6 @@ def _caveats(result: RunResult, metrics: Metrics) -> Html:
 
 
 def _price_parts(result: RunResult) -> list[Html]:
-    from tradebot.report.page.charts import charted
-
     shown, left = charted(result)
     options = (tag("option", c.instrument, value=k) for k, c in enumerate(shown))
     choice = tag("label", "Instrument ", tag("select", *options, id="instrument"), class_="choice")

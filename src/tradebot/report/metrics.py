@@ -221,7 +221,7 @@ def turnover_of(fills: Sequence[FillRecord], equity: FloatArray) -> float | None
     mean = float(equity.mean())
     if mean <= 0:
         return None
-    traded = sum(float(f.notional) * float(f.rate) for f in fills)
+    traded = sum(float(f.qty) * float(f.price) * float(f.multiplier) * float(f.rate) for f in fills)
     return ratios.finite(traded / 2.0 / mean)
 
 

@@ -76,13 +76,19 @@ class _Trip:
     exit_ts: int = 0
     exit_reason: str = ""
     assumed: bool = False
+    entry_price: Decimal | None = None  # while there is one price only; else the average of the value
+    exit_price: Decimal | None = None
 
     def add(
         self, lot: _Lot, fill: FillRecord, qty: Decimal, fee: Decimal, entry: tuple[Decimal, Decimal]
     ) -> None:
         entry_value, entry_fee = entry
         exit_value = qty * fill.price * fill.multiplier
-        pnl = (exit_value - entry_value) * lot.side.sign - entry_fee - fee
+        gain = exit_value - entry_value
+        pnl = (gain if lot.side is Side.BUY else -gain) - entry_fee - fee
+        first = not self.qty
+        self.entry_price = lot.price if first or self.entry_price == lot.price else None
+        self.exit_price = fill.price if first or self.exit_price == fill.price else None
         self.qty += qty
         self.entry_value += entry_value
         self.exit_value += exit_value
@@ -92,22 +98,23 @@ class _Trip:
         self.exit_ts, self.exit_reason = fill.ts, fill.reason or fill.purpose.value
         self.assumed = self.assumed or lot.assumed or fill.assumed
 
-    def record(self, bar_ts: TsArray | None) -> TradeRecord:
+    def record(self, bars_held: int | None) -> TradeRecord:
+        size = self.qty * self.multiplier
         return TradeRecord(
             strategy=self.strategy,
             instrument=self.instrument,
             side=self.side,
             qty=self.qty,
             entry_ts=self.entry_ts,
-            entry_price=_average(self.entry_value, self.qty * self.multiplier),
+            entry_price=self.entry_price or _average(self.entry_value, size),
             entry_value=self.entry_value,
             exit_ts=self.exit_ts,
-            exit_price=_average(self.exit_value, self.qty * self.multiplier),
+            exit_price=self.exit_price or _average(self.exit_value, size),
             exit_value=self.exit_value,
             fees=self.fees,
             pnl=self.pnl,
             pnl_base=self.pnl_base,
-            bars_held=_bars_between(bar_ts, self.entry_ts, self.exit_ts),
+            bars_held=bars_held,
             entry_reason=self.entry_reason,
             exit_reason=self.exit_reason,
             assumed=self.assumed,
@@ -217,7 +224,8 @@ def round_trips(
             books[key].apply(fill)
         for split in pending:
             _split(books, split)
-        closed = [trip.record(bar_ts) for book in books.values() for trip in book.trips.values()]
+        trips = [trip for book in books.values() for trip in book.trips.values()]
+        closed = [trip.record(held) for trip, held in zip(trips, _bars_held(trips, bar_ts), strict=True)]
         still_open = [trade for book in books.values() for trade in book.open_trades()]
     closed.sort(key=lambda t: (t.exit_ts, t.entry_ts))
     still_open.sort(key=lambda t: t.entry_ts)
@@ -266,21 +274,16 @@ def _share(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def _average(value: Decimal, qty: Decimal) -> Decimal:
-    # A price that is a plain number stays as it was written; only a true average is rounded.
-    price = value / qty
-    short = price.quantize(_READABLE, context=_CTX)
-    return _plain(short)
+    short = (value / qty).quantize(_READABLE, context=_CTX).normalize(_CTX)
+    # normalize() writes round numbers with an exponent ("1E+2"), which nobody reads as a price.
+    exponent = short.as_tuple().exponent
+    return short.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
 
 
-def _plain(number: Decimal) -> Decimal:
-    # Drop trailing zeros without the exponent form that normalize() gives to round numbers.
-    number = number.normalize(_CTX)
-    exponent = number.as_tuple().exponent
-    return number.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else number
-
-
-def _bars_between(bar_ts: TsArray | None, entry_ts: int, exit_ts: int) -> int | None:
-    if bar_ts is None:
-        return None
-    first, last = np.searchsorted(bar_ts, [entry_ts, exit_ts], side="right")
-    return int(last - first)
+def _bars_held(trips: Sequence[_Trip], bar_ts: TsArray | None) -> Sequence[int | None]:
+    if bar_ts is None or not trips:
+        return [None] * len(trips)
+    stamps = np.array([(trip.entry_ts, trip.exit_ts) for trip in trips], dtype=np.int64)
+    places = np.searchsorted(bar_ts, stamps, side="right")
+    held: list[int] = (places[:, 1] - places[:, 0]).tolist()
+    return held

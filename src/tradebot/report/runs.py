@@ -28,9 +28,9 @@ from typing import TypeVar
 
 from tradebot.errors import DataError, StoreError
 from tradebot.report import curves, words
-from tradebot.report.codec import cells_of, columns_of, record_of
+from tradebot.report.codec import record_of, rows_of
 from tradebot.report.html import write_html
-from tradebot.report.jsonout import Json, plain_value, to_dict
+from tradebot.report.jsonout import Json, field_names, plain_value, to_dict
 from tradebot.report.metrics import Metrics, measure
 from tradebot.report.result import FillRecord, RunResult, StrategyRef, TradeRecord
 
@@ -317,11 +317,10 @@ def _figures(metrics: Mapping[str, object]) -> dict[str, object]:
 
 
 def _write_csv(path: Path, kind: type, records: Sequence[object]) -> None:
-    names = columns_of(kind)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(cells_of(r, names) for r in records)
+        writer.writerow(field_names(kind))
+        writer.writerows(rows_of(kind, records))
 
 
 def _read_csv(path: Path, kind: type[R]) -> tuple[R, ...]:
