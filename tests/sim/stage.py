@@ -96,7 +96,7 @@ class Stage:
         ts: int | None = None,
     ) -> list[VenueReport]:
         self.now = self.now + 1 if ts is None else ts
-        return self.meet(Bar(instrument, self.now, 1, o, h, lo, c, volume))
+        return self.meet(Bar(instrument, self.now, 1, float(o), float(h), float(lo), float(c), float(volume)))
 
     def flat(self, price: float, **more: Any) -> list[VenueReport]:
         return self.bar(price, price, price, price, **more)
@@ -105,7 +105,7 @@ class Stage:
         self, bid: float, ask: float, bid_qty: float = 10.0, ask_qty: float = 10.0
     ) -> list[VenueReport]:
         self.now += 1
-        return self.meet(Quote("COIN", self.now, bid, bid_qty, ask, ask_qty))
+        return self.meet(Quote("COIN", self.now, float(bid), float(bid_qty), float(ask), float(ask_qty)))
 
     def meet(self, item: Bar | Quote) -> list[VenueReport]:
         self.now = item.ts

@@ -54,6 +54,7 @@ class Blotter:
         self.orders: dict[str, Working] = {}
         self.busy: dict[str, int] = {}  # orders and commands under way per instrument, without zeros
         self.ended: dict[str, Decimal] = {}  # filled quantity of every finished order
+        self._heirs: dict[str, str] = {}  # replaced order -> the order in its place
         self.born: Callable[[Working], None] | None = None  # the matcher at work, told of new orders
         self._groups: dict[tuple[str, str], list[Working]] = {}
         self._legs: dict[str, list[Working]] = {}
@@ -70,8 +71,17 @@ class Blotter:
             del self.busy[instrument]
 
     def add(self, w: Working) -> None:
-        """Take an order into the table, its group and under its parent, working or filled."""
-        order, already = w.order, ZERO
+        """Take a new order into the table; a leg of a parent that has filled is alive at once."""
+        if w.parent is not None:
+            w.parent = self.heir(w.parent)
+            parent = self.orders.get(w.parent)
+            w.activated = self.ended[w.parent] if parent is None else parent.filled
+            if parent is None:
+                w.cap = min(w.cap, w.activated)
+        self._enter(w)
+
+    def _enter(self, w: Working) -> None:
+        order = w.order
         self.books[order.instrument][order.client_order_id] = w
         self.orders[order.client_order_id] = w
         self.work_came(order.instrument)
@@ -79,14 +89,14 @@ class Blotter:
             self._groups.setdefault((order.account, order.group_id), []).append(w)
         if w.parent is not None and w.parent in self.orders:
             self._legs.setdefault(w.parent, []).append(w)
-            already = self.orders[w.parent].filled
-        elif w.parent is not None:
-            already = self.ended[w.parent]
-            w.cap = min(w.cap, already)
-        if w.activated is not None and not w.activated:
-            w.activated = already
         if (w.activated is None or w.activated) and self.born is not None:
             self.born(w)
+
+    def heir(self, order_id: str) -> str:
+        """Return the order that stands in the place of `order_id` after all replaces."""
+        while order_id in self._heirs:
+            order_id = self._heirs[order_id]
+        return order_id
 
     def hand_over(self, old: Working, new: Working) -> None:
         """Let `new` stand where `old` stood: parent of its legs, heir of its activation."""
@@ -96,10 +106,12 @@ class Blotter:
             for leg in legs:
                 leg.parent = new.client_order_id
         if old.activated is not None:
-            new.activated = old.activated - old.filled - old.reduced
-            new.parent = old.parent
+            new.activated, new.parent = old.activated - old.filled - old.reduced, old.parent
+            if new.parent not in self.orders:
+                new.cap = min(new.cap, new.activated)
+        self._heirs[old.client_order_id] = new.client_order_id
         self._remove(old)
-        self.add(new)
+        self._enter(new)
 
     def trigger(self, w: Working, ts: int) -> Role:
         """Report that a stop was elected; return what it has become."""

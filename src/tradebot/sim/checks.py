@@ -131,8 +131,9 @@ def place_refusal(
         return f"unknown instrument {order.instrument!r}"
     if order.account not in accounts:
         return f"unknown account {order.account!r}"
-    parent = order.activated_by
-    if parent is not None and parent not in blotter.orders and not blotter.ended.get(parent):
-        found = "ended without a fill" if parent in blotter.ended else "is not known here"
-        return f"activated_by must name a working or filled order, {parent!r} {found}"
+    if order.activated_by is not None:
+        parent = blotter.heir(order.activated_by)
+        if parent not in blotter.orders and not blotter.ended.get(parent):
+            found = "ended without a fill" if parent in blotter.ended else "is not known here"
+            return f"activated_by must name a working or filled order, {parent!r} {found}"
     return ""

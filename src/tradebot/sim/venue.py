@@ -46,9 +46,12 @@ from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
 from tradebot.sim.taking import Budget, take
-from tradebot.sim.working import Role, Working
+from tradebot.sim.working import ZERO, Role, Working
 
 Request = SubmitOrder | CancelOrder | ReplaceOrder
+
+# When it arrives, its sequence, the command, and for a replace what had filled when it was sent.
+_Underway = tuple[int, int, Request, Decimal]
 
 
 class SimVenue:
@@ -76,7 +79,7 @@ class SimVenue:
         self._latency = latency
         self._marks: dict[str, Bar | Quote] = {}
         self._depths = {name: Depth() for name in instruments}
-        self._pending: dict[str, list[tuple[int, int, Request]]] = {name: [] for name in instruments}
+        self._pending: dict[str, list[_Underway]] = {name: [] for name in instruments}
         self._expiries: dict[str, list[tuple[int, int, str]]] = {name: [] for name in instruments}
         self._sessions: dict[str, Session] = {}
         self._payables: list[corporate.Payable] = []
@@ -97,12 +100,15 @@ class SimVenue:
             place = command.order.instrument
             self._places.setdefault(command.order.client_order_id, place)
         at = now + self._latency.delay(command)
+        filled = ZERO
+        if isinstance(command, ReplaceOrder) and command.client_order_id in self._blotter.orders:
+            filled = self._blotter.orders[command.client_order_id].filled
         if at > now and place in self._pending:
             self._seq += 1
-            heappush(self._pending[place], (at, self._seq, command))
+            heappush(self._pending[place], (at, self._seq, command, filled))
             self._blotter.work_came(place)
         else:
-            self._apply(command, at)
+            self._apply(command, at, filled)
 
     def drain(self) -> list[VenueReport]:
         """Return the reports not yet taken, in order, and forget them."""
@@ -210,13 +216,13 @@ class SimVenue:
 
     # --- arrival ------------------------------------------------------------------------------
 
-    def _apply(self, command: Request, at: int) -> None:
+    def _apply(self, command: Request, at: int, filled: Decimal) -> None:
         if isinstance(command, SubmitOrder):
             self._submit(command.order, at)
         elif isinstance(command, CancelOrder):
             self._cancel(command.client_order_id, at)
         else:
-            self._replace(command, at)
+            self._replace(command, at, filled)
 
     def _submit(self, order: Order, at: int) -> None:
         w, reason = self._admit(order, at)
@@ -284,21 +290,23 @@ class SimVenue:
         else:
             self._blotter.cancel(w, at)
 
-    def _replace(self, command: ReplaceOrder, at: int) -> None:
-        old, order = self._blotter.orders.get(command.client_order_id), command.order
+    def _replace(self, command: ReplaceOrder, at: int, filled: Decimal) -> None:
+        """Put the new order in the old one's place; what filled since it was sent comes off it."""
+        gone, order = command.client_order_id, command.order
+        old = self._blotter.orders.get(gone)
         new: Working | None = None
         if old is None:
-            reason = self._why_gone(command.client_order_id)
+            reason = self._why_gone(gone)
+        elif old.filled - filled >= order.qty:
+            reason = f"{old.filled - filled} filled before the replace arrived, {order.qty} was wanted"
         else:
-            order = replace(order, activated_by=old.order.activated_by)
-            new, reason = self._admit(order, at)
+            new, reason = self._admit(replace(order, activated_by=old.parent), at)
         if old is None or new is None:
-            gone = VenueCancelRefused(ts=at, client_order_id=command.client_order_id, reason=reason)
-            self._report(gone)
+            self._report(VenueCancelRefused(ts=at, client_order_id=gone, reason=reason))
             self._report(VenueRefused(ts=at, client_order_id=order.client_order_id, reason=reason))
             return
-        by = order.client_order_id
-        self._report(VenueReplaced(ts=at, client_order_id=command.client_order_id, by=by))
+        new.reduced = old.filled - filled
+        self._report(VenueReplaced(ts=at, client_order_id=gone, by=order.client_order_id))
         self._acked(new, at)
         self._blotter.hand_over(old, new)
         self._after_arrival(new, at)
@@ -336,8 +344,8 @@ class SimVenue:
         """Let everything become effective that was due by `upto`."""
         pending = self._pending.get(instrument, [])
         while pending and pending[0][0] <= upto:
-            at, _, command = heappop(pending)
-            self._apply(command, at)
+            at, _, command, filled = heappop(pending)
+            self._apply(command, at, filled)
             self._blotter.work_went(instrument)
         expiries = self._expiries.get(instrument, [])
         while expiries and expiries[0][0] <= upto:
