@@ -25,7 +25,7 @@ from tradebot.sim.accounts import Account
 from tradebot.sim.fees import Fee, FeeModel, FillCost
 from tradebot.sim.settings import FillSettings
 from tradebot.sim.slippage import SlippageModel
-from tradebot.sim.working import ZERO, Role, Working
+from tradebot.sim.working import ZERO, Role, Working, plain
 
 Book = dict[str, Working]
 
@@ -109,6 +109,9 @@ class Blotter:
             new.activated, new.parent = old.activated - old.filled - old.reduced, old.parent
             if new.parent not in self.orders:
                 new.cap = min(new.cap, new.activated)
+        same_trail = old.order.trail == new.order.trail and old.is_buy == new.is_buy
+        if old.reference is not None and same_trail:
+            new.lift(old.reference)  # what the market has shown is not forgotten
         self._heirs[old.client_order_id] = new.client_order_id
         self._remove(old)
         self._enter(new)
@@ -142,7 +145,7 @@ class Blotter:
         if reducible < qty:
             qty = qty_down(reducible, w.instrument.lot_size)
             if not qty:
-                self.cancel(w, ts, f"reduce_only: the position to reduce is {held}")
+                self.cancel(w, ts, f"reduce_only: the position to reduce is {plain(held)}")
         return qty
 
     def fill(
@@ -284,14 +287,14 @@ def _unable(account: Account, w: Working, qty: Decimal, notional: Decimal, fee: 
                 if account.is_cash
                 else f"{inst.id} cannot be shorted"
             )
-            return f"{why}: sells {qty}, holds {held}"
+            return f"{why}: sells {plain(qty)}, holds {plain(held)}"
     if not account.is_cash:
         return ""
     if fee.asset not in (inst.quote, inst.base) and account.spendable(fee.asset) < fee.amount:
-        return f"insufficient {fee.asset} for the fee: needs {fee.amount}, has {account.spendable(fee.asset)}"
+        return f"insufficient {fee.asset} for the fee: needs {plain(fee.amount)}, has {plain(account.spendable(fee.asset))}"
     if w.order.side is Side.BUY:
         needs = notional + (fee.amount if fee.asset == inst.quote else ZERO)
         has = account.spendable(inst.quote)
         if needs > has:
-            return f"insufficient cash: needs {needs} {inst.quote}, has {has}"
+            return f"insufficient cash: needs {plain(needs)} {inst.quote}, has {plain(has)}"
     return ""

@@ -258,8 +258,6 @@ class SimVenue:
             return None, reason
         if price is not None:
             w.takes = w.role is not Role.LIMIT or w.is_marketable(price)
-            if order.activated_by is None:
-                w.lift(price)
         return w, ""
 
     def _acked(self, w: Working, at: int) -> None:
@@ -269,6 +267,10 @@ class SimVenue:
         order = w.order
         if order.expires_at is not None:
             heappush(self._expiries[order.instrument], (order.expires_at, w.seq, order.client_order_id))
+        if w.is_trailing and w.activated != ZERO:  # a sleeping leg starts at its parent's fill
+            price = self._last(order.instrument, order.side)
+            if price is not None:
+                w.lift(price)
         mark = self._marks.get(order.instrument)
         same = self._blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
         if not same or mark is None or mark.ts != at or self._blotter.born is not None:

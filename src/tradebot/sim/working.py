@@ -18,6 +18,11 @@ ZERO = Decimal(0)
 _SNAP = 1e-6
 
 
+def plain(number: Decimal) -> str:
+    """Return a number for a message: no exponent, no trailing zeros."""
+    return f"{number.normalize():f}"
+
+
 class Role(Enum):
     """What an order is at this moment: a triggered stop is a market (or limit) order."""
 
