@@ -45,7 +45,7 @@ CASES = {
 def test_quotes_for_round_numbers(
     held: float, params: dict[str, object], bids: list[Level], asks: list[Level]
 ) -> None:
-    found = quoted(held, 999.0, 1001.0, **{"spread": 100, "max_inventory": 4, **params})
+    found = quoted(held, 999.0, 1001.0, **{"spread": 0.01, "max_position": 4, **params})
     assert list(found.bids) == bids
     assert list(found.asks) == asks
     assert (found.instrument, found.reason) == ("X", f"mid 1000, holding {held:g}")
@@ -55,25 +55,25 @@ def test_quotes_for_round_numbers(
     held=st.floats(-20, 20),
     bid=st.floats(1, 1e5),
     width=st.floats(1e-4, 0.2),
-    spread=st.floats(0.1, 1_000),
+    spread=st.floats(1e-5, 0.1),
     skew=st.floats(0, 10),
-    size=st.floats(0.01, 10),
+    qty=st.floats(0.01, 10),
     limit=st.floats(0.01, 10),
 )
 def test_no_quote_trades_at_once_and_no_fill_goes_beyond_the_inventory(
-    held: float, bid: float, width: float, spread: float, skew: float, size: float, limit: float
+    held: float, bid: float, width: float, spread: float, skew: float, qty: float, limit: float
 ) -> None:
     ask = bid * (1 + width)
-    found = quoted(held, bid, ask, spread=spread, skew=skew, size=size, max_inventory=limit)
-    assert all(0 < level.price < ask and 0 < level.qty <= size for level in found.bids)
-    assert all(level.price > bid and 0 < level.qty <= size for level in found.asks)
+    found = quoted(held, bid, ask, spread=spread, skew=skew, qty=qty, max_position=limit)
+    assert all(0 < level.price < ask and 0 < level.qty <= qty for level in found.bids)
+    assert all(level.price > bid and 0 < level.qty <= qty for level in found.asks)
     assert all(held + level.qty <= limit * (1 + 1e-12) for level in found.bids)
     assert all(held - level.qty >= -limit * (1 + 1e-12) for level in found.asks)
     assert found.bids or found.asks
 
 
 def test_a_book_is_quoted_by_its_best_levels_and_an_empty_side_not_at_all() -> None:
-    strategy = cast(QuoteStrategy, shipped(REFERENCE, spread=100, tolerance_ticks=2))
+    strategy = cast(QuoteStrategy, shipped(REFERENCE, spread=0.01, tolerance_ticks=2))
     bids, asks = (Level(999.0, 1.0), Level(998.0, 5.0)), (Level(1001.0, 2.0),)
     found = strategy.on_book(FakeContext(), Book("X", START, bids, asks))
     assert found is not None
@@ -87,9 +87,9 @@ def test_a_book_is_quoted_by_its_best_levels_and_an_empty_side_not_at_all() -> N
     ("values", "problem"),
     [
         ({"spread": 0}, ("spread", "must be > 0, was 0")),
-        ({"spread": 20_000}, ("spread", "must be < 20000 bps, or the bid is below 0, was 20000")),
-        ({"size": -1}, ("size", "must be > 0, was -1")),
-        ({"max_inventory": 0}, ("max_inventory", "must be > 0, was 0")),
+        ({"spread": 10}, ("spread", "must be < 2 (200%), or the bid is below 0, was 10")),
+        ({"qty": -1}, ("qty", "must be > 0, was -1")),
+        ({"max_position": 0}, ("max_position", "must be > 0, was 0")),
         ({"skew": -1}, ("skew", "must be >= 0, was -1")),
         ({"tolerance_ticks": -1}, ("tolerance_ticks", "must be >= 0, was -1")),
     ],
