@@ -113,6 +113,8 @@ def test_names_that_are_no_file_and_class_are_refused(name: str) -> None:
         class_name(name)
 
 
-def test_a_name_of_the_api_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"cannot be called bar: Bar is a name of tradebot\.api; add a word"):
-        render("bar")
+@pytest.mark.parametrize(("name", "kind"), [("bar", "bar"), ("target", "bar"), ("frame_strategy", "frame")])
+def test_a_name_that_the_file_needs_is_refused(name: str, kind: Kind) -> None:
+    made = class_name(name)
+    with pytest.raises(UsageError, match=f"a {kind} strategy cannot be called {name}: its file uses {made}"):
+        render(name, kind)

@@ -6,9 +6,9 @@ Owns one small, complete strategy per kind. Refuses to overwrite a file.
 from __future__ import annotations
 
 import keyword
+import re
 from pathlib import Path
 
-from tradebot import api
 from tradebot.errors import PluginError, UsageError
 from tradebot.plugins.blame import shown
 from tradebot.plugins.loader import Kind
@@ -133,14 +133,18 @@ def class_name(name: str) -> str:
         raise UsageError(
             f"a strategy's name must be words of letters and digits joined by _ (my_trend), was {name!r}"
         )
-    if made in api.__all__:
-        raise UsageError(f"a strategy cannot be called {name}: {made} is a name of tradebot.api; add a word")
     return made
 
 
 def render(name: str, kind: Kind = "frame") -> str:
-    """Return the text of a strategy file for `name`, complete and ready to run."""
-    return TEMPLATES[kind].replace("NAME", class_name(name))
+    """Return the text of a strategy file for `name`, complete and ready to run.
+
+    Raises UsageError for an unfit name, or one whose class the file needs for something else.
+    """
+    made, text = class_name(name), TEMPLATES[kind]
+    if re.search(rf"\b{made}\b", text):
+        raise UsageError(f"a {kind} strategy cannot be called {name}: its file uses {made}; add a word")
+    return text.replace("NAME", made)
 
 
 def write_new(name: str, folder: Path, kind: Kind = "frame") -> Path:
