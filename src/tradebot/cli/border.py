@@ -1,0 +1,108 @@
+"""The border between the program and the shell: every ending becomes one exit code and plain words.
+
+The only place that catches everything. Nothing raised inside reaches a user as a traceback unless
+`--debug` asks for it, and nothing that looks like a key is shown in either.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from tradebot.cli import failure
+from tradebot.cli.root import root
+from tradebot.cli.words import INTERRUPTED
+from tradebot.errors import ExitCode, PermissionRefused, TradebotError
+
+_COMPLETE = "_TRADEBOT_COMPLETE"
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and leave with its exit code."""
+    _make_streams_safe()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; raises nothing."""
+    words = args[: args.index("--")] if "--" in args else args
+    debug = "--debug" in words or bool(os.environ.get("TRADEBOT_DEBUG"))
+    try:
+        code = _invoke(list(args))
+        sys.stdout.flush()
+        return code
+    except (KeyboardInterrupt, click.Abort):
+        failure.say("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _close_quietly()
+        return ExitCode.OK
+    except click.ClickException as exc:
+        return _fail(failure.of_usage(exc), ExitCode.USAGE, debug, exc, words)
+    except TradebotError as exc:
+        return _fail(failure.of_ours(exc), exc.exit_code, debug, exc, words)
+    except OSError as exc:
+        return _end_of_system(exc, debug, words)
+    except RecursionError as exc:
+        return _fail(failure.of_bug(exc), ExitCode.BUG, debug, exc, words)
+    except Exception as exc:
+        return _fail(failure.of_bug(exc), ExitCode.BUG, debug, exc, words)
+
+
+def _invoke(args: list[str]) -> int:
+    instruction = os.environ.get(_COMPLETE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {}, "tradebot", _COMPLETE, instruction)
+    try:
+        with root.make_context("tradebot", args) as ctx:
+            root.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    return ExitCode.OK
+
+
+def _end_of_system(exc: OSError, debug: bool, words: Sequence[str]) -> int:
+    if exc.errno == errno.EPIPE:
+        _close_quietly()
+        return ExitCode.OK
+    code = PermissionRefused.exit_code if isinstance(exc, PermissionError) else ExitCode.FAILED
+    return _fail(failure.of_system(exc), code, debug, exc, words)
+
+
+def _fail(told: failure.Failure, code: ExitCode, debug: bool, exc: Exception, words: Sequence[str]) -> int:
+    try:
+        told.show(code, as_json="--json" in words)
+        if debug:
+            failure.say(failure.traceback_of(exc))
+    except OSError:
+        _close_quietly()  # nobody is left to be told; the code still says it
+    return code
+
+
+def _make_streams_safe() -> None:
+    # A closed stream is None in Python; a stream that cannot show a sign must not end the program.
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper) and name != "stdin":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _close_quietly() -> None:
+    # Python flushes at exit and would complain about the pipe again.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(devnull, stream.fileno())
+    os.close(devnull)

@@ -1,0 +1,63 @@
+"""The first word of every command line: which commands there are, and where they live.
+
+Knows one line about each command, so that the help needs none of them.
+"""
+
+from __future__ import annotations
+
+import click
+
+import tradebot
+from tradebot.cli.lazy import CONTEXT, Group, Lazy
+
+COMMANDS = {
+    "init": Lazy(
+        section="Start",
+        place="tradebot.cli.init:init",
+        summary="make a project: a configuration and example strategies",
+    ),
+    "backtest": Lazy(
+        section="Research",
+        place="tradebot.cli.backtest:backtest",
+        summary="test strategies on stored history",
+    ),
+    "report": Lazy(
+        section="",
+        place="tradebot.cli.report:report",
+        summary="show a stored run again, or list them",
+    ),
+    "strategies": Lazy(
+        section="",
+        place="tradebot.cli.strategies:strategies",
+        summary="list, new, check: the files that decide",
+    ),
+    "data": Lazy(
+        section="",
+        place="tradebot.cli.data:data",
+        summary="list, import, check, resample, synthetic: stored bars and quotes",
+    ),
+    "config": Lazy(
+        section="Machine",
+        place="tradebot.cli.config:config",
+        summary="validate, show, schema, paths: the YAML file",
+    ),
+    "completion": Lazy(
+        section="",
+        place="tradebot.cli.completion:completion",
+        summary="print the completion script of a shell",
+    ),
+}
+
+
+@click.group("tradebot", cls=Group, lazy=COMMANDS, context_settings=CONTEXT, no_args_is_help=False,
+             invoke_without_command=True, subcommand_metavar="COMMAND ...")  # fmt: skip
+@click.version_option(tradebot.__version__, "--version", message="tradebot %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Tests trading strategies on stored history.  New here?  tradebot init
+
+    Names may be shortened (tradebot back). Results go to stdout, everything else to stderr.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
