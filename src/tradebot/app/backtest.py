@@ -7,7 +7,7 @@ accounts do not touch each other and run one after the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -15,21 +15,22 @@ from time import perf_counter
 import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
-from tradebot.app.market import Loaded, catalogue_for, events_of, load_series, slices_of
-from tradebot.app.outcome import Collector, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.honesty import verdict_of
+from tradebot.app.market import Loaded, catalogue_for, events_of, load_file, load_series, slices_of
+from tradebot.app.outcome import Collector, axis_of, curves_of, prices_along, prices_of
+from tradebot.app.rates import first_rates, rate_events
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
-from tradebot.config.units import Money
 from tradebot.core.engine import Engine
-from tradebot.core.messages import End, Rate, Split, Start
-from tradebot.core.model import SECOND, Instrument
+from tradebot.core.messages import End, Split, Start
+from tradebot.core.model import DAY, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
 from tradebot.errors import UsageError
-from tradebot.report.result import Candles, RunMode, RunResult, StrategyRef, costs_of
+from tradebot.report.result import Candles, FloatArray, RunMode, RunResult, StrategyRef, TsArray, costs_of
 from tradebot.report.roundtrips import round_trips
-from tradebot.report.series import candles_from_prices, candles_of
+from tradebot.report.series import buy_and_hold, candles_from_prices, candles_of
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
@@ -91,6 +92,7 @@ class _AccountRun:
         self.catalogue: Catalogue = catalogue_for(self.config, request.project, words.feed)
         self.instruments: dict[str, Instrument] = {}
         self.series: dict[tuple[str, int], Loaded] = {}
+        self.verdicts: dict[str, str] = {}
         self.started = perf_counter()
 
     def run(self) -> list[RunResult]:
@@ -100,6 +102,7 @@ class _AccountRun:
         last = int(max(s.columns.ts[-1] for s in self.series.values()))
         begin = int(first) - max((s.interval for s in self.series.values()), default=0)
         events = events_of(self.catalogue, list(self.instruments.values()), begin, last)
+        events = rate_events(self.config, self.catalogue, events, begin, last)
         splits = tuple(e for e in events if isinstance(e, Split))
         specs = self._specs(splits)
         setup = Setup(
@@ -131,8 +134,10 @@ class _AccountRun:
             ),
             begin,
         )
-        for rate in self._rates(begin):
+        for rate in first_rates(self.config, self.catalogue, begin):
             replay.tell(rate, begin)
+        for recipe in self.recipes:
+            self.verdicts[recipe.words.id] = verdict_of(recipe, self.series)
         series = list(self.series.values())
         engine.warm_up(slices_of(series, warm_up=True))
         self._tell("running", 0.0)
@@ -164,9 +169,18 @@ class _AccountRun:
         for (name, interval), lookback in needs.items():
             if name not in self.instruments:
                 self.instruments[name] = self._instrument(name)
-            self.series[name, interval] = load_series(
-                self.catalogue, name, interval, start=start, end=end, lookback=lookback
+            instrument, feed = self.instruments[name], self._feed_file()
+            load: Callable[..., Loaded] = load_series if feed is None or not interval else load_file
+            place = self.catalogue if feed is None or not interval else feed
+            self.series[name, interval] = load(
+                place, instrument, interval, start=start, end=end, lookback=lookback
             )
+
+    def _feed_file(self) -> Path | None:
+        """Return the file a feed's words name, None when they name a catalogue."""
+        feed = self.config.accounts[self.account].feed
+        path = None if feed is None else self.request.project / feed
+        return path if path is not None and path.is_file() else None
 
     def _instrument(self, name: str) -> Instrument:
         found = self.catalogue.instrument(name)
@@ -201,14 +215,6 @@ class _AccountRun:
             latency=plan.latency_model(self.config.latency_of(self.account)),
         )
 
-    def _rates(self, ts: int) -> list[Rate]:
-        found: list[Rate] = []
-        for asset, rate in self.config.rates.items():
-            if not isinstance(rate, Money):
-                raise plan.refuse(f"rates.{asset}", "a backtest takes a fixed amount for now, such as 1 USD")
-            found.append(Rate(ts=ts, asset=asset, base=rate.asset, rate=float(rate.amount)))
-        return found
-
     def _digests(self) -> tuple[str, str, str]:
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
         data = hashlib.sha256("".join(s.digest for s in self.series.values()).encode()).hexdigest()
@@ -228,12 +234,11 @@ class _AccountRun:
         recipe = next(r for r in self.recipes if r.words.id == spec.id)
         own = [self.series[name, spec.interval] for name in spec.instruments]
         axis = axis_of(own)
-        rates = {self.base: 1.0, **self._fixed_rates()}
-        curves = curves_of(collector, spec.id, axis, own, self.instruments, rates)
+        curves = curves_of(collector, spec.id, axis, own, self.instruments, self.base)
         fills = tuple(x for x in collector.fills if x.strategy == spec.id)
         capital = float(curves.equity[0]) if len(axis) else 0.0
         names = ", ".join(spec.instruments)
-        hold = None if self.config.backtest.benchmark == "none" else hold_curve(capital, axis, own, 0.0)
+        name, hold = self._benchmark(capital, axis, own)
         return RunResult(
             run_id=f"{spec.id}",
             label=spec.id,
@@ -254,6 +259,7 @@ class _AccountRun:
             data_label=", ".join(dict.fromkeys(s.label for s in own if s.label)),
             equity_ts=axis,
             equity=curves.equity,
+            benchmark_name=name,
             benchmark_equity=hold,
             exposure=curves.gross,
             net_exposure=curves.net,
@@ -264,6 +270,8 @@ class _AccountRun:
             assumed_fills=sum(1 for x in fills if x.assumed),
             open_orders=collector.open_orders(spec.id),
             warnings=self._warnings(spec, collector),
+            assumptions=plan.assumptions(self.config, self.account),
+            check_verdict=self.verdicts.get(spec.id, ""),
             config_digest=digests[0],
             code_digest=digests[1],
             data_digest=digests[2],
@@ -272,8 +280,21 @@ class _AccountRun:
             version=tradebot.__version__,
         )
 
-    def _fixed_rates(self) -> Mapping[str, float]:
-        return {a: float(r.amount) for a, r in self.config.rates.items() if isinstance(r, Money)}
+    def _benchmark(
+        self, capital: float, axis: TsArray, own: Sequence[Loaded]
+    ) -> tuple[str, FloatArray | None]:
+        """Return what the strategy is compared with: its instruments held, or another one."""
+        word = self.config.backtest.benchmark
+        if word == "none":
+            return "", None
+        if word == "hold":
+            return "buy & hold", buy_and_hold(capital, [prices_along(s, axis) for s in own])
+        instrument = self.catalogue.instrument(word)
+        first, last = int(axis[0]), int(axis[-1])
+        other = load_series(
+            self.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
+        )
+        return f"hold {word}", buy_and_hold(capital, [prices_along(other, axis)])
 
     def _warnings(self, spec: StrategySpec, collector: Collector) -> tuple[str, ...]:
         found = [

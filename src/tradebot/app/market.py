@@ -20,6 +20,9 @@ from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
 from tradebot.data.arrays import BarArrays, QuoteArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
+from tradebot.data.importing import read_bar_file
+from tradebot.data.resample import resample
+from tradebot.data.series import Provenance
 from tradebot.errors import DataError
 from tradebot.sim.replay import Event
 
@@ -56,34 +59,77 @@ def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
 
 
 def load_series(
-    catalogue: Catalogue, instrument: str, interval: int, *, start: int | None, end: int | None, lookback: int
+    catalogue: Catalogue,
+    instrument: Instrument,
+    interval: int,
+    *,
+    start: int | None,
+    end: int | None,
+    lookback: int,
 ) -> Loaded:
     """Load bars (or quotes, interval 0) up to `end`, with `lookback` rows before `start` as warm-up.
 
+    Bars of an interval that is not stored are made from the longest shorter ones that are.
     Raises DataError when there is no such series or nothing in the asked span.
     """
+    name = instrument.id
+    stored = interval if not interval else _stored_interval(catalogue, name, interval)
+    info = catalogue.info(name, stored)
     columns: Columns
     if interval:
-        columns = catalogue.bars(instrument, interval, None, end)
+        columns = catalogue.bars(name, stored, None, end)
+        if stored != interval:
+            columns = resample(columns, interval, sessions(instrument.calendar)).bars
     else:
-        columns = catalogue.quotes(instrument, None, None if end is None else end + 1)
-    info = catalogue.info(instrument, interval)
+        columns = catalogue.quotes(name, None, None if end is None else end + 1)
     first = 0 if start is None else int(np.searchsorted(columns.ts, start, side="left"))
     if first >= len(columns):
         raise DataError(
-            f"{instrument}: no data between the asked start and end; stored from {_day(info.first_ts)} "
+            f"{name}: no data between the asked start and end; stored from {_day(info.first_ts)} "
             f"to {_day(info.last_ts)}"
         )
+    return cut_series(columns, interval, first, lookback, info.provenance, info.digest)
+
+
+def load_file(
+    path: Path, instrument: Instrument, interval: int, *, start: int | None, end: int | None, lookback: int
+) -> Loaded:
+    """Read a CSV or Parquet file of bars as the series of one instrument, without storing it."""
+    bars, _ = read_bar_file(path, instrument)
+    if bars.interval != interval:
+        bars = resample(bars, interval, sessions(instrument.calendar)).bars
+    if end is not None:
+        bars = bars.between(None, end)
+    first = 0 if start is None else int(np.searchsorted(bars.ts, start, side="left"))
+    if first >= len(bars):
+        raise DataError(f"{path}: no bars of {instrument.id} between the asked start and end")
+    source = Provenance(source=path.name)
+    return cut_series(bars, interval, first, lookback, source, bars.digest())
+
+
+def cut_series(
+    columns: Columns, interval: int, first: int, lookback: int, provenance: Provenance, digest: str
+) -> Loaded:
+    """Return rows from `lookback` before `first` on as a series of a run."""
     cut = max(0, first - lookback)
     return Loaded(
-        instrument=instrument,
+        instrument=columns.instrument,
         interval=interval,
-        columns=_rows(columns, cut, len(columns)),
+        columns=columns if not cut else _rows(columns, cut, len(columns)),
         start=first - cut,
-        source=info.provenance.source,
-        label=info.provenance.label,
-        digest=info.digest,
+        source=provenance.source,
+        label=provenance.label,
+        digest=digest,
     )
+
+
+def _stored_interval(catalogue: Catalogue, name: str, interval: int) -> int:
+    """Return the stored interval that bars of `interval` come from: itself, or the longest that fits."""
+    stored = catalogue.intervals(name)
+    if interval in stored:
+        return interval
+    fitting = [i for i in stored if i < interval and not interval % i]
+    return max(fitting) if fitting else interval
 
 
 def _day(ts: int) -> str:

@@ -63,6 +63,7 @@ class Collector:
         self.bad_data = 0
         self.cash: dict[tuple[str, str], Steps] = {}
         self.qty: dict[tuple[str, str], Steps] = {}
+        self.rates: dict[str, Steps] = {}
 
     def __call__(self, recorded: f.Recorded) -> None:
         """Take one fact."""
@@ -89,6 +90,8 @@ class Collector:
                 self.bad_data += 1
             case f.SplitApplied():
                 self._split(fact)
+            case f.RateSet():
+                self.rates.setdefault(fact.asset, Steps()).at(fact.ts, fact.rate)
             case f.AssignmentMade() | f.CashMoved() | f.DividendPaid() | f.FeeCharged() | f.InterestPaid():
                 self._all_cash(recorded.seen)
             case _:
@@ -216,23 +219,25 @@ def curves_of(
     axis: TsArray,
     series: Sequence[Loaded],
     instruments: Mapping[str, Instrument],
-    rates: Mapping[str, float],
+    base: str,
 ) -> Curves:
-    """Rebuild equity and exposure of a strategy; `rates` are base currency per asset (1 for the base)."""
-    equity = np.zeros(len(axis))
+    """Rebuild equity and exposure of a strategy along `axis`, in the currency `base`."""
+
+    def rate(asset: str) -> FloatArray | float:
+        return 1.0 if asset == base else collector.rates[asset].along(axis)
+
+    equity, gross, net = np.zeros(len(axis)), np.zeros(len(axis)), np.zeros(len(axis))
     for (owner, asset), steps in collector.cash.items():
         if owner == strategy:
-            equity += steps.along(axis) * rates.get(asset, 1.0)
-    gross, net = np.zeros(len(axis)), np.zeros(len(axis))
+            equity += steps.along(axis) * rate(asset)
     for one in series:
-        instrument = instruments[one.instrument]
         held = collector.qty.get((strategy, one.instrument))
         if held is None:
             continue
-        stamps, closes = prices_of(one)
-        place = np.searchsorted(stamps, axis, side="right") - 1
-        price = np.where(place >= 0, closes[np.maximum(place, 0)], closes[0])
-        worth = held.along(axis) * price * float(instrument.multiplier) * rates.get(instrument.quote, 1.0)
+        instrument = instruments[one.instrument]
+        worth = (
+            held.along(axis) * prices_along(one, axis) * float(instrument.multiplier) * rate(instrument.quote)
+        )
         equity += worth
         net += worth
         gross += np.abs(worth)
@@ -241,15 +246,11 @@ def curves_of(
         return Curves(equity=equity, gross=np.nan_to_num(gross / safe), net=np.nan_to_num(net / safe))
 
 
-def hold_curve(capital: float, axis: TsArray, series: Sequence[Loaded], fee: float) -> FloatArray | None:
-    """Return buy and hold: the capital in equal parts in each series at its first open, `fee` once."""
-    if not series:
-        return None
-    part, total = capital / len(series), np.zeros(len(axis))
-    for one in series:
-        stamps, closes = prices_of(one)
-        first = float(one.columns.open[one.start]) if isinstance(one.columns, BarArrays) else float(closes[0])
-        place = np.searchsorted(stamps, axis, side="right") - 1
-        units = part * (1.0 - fee) / first
-        total += np.where(place >= 0, units * closes[np.maximum(place, 0)], part)
-    return total
+def prices_along(series: Loaded, axis: TsArray) -> FloatArray:
+    """Return the price standing at each moment of `axis`; the first one before there is any."""
+    stamps, closes = prices_of(series)
+    if len(stamps) == len(axis):
+        return closes  # the axis of a single series is its own stamps
+    place = np.searchsorted(stamps, axis, side="right") - 1
+    found: FloatArray = closes[np.maximum(place, 0)]
+    return found

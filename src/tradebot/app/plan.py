@@ -306,3 +306,20 @@ def latency_model(latency: sim_words.Latency) -> FixedLatency:
         if getattr(latency, name):
             raise refuse(f"latency.{name}", "is not simulated yet; only latency.order is")
     return FixedLatency(submit=latency.order, cancel=latency.order, replace=latency.order)
+
+
+def assumptions(config: Config, account: str) -> tuple[str, ...]:
+    """Return in sentences how fills of a simulated account are decided."""
+    fills, fees = config.fills_of(account), config.fees_of(account)
+    slippage, latency = config.slippage_of(account), config.latency_of(account)
+    cap = (
+        "orders never run out of volume"
+        if fills.volume_cap is None
+        else f"at most {fills.volume_cap:.4g} of a bar's volume"
+    )
+    return (
+        f"market orders fill at {fills.market_at.replace('_', ' ')}; limits on {fills.limit_rule} "
+        f"({fills.limit_improve.replace('_', ' ')}); stops over a gap at {fills.stop_gap.replace('_', ' ')}",
+        f"inside a bar the path is {fills.intrabar_path.replace('_', ' ')}; {cap}",
+        f"fees: {fees.kind}; slippage: {slippage.kind}; latency of orders: {latency.order / 1e9:g} s",
+    )

@@ -114,7 +114,9 @@ def paths(config_file: str | None, as_json: bool) -> None:
     }
     absolute = {name: None if path is None else path.resolve() for name, path in places.items()}
     if as_json:
-        out.as_json({"paths": {k.replace(" ", "_"): None if p is None else str(p) for k, p in absolute.items()}})
+        out.as_json(
+            {"paths": {k.replace(" ", "_"): None if p is None else str(p) for k, p in absolute.items()}}
+        )
         return
     rows = [(name, path, _state(path)) for name, path in absolute.items()]
     out.table(("what", "where", ""), rows)

@@ -43,7 +43,8 @@ class Failure:
                 "exit_code": int(code),
                 "message": "\n".join(self.paragraphs),
                 "problems": [
-                    {"file": p.file, "line": p.line, "key": p.key, "message": p.message} for p in self.problems
+                    {"file": p.file, "line": p.line, "key": p.key, "message": p.message}
+                    for p in self.problems
                 ],
             }
             out.as_json({"schema_version": SCHEMA_VERSION, "error": error})

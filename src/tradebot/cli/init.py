@@ -46,7 +46,9 @@ def init(folder: str, defaults: bool, as_json: bool) -> None:
     root.mkdir(parents=True, exist_ok=True)
     made: list[tuple[Path, bool, str]] = []
     if existing is None:
-        made.append((root / CONFIG, _create(root / CONFIG, _EDITOR_LINE + text, 0o600), "simulated account, no keys"))
+        made.append(
+            (root / CONFIG, _create(root / CONFIG, _EDITOR_LINE + text, 0o600), "simulated account, no keys")
+        )
         made.append((root / SCHEMA, _create(root / SCHEMA, _schema_text(), 0o666), "for editors"))
     else:
         made.append((existing, False, ""))

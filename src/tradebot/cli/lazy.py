@@ -132,5 +132,3 @@ def shared(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
-
-

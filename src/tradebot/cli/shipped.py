@@ -18,4 +18,6 @@ def folder(name: str) -> Path:
     for place in (_PACKAGE / "_bundled" / name, _PACKAGE.parent.parent / name):
         if place.is_dir():
             return place
-    raise InvariantError(f"tradebot is installed without its {name}: {_PACKAGE / '_bundled' / name} is missing")
+    raise InvariantError(
+        f"tradebot is installed without its {name}: {_PACKAGE / '_bundled' / name} is missing"
+    )

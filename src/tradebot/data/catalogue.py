@@ -26,7 +26,7 @@ from tradebot.data.arrays import BarArrays, QuoteArrays
 from tradebot.data.atomic import locked, remove_leftovers, replace_text
 from tradebot.data.calendars import sessions
 from tradebot.data.instruments import instrument_from_text, instrument_to_text
-from tradebot.data.intervals import interval_name
+from tradebot.data.intervals import interval_name, parse_interval
 from tradebot.data.merge import (
     Merged,
     OnConflict,
@@ -99,6 +99,11 @@ class Catalogue:
         if instrument.id != instrument_id:
             raise DataError(f"{path}: must describe {instrument_id!r}, describes {instrument.id!r}")
         return instrument
+
+    def intervals(self, instrument_id: str) -> tuple[int, ...]:
+        """Return the intervals (ns) at which bars of an instrument are stored, shortest first."""
+        names = {p.parent.name for root in self.roots for p in self._series_files(root, instrument_id)}
+        return tuple(sorted(parse_interval(name) for name in names if name != _QUOTES))
 
     def info(self, instrument_id: str, interval: int) -> SeriesInfo:
         """Return the description of bars (interval in ns) or quotes (interval 0)."""

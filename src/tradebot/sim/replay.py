@@ -23,6 +23,7 @@ from tradebot.core.messages import (
     Command,
     Dividend,
     Input,
+    Rate,
     ReplaceOrder,
     SessionClose,
     SessionOpen,
@@ -38,7 +39,7 @@ from tradebot.core.recorder import NOTHING, Outcome
 from tradebot.errors import InvariantError
 from tradebot.sim.venue import SimVenue
 
-Event = SessionOpen | SessionClose | Split | Dividend
+Event = SessionOpen | SessionClose | Split | Dividend | Rate
 _FAR = 1 << 62
 
 
@@ -189,8 +190,7 @@ class Replay:
         elif isinstance(event, Dividend):
             self.tell(event, event.ts)
             venue.on_dividend(event)
-        elif isinstance(event, SessionOpen):
-            venue.on_session(event)
+        elif isinstance(event, Rate):
             self.tell(event, event.ts)
         else:
             venue.on_session(event)
