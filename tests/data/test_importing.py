@@ -250,7 +250,7 @@ def test_date_and_time_columns_are_put_together(csv: Callable[..., Path], coin: 
 
 def test_a_file_without_header_takes_given_names(csv: Callable[..., Path], coin: Instrument) -> None:
     path = csv(*(row.replace("Z", "") for row in GOOD), head="")
-    with pytest.raises(DataError, match="bars.csv:1: has no header line; give the column names"):
+    with pytest.raises(DataError, match=r"bars\.csv:1: has no header line; give the column names"):
         read_bar_file(path, coin)
     names = ("ts", "open", "high", "low", "close", "volume")
     assert len(read_bar_file(path, coin, ImportOptions(header=names))[0]) == 5

@@ -92,7 +92,7 @@ def _require_multiple(source: int, target: int) -> None:
             f"bars of {interval_name(source)} can be joined to a longer multiple of that, up to 1w; "
             f"was {interval_name(target)}"
         )
-    if target < DAY and DAY % target or target > DAY and target != WEEK:
+    if (target < DAY and DAY % target) or (target > DAY and target != WEEK):
         raise UsageError(f"an interval must divide a day, or be 1d or 1w; was {interval_name(target)}")
 
 

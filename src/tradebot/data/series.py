@@ -27,8 +27,10 @@ SAMPLE = "SAMPLE"
 
 _FOOTER = b"tradebot.series"
 _VERSION = 1
-# 12 ms for a year of minutes, against 25 ms with zstd (which is 30 % smaller).
-_COMPRESSION = "lz4"
+# A year of minutes loads in 12 ms like this, and in 25 ms as `_SMALL` (which is half the size).
+_FAST = {"compression": "lz4", "use_dictionary": False}
+_SMALL = {"compression": "zstd", "column_encoding": {"ts": "DELTA_BINARY_PACKED"}}
+_FAST_FROM = 100_000  # rows
 
 
 class Adjustment(Enum):
@@ -109,11 +111,14 @@ def write_series(path: Path, columns: BarArrays | QuoteArrays, provenance: Prove
     footer = {_FOOTER: json.dumps(record, sort_keys=True).encode()}
     table = pa.table(columns.columns()).replace_schema_metadata(footer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(
-        path,
-        lambda temporary: pq.write_table(table, temporary, compression=_COMPRESSION, use_dictionary=False),
-    )
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, **_layout(columns)))
     return info
+
+
+def _layout(columns: BarArrays | QuoteArrays) -> dict[str, Any]:
+    if len(columns) >= _FAST_FROM:
+        return _FAST
+    return _SMALL | {"use_dictionary": [name for name in columns.COLUMNS if name != "ts"]}
 
 
 def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, NDArray[Any]], SeriesInfo]:

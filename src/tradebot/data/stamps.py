@@ -36,7 +36,7 @@ _MAGNITUDE: dict[str, tuple[int, int]] = {
 _YMD = (19000101, 21991231)
 # int64 nanoseconds end in 2262.
 _LAST_YEAR = 2261
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (wall clock, like the stamps that are counted from it)
 _FINER = re.compile(r"(\d\.\d{6})(\d{1,3})(?=\D|$)")
 
 
@@ -183,7 +183,8 @@ def _texts(cells: list[str], form: str | None) -> Stamps:
     reasons: dict[int, str] = {}
     for i, cell in enumerate(cells):
         try:
-            moment = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+            # Without a zone the stamp stays wall clock; the caller says whose.
+            moment = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)  # noqa: DTZ007
         except (ValueError, OverflowError):
             wanted = f"of the form {form}" if form else "ISO 8601"
             reasons[i] = f"time must be {wanted}, was {cell[:40]!r}" if cell else "time is empty"
