@@ -5,6 +5,8 @@ Scalars are the text of the file, so that a test decides how they are spelt.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 Tree = dict[str, Any]
@@ -49,22 +51,25 @@ SCHEDULE: Tree = {"every": "week", "weekday": "monday", "at": "'15:30'", "drift"
 EXECUTIONS: list[Tree] = [{"kind": "immediate"}, {"kind": "twap", "slices": "4", "over": "20m"}]
 
 
-def full() -> Tree:
-    """Return the tree, fresh."""
+def full(sizings: Sequence[int] = range(len(SIZINGS))) -> Tree:
+    """Return the tree, fresh, with a strategy for each of the named sizings."""
     strategies = []
-    for index, sizing in enumerate(SIZINGS):
+    for index in sizings:
         extra = {"capital": "10%"} if index else {"capital": "500 USD", "schedule": dict(SCHEDULE)}
         execution = dict(EXECUTIONS[index % 2])
         strategies.append(
-            {"id": f"s{index}"} | _copy(_STRATEGY) | {"sizing": _copy(sizing), "execution": execution} | extra
+            {"id": f"s{index}"}
+            | deepcopy(_STRATEGY)
+            | {"sizing": deepcopy(SIZINGS[index]), "execution": execution}
+            | extra
         )
     accounts = {
         "main": {"venue": "sim", "feed": "sample", "cash": ["10000 USD", "1.5 BTC"], "model": "margin", "base": "USD",
-                 "fees": _copy(FEES[1]), "slippage": _copy(SLIPPAGES[2]), "latency": {"order": "50ms"},
+                 "fees": deepcopy(FEES[1]), "slippage": deepcopy(SLIPPAGES[2]), "latency": {"order": "50ms"},
                  "fills": {"volume_cap": "none", "trail": {"reference": "close"}}},
         "broker": {"venue": "alpaca", "feed": "iex", "account_id": "'12345'", "keys": "alpaca-paper",
-                   "capital": "5000 USD", "not_mine": "halt", "fees": _copy(FEES[3]), "slippage": _copy(SLIPPAGES[4])},
-        "coins": {"venue": "binance", "keys": "binance-paper", "fees": _copy(FEES[2]), "slippage": _copy(SLIPPAGES[3])},
+                   "capital": "5000 USD", "not_mine": "halt", "fees": deepcopy(FEES[3]), "slippage": deepcopy(SLIPPAGES[4])},
+        "coins": {"venue": "binance", "keys": "binance-paper", "fees": deepcopy(FEES[2]), "slippage": deepcopy(SLIPPAGES[3])},
     }  # fmt: skip
     return {
         "version": "1",
@@ -81,8 +86,8 @@ def full() -> Tree:
                   "stop_gap": "at_stop", "intrabar_path": "O-H-L-C", "same_bar_entry_exit": "defer",
                   "volume_cap": "10%", "trail": {"lift": "before_test", "reference": "high_low"},
                   "order": {"stop_through": "reject"}, "end": {"price": "last_open"}},
-        "fees": _copy(FEES[0]),
-        "slippage": _copy(SLIPPAGES[1]),
+        "fees": deepcopy(FEES[0]),
+        "slippage": deepcopy(SLIPPAGES[1]),
         "latency": {"data": "10ms", "order": "20ms", "report": "30ms"},
         "notify": [{"url": "ntfy://topic", "from": "error"}, {"ping": "https://ping.example/x", "every": "1m"}],
         "calendars": {"SPX": "XNYS", "SYN/USD": "24/7"},
@@ -107,7 +112,3 @@ def to_yaml(value: Any, indent: int = 0) -> str:
         else:
             lines += f"{pad}-{to_yaml(item, indent + 1)}"
     return lines
-
-
-def _copy(tree: Tree) -> Tree:
-    return {key: _copy(value) if isinstance(value, dict) else value for key, value in tree.items()}

@@ -180,6 +180,18 @@ def test_an_account_changes_only_the_fill_rules_it_names() -> None:
     assert (c.fees.maker_bps, c.fees.taker_bps) == (Decimal(10), Decimal(10))
 
 
+def test_the_shares_of_an_account_cannot_exceed_it() -> None:
+    two = (
+        SHORT.replace("1h}", "1h, capital: 60%}")
+        + "  - {id: b, class: b.py:B, instruments: [SPX], capital: 0.41}\n"
+    )
+    assert said(two) == [
+        "t.yaml:4: strategies[1].capital: the shares of one account must add up to at most 100%, was 101%"
+    ]
+    assert config(two.replace("0.41", "0.4")).strategies[1].capital == 0.4
+    assert config(two.replace("0.41", "9000 USD")).strategies[1].capital == Money(Decimal(9000), USD)
+
+
 # ---- environment
 
 

@@ -138,7 +138,7 @@ ONE_MISTAKE = [
     ("venue: sim", "venue: binance", "t.yaml:4: accounts.main.keys: is required for a real venue: the NAME of its stored API keys"),
     ("  main: {venue: sim, feed: sample, cash: 10000 USD}\n", "  {}\n", "t.yaml:3: accounts: must not be empty"),
     ("  main: {", "  Main: {", 't.yaml:4: accounts.Main: this name must be a name of a-z, 0-9, - and _ that starts with a letter, was "Main"'),
-    (", taker: 5bps", "", "t.yaml:21: fees.taker: is required with maker; or give bps for both"),
+    (", taker: 5bps", "", "t.yaml:21: fees.taker: is required; or give bps for both sides"),
     (", maker: 1bps, taker: 5bps", "", "t.yaml:21: fees.taker: is required; or give bps for both sides"),
     ("maker: 1bps", "bps: 1", "t.yaml:21: fees.taker: must be absent when bps is given, which sets maker and taker"),
     ("kind: fixed_qty, qty: 1", "kind: fixed_risk, risk: 1%", "t.yaml:19: strategies[1].sizing: must know the stop distance: give stop, atr, or exits.stop_loss"),

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from tradebot.config import grammar
-from tradebot.config.fields import NAME
+from tradebot.config.fields import NAME, SHARE_OR_AMOUNT
 from tradebot.config.messages import lost
 from tradebot.config.models import LIVE_NEEDS, VENUE
 from tradebot.config.nodes import MapNode, Mark, Node, ScalarNode, SeqNode, dotted
-from tradebot.config.plain import PERCENT
 from tradebot.config.shown import quoted, safe
+from tradebot.config.units import Money, decimal_text
 from tradebot.errors import Problem
 
 _VENUES = ("sim", "alpaca")
@@ -101,16 +102,20 @@ class Checks:
                     self._add(mark, (*path, key), why[key])
 
     def _capital(self) -> None:
-        sums: dict[str, float] = {}
+        sums: dict[str, Decimal] = {}
         for index, strategy in self._strategies():
-            share = self._text(strategy, "capital")
-            match = PERCENT.fullmatch(share) if share is not None else None
-            if match is None:
+            text = self._text(strategy, "capital")
+            try:
+                share = SHARE_OR_AMOUNT.read(text)
+            except ValueError:
+                continue  # absent, or already said
+            if isinstance(share, Money):
                 continue
             account = self._text(strategy, "account") or "the account"
-            sums[account] = sums.get(account, 0.0) + float(match["number"])
-            if sums[account] > 100.000001:
-                message = f"the shares of one account must add up to at most 100%, was {sums[account]:g}%"
+            sums[account] = sums.get(account, Decimal(0)) + Decimal(repr(share))
+            if sums[account] > 1:
+                total = decimal_text(sums[account] * 100)
+                message = f"the shares of one account must add up to at most 100%, was {total}%"
                 self._add(strategy.items["capital"].mark, ("strategies", index, "capital"), message)
                 return
 

@@ -46,6 +46,10 @@ Count = Annotated[int, Whole(at_least=1, at_most=1_000_000_000)]
 Length = Annotated[int, Duration()]
 
 
+class KeysDisagree(ValueError):
+    """A rule over several keys of one section is broken; says nothing new where a key is misspelt."""
+
+
 class Section(BaseModel):
     """A mapping of the file: frozen, and every key it does not know is an error."""
 
@@ -112,7 +116,8 @@ class Either(Unit):
         return {"anyOf": [*self.share.json_schema()["anyOf"], self.amount.json_schema()]}
 
 
-ShareOrAmount = Annotated[float | Money, Either(Fraction(above=0, at_most=1), Cash())]
+SHARE_OR_AMOUNT = Either(Fraction(above=0, at_most=1), Cash())
+ShareOrAmount = Annotated[float | Money, SHARE_OR_AMOUNT]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradebot.config import grammar
+from tradebot.config.fields import KeysDisagree
 from tradebot.config.nodes import MapNode, Mark, Node, ScalarNode, dotted
 from tradebot.config.plain import other_reading
 from tradebot.config.shown import Text, found, safe, secret_name
@@ -38,13 +39,16 @@ class _Place:
 def problems_of(errors: Iterable[Any], root: MapNode) -> list[Problem]:
     """Return one problem for each mistake among the errors of `Config.model_validate`."""
     located = [(error, _locate(error["loc"], root)) for error in errors]
-    meant = {
-        (id(place.parent), _meant(place)) for error, place in located if error["type"] == "extra_forbidden"
-    }
+    unknown = [place for error, place in located if error["type"] == "extra_forbidden"]
+    meant = {(id(place.parent), _meant(place)) for place in unknown}
+    misspelt = {parent for parent, key in meant if key is not None}
     problems: dict[tuple[int, str], Problem] = {}
     for error, place in located:
-        if place.known_bad or (error["type"] == "missing" and (id(place.parent), place.path[-1]) in meant):
+        parent = id(place.parent)
+        if place.known_bad or (error["type"] == "missing" and (parent, place.path[-1]) in meant):
             continue
+        if parent in misspelt and isinstance(error.get("ctx", {}).get("error"), KeysDisagree):
+            continue  # the misspelt key may be the one that the rule misses
         problem = _problem(error, place)
         if problem is not None:
             # An alias repeats its anchor's mistakes under other keys; the file has them once.

@@ -24,6 +24,7 @@ from tradebot.config.fields import (
     AssetId,
     Count,
     InstrumentId,
+    KeysDisagree,
     Length,
     Line,
     Loss,
@@ -150,7 +151,7 @@ class Backtest(Section):
         start = info.data.get("from_")
         if to is not None and start is not None and to <= start:
             unit = Moment()
-            raise ValueError(f"must be later than from ({unit.write(start)}), was {unit.write(to)}")
+            raise KeysDisagree(f"must be later than from ({unit.write(start)}), was {unit.write(to)}")
         return to
 
 
@@ -183,7 +184,7 @@ class Notify(Section):
     def _one_of_two(self) -> Self:
         if (self.url is None) == (self.ping is None):
             which = "neither" if self.url is None else "both"
-            raise ValueError(f"must have either url (for messages) or ping (proof of life), had {which}")
+            raise KeysDisagree(f"must have either url (for messages) or ping (proof of life), had {which}")
         return self
 
     @field_serializer("url", "ping")

@@ -13,8 +13,6 @@ HIDDEN = "(hidden: looks like a key)"
 _LONGEST = 60
 _NUMBER = re.compile(r"[-+]?[0-9.]{1,30}([eE][-+]?[0-9]{1,4})?( ?(%|bps))?")
 _SECRET_NAME = re.compile(r"(?i)(api|private|access)[-_]?key|secret|token|passw|passphrase|credential")
-# Code points that a terminal obeys instead of showing: controls, direction marks, surrogates.
-_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 class Text(str):
@@ -56,7 +54,8 @@ def safe(text: str) -> str:
     """Return `text` fit for a terminal and a log: no credential, no control characters, short."""
     if looks_secret(text):
         return HIDDEN
-    text = _UNSHOWN.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
+    # A terminal obeys controls and direction marks instead of showing them.
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[: 2 * _LONGEST])
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.config.fields import (
     Call,
+    KeysDisagree,
     NoneIsAKind,
     NotNegative,
     OrNone,
@@ -92,7 +93,8 @@ class NoFee(Section):
 
 
 class BpsFee(Section):
-    """Basis points of the notional by liquidity; `bps` sets maker and taker alike.
+    """Basis points of the notional by liquidity; `bps` sets maker and taker alike, and so
+    does `taker` alone.
 
     A negative maker fee is a rebate. `asset` is what the fee is taken in; an asset that is
     neither base nor quote needs a rate.
@@ -113,20 +115,15 @@ class BpsFee(Section):
             return taker
         both, maker = info.data["bps"], info.data["maker"]
         if both is not None and not (maker is None and taker is None):
-            raise ValueError("must be absent when bps is given, which sets maker and taker")
-        if both is None and (maker is None or taker is None):
-            raise ValueError(
-                "is required with maker; or give bps for both"
-                if maker is not None
-                else "is required; or give bps for both sides"
-            )
+            raise KeysDisagree("must be absent when bps is given, which sets maker and taker")
+        if both is None and taker is None:
+            raise KeysDisagree("is required; or give bps for both sides")
         return taker
 
     @property
     def maker_bps(self) -> Decimal:
         """Fee of a fill that was resting liquidity."""
-        value = self.bps if self.bps is not None else self.maker
-        return Decimal(0) if value is None else value
+        return self.taker_bps if self.maker is None else self.maker
 
     @property
     def taker_bps(self) -> Decimal:

@@ -15,6 +15,7 @@ from tradebot.config.fields import (
     Call,
     Count,
     InstrumentId,
+    KeysDisagree,
     Loss,
     Multiple,
     Name,
@@ -90,7 +91,7 @@ class FixedRisk(Section):
     @classmethod
     def _one_distance(cls, atr: AtrStop | None, info: ValidationInfo) -> AtrStop | None:
         if atr is not None and info.data.get("stop") is not None:
-            raise ValueError("must be absent when stop is given; the stop distance has one source")
+            raise KeysDisagree("must be absent when stop is given; the stop distance has one source")
         return atr
 
 
@@ -184,14 +185,14 @@ class Schedule(Section):
     @classmethod
     def _only_weekly(cls, weekday: str | None, info: ValidationInfo) -> str | None:
         if weekday is not None and info.data.get("every", "week") != "week":
-            raise ValueError("must be absent unless every: week")
+            raise KeysDisagree("must be absent unless every: week")
         return weekday
 
     @field_validator("drift")
     @classmethod
     def _something_asks(cls, drift: float | None, info: ValidationInfo) -> float | None:
         if drift is None and info.data.get("every", "?") is None:
-            raise ValueError("is required when every is absent, else nothing ever asks the strategy")
+            raise KeysDisagree("is required when every is absent, else nothing ever asks the strategy")
         return drift
 
 
@@ -242,5 +243,5 @@ class Strategy(Section):
         if isinstance(sizing, FixedRisk) and sizing.stop is None and sizing.atr is None:
             exits = info.data.get("exits")
             if exits is not None and exits.stop_loss is None:
-                raise ValueError("must know the stop distance: give stop, atr, or exits.stop_loss")
+                raise KeysDisagree("must know the stop distance: give stop, atr, or exits.stop_loss")
         return sizing
