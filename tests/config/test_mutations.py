@@ -18,7 +18,7 @@ from tradebot.config.models import Config
 from tradebot.config.schema import digest, resolved, resolved_yaml
 from tradebot.errors import ConfigError, Problem
 
-EXAMPLES = 10_000 if os.environ.get("TRADEBOT_PROVE") else 150
+EXAMPLES = 10_000 if os.environ.get("TRADEBOT_PROVE") else 80
 often = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -1,4 +1,4 @@
-"""Read the units of the file language: `8%`, `10bps`, `5000 USD`, `5m`, `2020-01-31`, names.
+"""Read the units of the file language: `8%`, `10bps`, `5000 USD`, names.
 
 Each unit is metadata on a field's type (`Annotated[float, Fraction(above=0, below=1)]`): it
 reads text, writes the same language back, and knows its JSON schema. Text goes to Decimal
@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from pydantic_core import CoreSchema, core_schema
 
 from tradebot.config.plain import BPS, DECIMAL, INTEGER, PERCENT, finite, number_trap, other_reading, shifted
-from tradebot.config.shown import Text, found, quoted
-from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, WEEK
+from tradebot.config.shown import Text, found
 
 Json = dict[str, Any]
 
-_UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
-_DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,8}|0) ?(?P<unit>us|ms|s|m|h|d|w)")
 _ASSET = r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}"
 _MONEY = re.compile(rf"(?P<amount>{DECIMAL.pattern}) +(?P<asset>{_ASSET})")
-_MOMENT = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"([T ](?P<clock>[0-9]{2}:[0-9]{2}(:[0-9]{2})?) ?(?P<zone>Z|[-+][0-9]{2}:[0-9]{2})?)?"
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,8 @@ def text_of(value: object) -> str | None:
     return str(value) if isinstance(value, (int, float, Decimal)) else None
 
 
-def _wrong(must: str, value: object, *, number: bool = False) -> ValueError:
+def wrong(must: str, value: object, *, number: bool = False) -> ValueError:
+    """Return what is said of `value` where `must` is meant, with what YAML would have read."""
     text = text_of(value)
     message = f"must be {must}, was {found(value)}"
     if text is None or (isinstance(value, Text) and value.from_env):
@@ -141,7 +133,7 @@ class Fraction(Unit, Range):
         must = "a fraction such as 8% or 0.08"
         text = text_of(value)
         if text is None:
-            raise _wrong(must, value, number=True)
+            raise wrong(must, value, number=True)
         if isinstance(value, float):
             text = f"{self.write(value)}"  # given by a program: its unit is the type's
         percent, bps, bare = PERCENT.fullmatch(text), BPS.fullmatch(text), DECIMAL.fullmatch(text)
@@ -152,7 +144,7 @@ class Fraction(Unit, Range):
         elif bare is not None:
             number = text
         else:
-            raise _wrong(must, value, number=True)
+            raise wrong(must, value, number=True)
         exact = _decimal(number, must, value)
         fraction = finite(number)
         if bare is not None and fraction > 1:
@@ -192,13 +184,13 @@ class Bps(Unit, Range):
         must = "basis points such as 10, 10bps or 0.1%"
         text = text_of(value)
         if text is None:
-            raise _wrong(must, value, number=True)
+            raise wrong(must, value, number=True)
         if (percent := PERCENT.fullmatch(text)) is not None:
             text = shifted(percent["number"], 2)
         elif (bps := BPS.fullmatch(text)) is not None:
             text = bps["number"]
         elif DECIMAL.fullmatch(text) is None:
-            raise _wrong(must, value, number=True)
+            raise wrong(must, value, number=True)
         number = _decimal(text, must, value)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()} basis points, was {found(value)}")
@@ -225,7 +217,7 @@ class Number(Unit, Range):
     def read(self, value: object) -> Decimal:
         text = text_of(value)
         if text is None or DECIMAL.fullmatch(text) is None:
-            raise _wrong(self.what, value, number=True)
+            raise wrong(self.what, value, number=True)
         number = _decimal(text, self.what, value)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()}, was {found(value)}")
@@ -247,7 +239,7 @@ class Whole(Unit, Range):
     def read(self, value: object) -> int:
         text = text_of(value)
         if text is None or INTEGER.fullmatch(text) is None:
-            raise _wrong("a whole number", value, number=True)
+            raise wrong("a whole number", value, number=True)
         number = int(text)
         if not self.holds(number):
             raise ValueError(f"must be {self.words()}, was {found(value)}")
@@ -272,7 +264,7 @@ class Cash(Unit):
             return value
         text = text_of(value)
         if text is None:
-            raise _wrong(must, value)
+            raise wrong(must, value)
         match = _MONEY.fullmatch(text)
         if match is None:
             raise ValueError(f"must be {must}, was {found(value)}{self._suggestion(value, text)}")
@@ -300,93 +292,6 @@ class Cash(Unit):
             "pattern": r"^[-+]?[0-9.]+([eE][-+]?[0-9]+)? +[A-Z0-9]{2,12}$",
             "examples": ["5000 USD"],
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duration(Unit):
-    """A length of time in nanoseconds: `500ms`, `30s`, `5m`, `1h`, `1d`, `1w`."""
-
-    at_least: int = 1
-    what: str = "a duration such as 30s, 5m, 1h or 1d"
-
-    def read(self, value: object) -> int:
-        text = text_of(value)
-        match = _DURATION.fullmatch(text) if text is not None else None
-        if type(value) is int:
-            duration = value  # given by a program: its unit is the type's
-        elif match is not None:
-            duration = int(match["count"]) * _UNITS_NS[match["unit"]]
-        else:
-            raise self._wrong(text, value)
-        if duration < self.at_least:
-            raise ValueError(f"must be at least {duration_text(self.at_least)}, was {found(value)}")
-        return duration
-
-    def _wrong(self, text: str | None, value: object) -> ValueError:
-        if text is not None and not (isinstance(value, Text) and value.from_env):
-            if INTEGER.fullmatch(text):
-                return ValueError(f"must be {self.what}; {text} has no unit: write {text}s or {text}m")
-            if re.fullmatch(r"[0-9]+ ?M", text):
-                return ValueError(
-                    f"must be {self.what}, was {quoted(text)}; m is minutes, months are not a length"
-                )
-        return _wrong(self.what, value)
-
-    def write(self, value: int) -> str:
-        return duration_text(value)
-
-    def json_schema(self) -> Json:
-        return {"type": "string", "pattern": r"^[0-9]+ ?(us|ms|s|m|h|d|w)$", "examples": ["5m", "1h", "1d"]}
-
-
-def duration_text(ns: int) -> str:
-    """Return nanoseconds in the largest unit that divides them ("90m", "1d")."""
-    for unit in ("w", "d", "h", "m", "s", "ms"):
-        if ns and ns % _UNITS_NS[unit] == 0:
-            return f"{ns // _UNITS_NS[unit]}{unit}"
-    return f"{ns // _UNITS_NS['us']}us" if ns else "0s"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment(Unit):
-    """A point in time, ns since the epoch UTC: `2020-01-31` or `2020-01-31T14:30:00Z`.
-
-    A bare day is its first instant in UTC, or with `end` the first instant of the next day, so
-    that "from the 1st to the 31st" holds both days. A time of day must name its zone.
-    """
-
-    end: bool = False
-
-    def read(self, value: object) -> int:
-        must = "a day such as 2020-01-31 or a moment such as 2020-01-31T14:30:00Z"
-        if type(value) is int:
-            return value  # given by a program: its unit is the type's
-        text = text_of(value)
-        match = _MOMENT.fullmatch(text) if text is not None else None
-        if match is None:
-            raise _wrong(must, value)
-        if match["clock"] is not None and match["zone"] is None:
-            raise ValueError(f"must name its time zone, was {found(value)}; write Z after it for UTC")
-        try:
-            if match["clock"] is None:
-                day = date.fromisoformat(match["day"]) + timedelta(days=1 if self.end else 0)
-                moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-            else:
-                zone = "+00:00" if match["zone"] == "Z" else match["zone"]
-                moment = datetime.fromisoformat(f"{match['day']}T{match['clock']}{zone}")
-            seconds = (moment - _EPOCH) // timedelta(seconds=1)
-        except (ValueError, OverflowError) as exc:
-            raise ValueError(f"must be {must}, was {found(value)}, which no calendar has") from exc
-        if not 1800 <= moment.year <= 2200:
-            raise ValueError(f"must be between the years 1800 and 2200, was {found(value)}")
-        return seconds * SECOND
-
-    def write(self, value: int) -> str:
-        moment = _EPOCH + timedelta(seconds=value // SECOND)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def json_schema(self) -> Json:
-        return {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}", "examples": ["2020-01-31"]}
 
 
 @dataclass(frozen=True, slots=True)
