@@ -13,6 +13,7 @@ from tradebot.config import simulation as sim_words
 from tradebot.config import strategies as words
 from tradebot.config.models import Account, Config
 from tradebot.config.units import Money
+from tradebot.core.legs import is_joint
 from tradebot.core.model import ExitRules, Instrument, OrderKind, Tif
 from tradebot.core.setup import (
     AccountSpec,
@@ -60,7 +61,9 @@ from tradebot.sim.slippage import (
     VolumeShareSlippage,
 )
 
+# Of the strategy's equity when nothing is said: the rest is room for a worse price at the open.
 _DEFAULT_FRACTION = 0.95
+_DEFAULT_FOR_WEIGHTS = 0.99
 
 
 def refuse(key: str, message: str) -> ConfigError:
@@ -159,7 +162,7 @@ def strategy_spec(
         instruments=strategy.instruments,
         interval=strategy.interval or 0,
         deciders=deciders,
-        sizing=_sizing(strategy, instruments[strategy.instruments[0]]),
+        sizing=_sizing(strategy, instruments[strategy.instruments[0]], deciders),
         capital=capital,
         exits=_exits(strategy.exits),
         style=_style(strategy.orders),
@@ -180,10 +183,11 @@ def _resize(word: str | float) -> tuple[Resize, float]:
     return (Resize(word), 0.0) if isinstance(word, str) else (Resize.BAND, word)
 
 
-def _sizing(strategy: words.Strategy, instrument: Instrument) -> SizingSpec:
+def _sizing(strategy: words.Strategy, instrument: Instrument, deciders: Mapping[str, Strategy]) -> SizingSpec:
     match strategy.sizing:
         case None:
-            return FractionOfEquity(fraction=_DEFAULT_FRACTION)
+            weights = any(is_joint(decider) for decider in deciders.values())
+            return FractionOfEquity(fraction=_DEFAULT_FOR_WEIGHTS if weights else _DEFAULT_FRACTION)
         case words.FixedQty() as s:
             return FixedQty(qty=float(s.qty))
         case words.FixedNotional() as s:

@@ -27,6 +27,11 @@ from tradebot.errors import InvariantError
 _ALIGNED_BELOW = 86_400 * 1_000_000_000
 
 
+def is_joint(decider: Strategy) -> bool:
+    """Return whether one object decides about all of its strategy's instruments at once."""
+    return isinstance(decider, PortfolioStrategy) or (isinstance(decider, BarStrategy) and decider.together)
+
+
 class Leg:
     """One strategy in one instrument: sizing memory and bar counters."""
 
@@ -55,7 +60,10 @@ class Leg:
         self.instrument = instrument
         self.key: Key = (spec.id, instrument.id)
         self.wish = ledger.wish(self.key)
-        self.sizer = Sizer(spec.sizing, len(spec.instruments))
+        # Weights of a joint decider are fractions of the whole; others share it evenly.
+        self.sizer = Sizer(
+            spec.sizing, 1 if is_joint(spec.deciders[instrument.id]) else len(spec.instruments)
+        )
         self.seat: Seat | None = None
         self.held_since = 0
         self.bars_held = 0
@@ -142,9 +150,7 @@ class Seat:
         self.legs: dict[str, Leg] = {}
         self.interval = spec.interval
         self.is_quoting = isinstance(decider, QuoteStrategy)
-        self.is_joint = isinstance(decider, PortfolioStrategy) or (
-            isinstance(decider, BarStrategy) and decider.together
-        )
+        self.is_joint = is_joint(decider)
         self.is_failed = False
         self.is_new = False  # warmed up, and a leg's first word has not been judged yet
         self.is_single = False
