@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.config.plain import read_plain
-from tradebot.config.units import Bps, Cash, Duration, Fraction, Moment, Money, Number, Whole, Word
+from tradebot.config.times import Duration, Moment
+from tradebot.config.units import Bps, Cash, Fraction, Money, Number, Whole, Word
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, WEEK
 
 ANY_FRACTION = Fraction(at_least=-10, at_most=10)

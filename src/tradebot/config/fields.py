@@ -11,19 +11,8 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from tradebot.config.shown import found
-from tradebot.config.units import (
-    Bps,
-    Cash,
-    Duration,
-    Fraction,
-    Json,
-    Money,
-    Number,
-    Unit,
-    Whole,
-    Word,
-    text_of,
-)
+from tradebot.config.times import Duration
+from tradebot.config.units import Bps, Cash, Fraction, Json, Money, Number, Unit, Whole, Word, text_of
 
 # Letters are ASCII everywhere: two ids that look alike but differ would be two histories.
 NAME = r"[a-z][a-z0-9_-]{0,31}"

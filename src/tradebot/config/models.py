@@ -35,7 +35,8 @@ from tradebot.config.fields import (
 from tradebot.config.shown import found
 from tradebot.config.simulation import Fees, Fills, Latency, NoFee, NoSlippage, Slippage
 from tradebot.config.strategies import Strategy
-from tradebot.config.units import Cash, Json, Moment, Money, Unit, Whole, Word, text_of
+from tradebot.config.times import Moment
+from tradebot.config.units import Cash, Json, Money, Unit, Whole, Word, text_of
 from tradebot.core.model import MINUTE, AccountModel
 
 VENUE = r"[a-z][a-z0-9_]{1,31}"

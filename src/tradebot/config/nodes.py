@@ -290,7 +290,7 @@ class _Composer:
     def _check_key(self, key: ScalarNode, node: MapNode, path: tuple[str, ...]) -> None:
         if key.plain and (reading := other_reading(key.text)) is not None:
             node.bad_keys.add(key.text)
-            write = f'; write "{key.text}"' if key.text else ""
+            write = f'; write "{safe(key.text)}"' if key.text else ""
             self._problem(
                 key.mark, path, f"a key that is not text must be in quotes: YAML reads {reading}{write}"
             )

@@ -11,6 +11,8 @@ import re
 
 import yaml
 
+from tradebot.config.shown import safe
+
 Plain = bool | int | float | str | None
 
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
@@ -38,10 +40,10 @@ def other_reading(text: str) -> str | None:
     if kind == "str":
         return None
     if kind in ("int", "float"):
-        return f"{text} as {_number_read(text, kind)}"
+        return f"{safe(text)} as {_number_read(text, kind)}"
     if kind == "bool":
-        return f"{text} as {str(text.lower() in ('yes', 'true', 'on')).lower()}"
-    return f"{text or 'nothing'} as {_READ_AS.get(kind, kind)}"
+        return f"{safe(text)} as {str(text.lower() in ('yes', 'true', 'on')).lower()}"
+    return f"{safe(text) or 'nothing'} as {_READ_AS.get(kind, kind)}"
 
 
 def _number_read(text: str, kind: str) -> str:
@@ -68,18 +70,18 @@ def number_trap(text: str) -> str | None:
     For every place where a number is meant, quoted or not.
     """
     if _NOT_FINITE.fullmatch(text):
-        return f"must be a finite number, was {text}"
+        return f"must be a finite number, was {safe(text)}"
     if re.fullmatch(r"[-+]?0[0-9_]*[0-9](\.[0-9]*)?", text):
         plain = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", text.replace("_", ""))
         octal = f" (YAML reads {other_reading(text)})" if yaml_type(text) == "int" else ""
-        return f"must be a number without leading zeros, was {text}{octal}; write {plain}"
+        return f"must be a number without leading zeros, was {safe(text)}{octal}; write {safe(plain)}"
     if re.fullmatch(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?", text):
         reading = other_reading(text)
-        return f"must be a plain number, was {text}" + (f" (YAML reads {reading})" if reading else "")
+        return f"must be a plain number, was {safe(text)}" + (f" (YAML reads {reading})" if reading else "")
     if re.fullmatch(r"[-+]?[0-9][0-9]*([_,'][0-9]{3})+(\.[0-9]+)?", text):
-        return f"must be a number without separators, was {text}; write {re.sub(r'[^0-9.+-]', '', text)}"
+        return f"must be a number without separators, was {safe(text)}; write {safe(re.sub(r'[^0-9.+-]', '', text))}"
     if re.fullmatch(r"[-+]?0[xob][0-9a-fA-F_]+", text):
-        return f"must be a decimal number, was {text}" + (
+        return f"must be a decimal number, was {safe(text)}" + (
             f" (YAML reads {other_reading(text)})" if yaml_type(text) != "str" else ""
         )
     return None
@@ -109,9 +111,9 @@ def read_plain(text: str) -> Plain:
     if (reading := other_reading(text)) is not None:
         if yaml_type(text) == "bool":
             raise ValueError(
-                f'must be true or false, or text in quotes; YAML reads {reading}; write "{text}" for text'
+                f'must be true or false, or text in quotes; YAML reads {reading}; write "{safe(text)}" for text'
             )
-        raise ValueError(f'must be in quotes where text is meant; YAML reads {reading}; write "{text}"')
+        raise ValueError(f'must be in quotes where text is meant; YAML reads {reading}; write "{safe(text)}"')
     return text
 
 
@@ -125,5 +127,5 @@ def finite(text: str) -> float:
     """Return decimal text as float. Raises ValueError when it is too large to be one."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"must be a number below 1e308, was {text}")
+        raise ValueError(f"must be a number below 1e308, was {safe(text)}")
     return value

@@ -22,7 +22,8 @@ from tradebot.config.fields import (
     Section,
     Share,
 )
-from tradebot.config.units import Bps, Duration, Fraction, Whole, Word
+from tradebot.config.times import Duration
+from tradebot.config.units import Bps, Fraction, Whole, Word
 
 _PENETRATE = Call(
     ("touch", "close_only"), "penetrate", Whole(at_least=1, at_most=1000), "or penetrate(n) with n ticks"

@@ -23,7 +23,8 @@ from tradebot.config.fields import (
     Section,
     ShareOrAmount,
 )
-from tradebot.config.units import Duration, Fraction, Number, Whole, Word
+from tradebot.config.times import Duration
+from tradebot.config.units import Fraction, Number, Whole, Word
 from tradebot.core.model import SECOND
 
 _BARS = Call(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from tradebot.config.plain import INTEGER
-from tradebot.config.shown import Text, found, quoted
+from tradebot.config.shown import Text, found, quoted, safe
 from tradebot.config.units import Json, Unit, text_of, wrong
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, WEEK
 
@@ -46,7 +46,7 @@ class Duration(Unit):
     def _wrong(self, text: str | None, value: object) -> ValueError:
         if text is not None and not (isinstance(value, Text) and value.from_env):
             if INTEGER.fullmatch(text):
-                return ValueError(f"must be {self.what}; {text} has no unit: write {text}s or {text}m")
+                return ValueError(f"must be {self.what}; {safe(text)} has no unit: write {safe(text)}s or {safe(text)}m")
             if re.fullmatch(r"[0-9]+ ?M", text):
                 return ValueError(
                     f"must be {self.what}, was {quoted(text)}; m is minutes, months are not a length"

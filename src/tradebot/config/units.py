@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import CoreSchema, core_schema
 
 from tradebot.config.plain import BPS, DECIMAL, INTEGER, PERCENT, finite, number_trap, other_reading, shifted
-from tradebot.config.shown import Text, found
+from tradebot.config.shown import Text, found, safe
 
 Json = dict[str, Any]
 
@@ -284,7 +284,7 @@ class Cash(Unit):
         plain = re.sub(r"[_,']", "", number.group()).lstrip("0") or "0"
         if re.fullmatch(r"[^a-zA-Z]*|[^a-zA-Z]*[A-Za-z]{3,5}|[A-Za-z]{3,5} ?[^a-zA-Z]*", text) is None:
             return ""
-        return f"; write {plain} {asset.group().upper() if asset else 'USD'}"
+        return f"; write {safe(plain)} {asset.group().upper() if asset else 'USD'}"
 
     def json_schema(self) -> Json:
         return {
@@ -305,7 +305,7 @@ class Word(Unit):
         if isinstance(value, Text) and value.plain and not value.from_env:
             reading = other_reading(value)
             if reading is not None:
-                message = f'must be {self.what}; without quotes YAML reads {reading}: write "{value}"'
+                message = f'must be {self.what}; without quotes YAML reads {reading}: write "{safe(value)}"'
                 raise ValueError(message)
         if isinstance(value, str) and re.fullmatch(self.pattern, value) is not None:
             return str(value)
