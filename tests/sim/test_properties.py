@@ -42,7 +42,7 @@ from tradebot.sim.settings import (
 from tradebot.sim.venue import SimVenue
 
 START = {"USD": D(10_000)}
-ENDED = (VenueCanceled, VenueExpired, VenueReplaced)
+ENDED = (VenueRefused, VenueCanceled, VenueExpired, VenueReplaced)
 
 prices = st.integers(90, 110)
 settings_of = st.builds(
@@ -119,8 +119,8 @@ class Run:
     orders: dict[str, Order] = field(default_factory=dict)
     filled: dict[str, Decimal] = field(default_factory=dict)
     reports: list[VenueReport] = field(default_factory=list)
-    cash: Decimal = START["USD"]
-    position: Decimal = D(0)
+    cash: Decimal = field(default_factory=lambda: START["USD"])
+    position: Decimal = field(default_factory=Decimal)
     sent_at: dict[str, int] = field(default_factory=dict)
     bar_fills: list[Fill] = field(default_factory=list)
 
@@ -235,7 +235,7 @@ def test_every_order_is_answered_once_and_ends_once(script: list[Any], settings:
                 answered[name] = "acked"
             elif isinstance(report, VenueFilled):
                 assert answered[name] == "acked" and name not in ended, "filled after its end"
-            elif isinstance(report, VenueRefused) or isinstance(report, ENDED):
+            elif isinstance(report, ENDED):
                 assert name not in ended
                 ended[name] = type(report).__name__
         for name, order in run.orders.items():
