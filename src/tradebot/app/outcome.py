@@ -98,6 +98,8 @@ class Collector:
                 pass
 
     def _count(self, strategy: str, rule: str, times: int) -> None:
+        if rule == "session_closed":
+            return  # a wait for the open, not a no
         counts = self.denials.setdefault(strategy, {})
         counts[rule] = counts.get(rule, 0) + times
 

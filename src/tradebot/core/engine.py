@@ -92,6 +92,11 @@ class Engine:
             handler(message)
         return self._rec.take()
 
+    @property
+    def now(self) -> int:
+        """When the last input was seen, ns UTC."""
+        return self._rec.now
+
     def warm_up(self, market: Iterable[m.Slice]) -> None:
         """Show past market data to the strategies with their intents muted."""
         self._mute(True)

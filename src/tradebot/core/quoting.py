@@ -33,17 +33,16 @@ class Quoter:
         """Take a strategy's word for one instrument and work it."""
         bids = self._levels(leg, Side.BUY, quotes.bids)
         asks = self._levels(leg, Side.SELL, quotes.asks)
-        wish = self._ledger.wish(leg.key)
-        before = wish.quotes
+        slack = leg.instrument.tick_size * quotes.tolerance_ticks
+        if self._rests(leg, Side.BUY, bids, slack) and self._rests(leg, Side.SELL, asks, slack):
+            return
+        before = leg.wish.quotes
         if before is None or before.bids != bids or before.asks != asks:
             self._rec.fact(
                 f.QuotesSet(
                     ts=self._rec.now, strategy=leg.spec.id, instrument=leg.instrument.id, bids=bids, asks=asks
                 )
             )
-        elif not self._has_gap(leg, bids, asks):
-            return
-        slack = leg.instrument.tick_size * quotes.tolerance_ticks
         self._work_side(leg, Side.BUY, bids, slack)
         self._work_side(leg, Side.SELL, asks, slack)
 
@@ -63,9 +62,18 @@ class Quoter:
         ]
         return tuple((price, qty) for price, qty in grid if price > 0 and qty > 0)
 
-    def _has_gap(self, leg: Leg, bids: Levels, asks: Levels) -> bool:
-        """Return whether fewer orders rest than are wanted (one was filled, refused or expired)."""
-        return len(self._resting(leg, Side.BUY)) < len(bids) or len(self._resting(leg, Side.SELL)) < len(asks)
+    def _rests(self, leg: Leg, side: Side, levels: Levels, slack: Decimal) -> bool:
+        """Return whether exactly the wanted levels rest already, within tolerance."""
+        resting = self._resting(leg, side)
+        if len(resting) != len(levels):
+            return False
+        missing = list(levels)
+        for record in resting:
+            fits = next((level for level in missing if _fits(record, level, slack)), None)
+            if fits is None:
+                return False
+            missing.remove(fits)
+        return True
 
     def _resting(self, leg: Leg, side: Side) -> list[OrderRecord]:
         return [

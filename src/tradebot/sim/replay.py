@@ -68,7 +68,11 @@ class Replay:
         self._soon = self._soonest()
 
     def tell(self, message: Input, at: int) -> None:
-        """Give the engine an input that is not market data and carry out what follows."""
+        """Give the engine an input that is not market data and carry out what follows.
+
+        What happened before the engine's now (the session a run begins in) is seen now.
+        """
+        at = max(at, self._engine.now)
         self._carry(self._engine.decide(message, at), at)
 
     def run(self, market: Iterable[Slice], after: Callable[[int], None] | None = None) -> None:
@@ -195,7 +199,7 @@ class Replay:
         else:
             venue.on_session(event)
             self.tell(event, event.ts)
-        self._drain(event.ts)
+        self._drain(max(event.ts, self._engine.now))
 
     def _soonest(self) -> int:
         timer = self._timers[0][0] if self._timers else _FAR
