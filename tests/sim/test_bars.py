@@ -8,7 +8,7 @@ import pytest
 
 from tests.sim.stage import Stage, fills, reasons, trades, words
 from tradebot.core.messages import CancelOrder, SubmitOrder, VenueFilled, VenueReport
-from tradebot.core.model import Bar, Liquidity
+from tradebot.core.model import Bar, Liquidity, Tif
 from tradebot.sim.gaps import FilledBar, GapPolicy, apply_gap_policy
 from tradebot.sim.settings import (
     FillSettings,
@@ -104,6 +104,13 @@ def test_stop_is_certain_when_no_rival_limit_could_have_come_first(stage: Stage)
     stage.send("target", "sell", "1", "limit", limit_price="106", group_id="g")
     (fill,) = fills(stage.bar(100, 105, 94, 100))
     assert (fill.client_order_id, fill.assumed) == ("stop", False)
+
+
+def test_entry_whose_oco_sibling_on_the_other_side_could_have_come_first_is_assumed(stage: Stage) -> None:
+    stage.send("up", "buy", "1", "stop", stop_price="103", group_id="g")
+    stage.send("down", "sell", "1", "stop", stop_price="98", group_id="g")
+    seen = stage.bar(100, 104, 97, 100)
+    assert [(f.client_order_id, f.assumed) for f in fills(seen)] == [("down", True)]  # nearer to the open
 
 
 def test_oco_siblings_shrink_together_and_end_when_one_is_filled() -> None:
@@ -259,6 +266,23 @@ def test_limits_by_the_close_fill_at_it() -> None:
     stage.send("a", "buy", "1", "limit", limit_price="98")
     assert trades(stage.bar(97, 99, 96, 99)) == []
     assert trades(stage.bar(99, 99, 96, 97)) == [("a", D(1), D(97))]
+
+
+def test_same_close_shares_the_volume_cap_of_its_bar() -> None:
+    stage = Stage(settings=FillSettings(market_at=MarketAt.SAME_CLOSE, volume_cap=D("0.1")))
+    stage.bar(100, 100, 100, 100, volume=40)
+    assert trades(stage.send("a", "buy", "3")) == [("a", D(3), D(100))]
+    assert trades(stage.send("b", "buy", "3")) == [("b", D(1), D(100))]
+    assert trades(stage.bar(101, 101, 101, 101, volume=40)) == [("b", D(2), D(101))]
+
+
+def test_next_close_lets_an_immediate_order_reach_its_close() -> None:
+    stage = Stage(settings=FillSettings(market_at=MarketAt.NEXT_CLOSE, volume_cap=D("0.1")))
+    stage.flat(100)
+    stage.send("a", "buy", "9", tif=Tif.IOC)
+    seen = stage.bar(100, 103, 100, 102, volume=40)
+    assert words(seen) == [("Filled", "a"), ("Canceled", "a")]
+    assert trades(seen) == [("a", D(4), D(102))]
 
 
 def test_same_close_fills_a_reaction_to_a_fill_at_the_close_of_its_bar() -> None:

@@ -24,8 +24,9 @@ have been met, a limit only if it must have been.* Precisely, with q = the price
    order of arrival. The event's price becomes q; the table is read again.
 5. An order born inside the bar whose condition q already satisfies acts at q.
 
-A fill is `assumed` when a rival limit had to wait for it (3), or when the stop was born inside the
-bar and its level lies outside the certain range (2).
+A fill is `assumed` when a rival limit had to wait for it (3), when the stop was born inside the bar
+and its level lies outside the certain range (2), or when a one-cancels-other sibling on the other
+side of q could have acted first (4).
 
 **Inside, known path** (other settings). The price walks straight lines between the path's points;
 orders act where it passes them, at equal prices stops first, then by arrival.
@@ -35,7 +36,7 @@ orders act where it passes them, at equal prices stops first, then by arrival.
 
 **Afterwards** trailing stops are lifted by what the bar showed since their birth (`after_test`;
 under `before_test` they were lifted right after the open and stand at that level inside the bar).
-Market orders sent while a bar is matched wait for the next price. An elected stop that found no
+Market, IOC and FOK orders sent while a bar is matched wait for the next price. An elected stop that found no
 volume is a market order at the next open. Each order trades at most once per bar.
 
 Not modelled: the spread (unless by slippage), queue position, and prices between two ticks.
@@ -46,8 +47,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tradebot.core.model import Bar, Liquidity, Tif
-from tradebot.core.quantize import qty_for
-from tradebot.sim.blotter import Blotter, Book
+from tradebot.sim.blotter import Blotter, Book, Budget
 from tradebot.sim.intrabar import next_on_leg, next_worst, path_of
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import (
@@ -59,7 +59,7 @@ from tradebot.sim.settings import (
     TrailLift,
     TrailReference,
 )
-from tradebot.sim.taking import Budget, take
+from tradebot.sim.taking import budget_of, take
 from tradebot.sim.working import ZERO, Alive, Role, Working
 
 _IMMEDIATE = (Tif.IOC, Tif.FOK)
@@ -98,11 +98,11 @@ class BarMatch:
         if self._is_quiet():
             self._lift_afterwards()
             return
-        self.budget = _budget(blotter, bar)
+        self.budget = budget_of(blotter, bar)
         blotter.born = self._born
         try:
             yield from self._at_point(bar.open, self._open_price)
-            yield from self._end_immediate()
+            yield from self._end_immediate(later=False)
             if self.rules.trail_lift is TrailLift.BEFORE_TEST:
                 self._lift_awake(bar.open)
             self.phase = Alive.MID
@@ -110,6 +110,7 @@ class BarMatch:
             yield from self._inside_worst() if path is None else self._inside_path(path)
             self.phase = Alive.ASLEEP
             yield from self._at_close()
+            yield from self._end_immediate(later=True)
         finally:
             blotter.born = None
         self._lift_afterwards()
@@ -141,7 +142,7 @@ class BarMatch:
             return
         w.tried = False
         deferred = self.rules.same_bar_entry_exit is SameBar.DEFER
-        if w.role is Role.MARKET or deferred or self.phase is Alive.ASLEEP or w.order.tif in _AUCTION:
+        if w.role is Role.MARKET or deferred or self.phase is Alive.ASLEEP or w.order.tif in _SPECIAL:
             w.alive, w.fresh = Alive.ASLEEP, False
             return
         w.alive, w.fresh, w.must = self.phase, True, self.must
@@ -174,7 +175,7 @@ class BarMatch:
             return None
         if w.role is Role.STOP:
             return 1 if self.rules.stop_gap is not StopGap.CLOSE and w.is_through(price) else None
-        if self.rules.limit_rule is LimitRule.CLOSE_ONLY:
+        if self.rules.limit_rule is LimitRule.CLOSE_ONLY and w.order.tif is not Tif.AT_OPEN:
             return None
         return 2 if w.is_marketable(price, self.beyond) else None
 
@@ -225,19 +226,25 @@ class BarMatch:
         assert price is not None
         take(self.blotter, w, self.budget, self.bar.ts, price, liquidity, assumed=assumed, span=self.span)
 
-    def _end_immediate(self) -> Iterator[None]:
+    def _end_immediate(self, *, later: bool) -> Iterator[None]:
+        """End what trades at one price only: after the open, or after the close where that is its price."""
         for w in list(self.book.values()):
-            if w.alive is Alive.ASLEEP:
+            if w.alive is not Alive.OPEN or w.client_order_id not in self.book:
                 continue
-            if w.order.tif in _IMMEDIATE:
+            if w.order.tif in _IMMEDIATE and later is self._meets_close_only(w):
                 self.blotter.cancel(w, self.bar.ts, f"{w.order.tif.value}: not filled at once")
-                yield
             elif w.order.tif is Tif.AT_OPEN and self._in_opening(w):
                 self.blotter.expire(w, self.bar.ts)
-                yield
-            elif w.order.expires_at is not None and w.order.expires_at < self.bar.ts and w.role is Role.LIMIT:
+            elif w.role is Role.LIMIT and w.order.expires_at is not None and w.order.expires_at < self.bar.ts:
                 self.blotter.expire(w, w.order.expires_at)
-                yield
+            else:
+                continue
+            yield
+
+    def _meets_close_only(self, w: Working) -> bool:
+        if w.role is Role.MARKET:
+            return self.rules.market_at is MarketAt.NEXT_CLOSE
+        return self.rules.limit_rule is LimitRule.CLOSE_ONLY
 
     # --- between open and close ---------------------------------------------------------------
 
@@ -362,11 +369,3 @@ class BarMatch:
                 else:
                     lo, hi = (self.bar.low, self.bar.high) if w.alive is Alive.OPEN else w.must
                     w.lift(lo if w.is_buy else hi)
-
-
-def _budget(blotter: Blotter, bar: Bar) -> Budget:
-    cap = blotter.settings.volume_cap
-    volume = bar.volume if bar.volume > 0 else 0.0  # also when it is not a number
-    if cap is None:
-        return Budget(None, volume)
-    return Budget(qty_for(float(cap) * volume, blotter.instruments[bar.instrument].lot_size), volume)

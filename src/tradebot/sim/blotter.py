@@ -30,6 +30,22 @@ from tradebot.sim.working import ZERO, Role, Working, plain
 Book = dict[str, Working]
 
 
+class Budget:
+    """What our orders may still take together. `left` None = no limit; `used` is what they took."""
+
+    __slots__ = ("left", "used", "volume")
+
+    def __init__(self, left: Decimal | None, volume: float, used: Decimal = ZERO) -> None:
+        self.left = left
+        self.volume = volume
+        self.used = used
+
+    def spend(self, qty: Decimal) -> None:
+        self.used += qty
+        if self.left is not None:
+            self.left -= qty
+
+
 class Blotter:
     """The order table and the books. `books` maps instrument -> orders in order of arrival."""
 
@@ -53,6 +69,7 @@ class Blotter:
         self.books: dict[str, Book] = {name: {} for name in instruments}
         self.orders: dict[str, Working] = {}
         self.busy: dict[str, int] = {}  # orders and commands under way per instrument, without zeros
+        self.budgets: dict[str, tuple[int, Budget]] = {}  # of the last bar matched, with its ts
         self.ended: dict[str, Decimal] = {}  # filled quantity of every finished order
         self._heirs: dict[str, str] = {}  # replaced order -> the order in its place
         self.born: Callable[[Working], None] | None = None  # the matcher at work, told of new orders
@@ -160,7 +177,10 @@ class Blotter:
     ) -> bool:
         """Trade `qty` at `price` if the account can carry it; return whether it traded."""
         if price <= ZERO:
-            raise BadData(f"{w.order.instrument}: a fill price must be above 0 on the tick grid, was {price}")
+            raise BadData(
+                f"{w.order.instrument}: a fill price must be above 0 on the grid of the tick "
+                f"{w.instrument.tick_size}, was {price}; set a tick_size that fits the prices"
+            )
         inst, account = w.instrument, self.accounts[w.order.account]
         value = LEDGER_CONTEXT.multiply(LEDGER_CONTEXT.multiply(qty, price), inst.multiplier)
         notional = money(value, self.quantum)

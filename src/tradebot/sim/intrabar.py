@@ -61,8 +61,12 @@ def next_worst(candidates: Iterable[Candidate], q: float, bar: Bar) -> tuple[Wor
     if chosen is None:
         return None
     w, level = chosen
-    uncertain = w.alive is Alive.MID and not w.must[0] - w.snap <= level <= w.must[1] + w.snap
-    return w, level, w.role is Role.STOP and (uncertain or w.client_order_id in blockers)
+    if w.role is Role.STOP:
+        uncertain = w.alive is Alive.MID and not w.must[0] - w.snap <= level <= w.must[1] + w.snap
+        assumed = uncertain or w.client_order_id in blockers
+    else:
+        assumed = False
+    return w, level, assumed or any(_sibling_across(w, level, o, at, q) for o, at in (*stops, *limits))
 
 
 def _nearest(candidates: list[Candidate], q: float) -> Candidate | None:
@@ -80,6 +84,14 @@ def _rivals(limit: Working, stop: Working) -> bool:
     if a.account != b.account:
         return False
     return a.side is b.side or (a.group_id is not None and a.group_id == b.group_id)
+
+
+def _sibling_across(w: Working, level: float, other: Working, at: float, q: float) -> bool:
+    """Return whether `other` would have cancelled `w`, had the price gone the other way first."""
+    a, b = w.order, other.order
+    if a.group_id is None or a.group_id != b.group_id or a.account != b.account:
+        return False
+    return (level - q) * (at - q) < 0
 
 
 def _on_way(q: float, level: float, to: float) -> bool:

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 
 from tradebot.core.model import Liquidity, Quote, Tif
 from tradebot.core.quantize import qty_for
-from tradebot.sim.blotter import Blotter
+from tradebot.sim.blotter import Blotter, Budget
 from tradebot.sim.settings import MarketAt, QuoteFill, SameBar
-from tradebot.sim.taking import Budget, take
+from tradebot.sim.taking import take
 from tradebot.sim.working import ZERO, Alive, Role, Working
 
 _IMMEDIATE = (Tif.IOC, Tif.FOK)

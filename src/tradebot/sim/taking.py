@@ -1,33 +1,29 @@
 """Trade one order at one price: liquidity left, slippage, the grid, immediate-or-cancel.
 
-Shared by bar and quote matching. Owns the budget of a bar or of one side of a quote.
+Shared by bar and quote matching. Owns the share of a bar's volume that our orders may take.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from tradebot.core.model import Liquidity, Tif
-from tradebot.core.quantize import price_nearest, price_worse_for, qty_down
-from tradebot.sim.blotter import Blotter
+from tradebot.core.model import Bar, Liquidity, Tif
+from tradebot.core.quantize import price_nearest, price_worse_for, qty_down, qty_for
+from tradebot.sim.blotter import Blotter, Budget
 from tradebot.sim.slippage import NoSlippage, Taking
 from tradebot.sim.working import ZERO, Working
 
 
-class Budget:
-    """What our orders may still take together. `left` None = no limit; `used` is what they took."""
-
-    __slots__ = ("left", "used", "volume")
-
-    def __init__(self, left: Decimal | None, volume: float, used: Decimal = ZERO) -> None:
-        self.left = left
-        self.volume = volume
-        self.used = used
-
-    def spend(self, qty: Decimal) -> None:
-        self.used += qty
-        if self.left is not None:
-            self.left -= qty
+def budget_of(blotter: Blotter, bar: Bar) -> Budget:
+    """Return what is left of `bar` for our orders: floor(cap x volume) to the lot, less what they took."""
+    known = blotter.budgets.get(bar.instrument)
+    if known is not None and known[0] == bar.ts:
+        return known[1]
+    cap, volume = blotter.settings.volume_cap, bar.volume
+    left = None if cap is None else qty_for(float(cap) * volume, blotter.instruments[bar.instrument].lot_size)
+    budget = Budget(left, volume)
+    blotter.budgets[bar.instrument] = (bar.ts, budget)
+    return budget
 
 
 def take(

@@ -37,7 +37,7 @@ from tradebot.core.model import DEFAULT_QUANTUM, Bar, Instrument, Liquidity, Ord
 from tradebot.sim import checks, corporate
 from tradebot.sim.accounts import Account, AccountView, SimAccount
 from tradebot.sim.bars import BarMatch
-from tradebot.sim.blotter import Blotter
+from tradebot.sim.blotter import Blotter, Budget
 from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
@@ -45,7 +45,7 @@ from tradebot.sim.quotes import Depth, QuoteMatch
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
-from tradebot.sim.taking import Budget, take
+from tradebot.sim.taking import budget_of, take
 from tradebot.sim.working import ZERO, Role, Working
 
 Request = SubmitOrder | CancelOrder | ReplaceOrder
@@ -278,7 +278,7 @@ class SimVenue:
         if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
             return
         if isinstance(mark, Bar):
-            take(self._blotter, w, Budget(None, mark.volume), at, mark.close, Liquidity.TAKER)
+            take(self._blotter, w, budget_of(self._blotter, mark), at, mark.close, Liquidity.TAKER)
         else:
             depth = self._depths[order.instrument]
             side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)
