@@ -12,9 +12,9 @@ import pytest
 
 from tradebot.core.messages import Split
 from tradebot.core.model import ALWAYS_OPEN, DAY, HOUR, MINUTE, Instrument
-from tradebot.data.arrays import BarArrays
+from tradebot.data.arrays import BarArrays, QuoteArrays
 from tradebot.data.calendars import sessions
-from tradebot.data.check import check_series
+from tradebot.data.check import check_quotes, check_series
 from tradebot.data.findings import CheckLimits, CheckReport, Finding
 from tradebot.data.importing import ImportOptions, read_bar_file
 from tradebot.data.merge import utc_text
@@ -193,6 +193,22 @@ def test_a_report_is_plain_values(hours: BarArrays) -> None:
     assert isinstance(findings, list)
     assert findings[0]["severity"] == "error"
     assert findings[0]["first_ts"] == utc_text(int(hours.ts[7]))
+
+
+def test_quotes_are_checked_for_order_prices_and_spreads(make_quotes: Callable[..., QuoteArrays]) -> None:
+    quotes = make_quotes(100)
+    assert check_quotes(quotes).findings == ()
+    bid, ask, ts = quotes.bid.copy(), quotes.ask.copy(), quotes.ts.copy()
+    bid[3], ask[5], ask[7], ts[9], ts[50:] = 200.0, np.nan, 300.0, 0, ts[50:] + DAY
+    report = check_quotes(replace(quotes, bid=bid, ask=ask, ts=ts))
+    assert {finding.kind: (finding.severity.value, finding.first_ts) for finding in report.findings} == {
+        "disorder": ("error", 0),
+        "bad_price": ("error", ts[5]),
+        "crossed": ("error", ts[3]),
+        "wide_spread": ("warning", ts[7]),
+        "gap": ("warning", ts[50]),
+    }
+    assert not report.ok and report.interval == 0
 
 
 # -- recorded data -----------------------------------------------------------------------------

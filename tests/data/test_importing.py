@@ -240,6 +240,17 @@ def test_usual_headers_and_delimiters_are_recognised(
     assert bars.ts[0] == ns("2024-01-02")
 
 
+def test_a_title_above_the_header_is_skipped_and_told(csv: Callable[..., Path], coin: Instrument) -> None:
+    head = "https://www.example.com\n\nDate,Symbol,Open,High,Low,Close,Volume\n"
+    bad = csv(
+        *(f"2024-01-0{day},BTC,10,12,9,11,5" for day in (1, 2, 3)), "2024-01-04,BTC,0,12,9,11,5", head=head
+    )
+    bars, report = read_bar_file(bad, coin, DROP)
+    assert len(bars) == 3
+    assert "lines above the header skipped: https://www.example.com" in report.notes
+    assert report.issues[0].line == 7
+
+
 def test_date_and_time_columns_are_put_together(csv: Callable[..., Path], coin: Instrument) -> None:
     head = "<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n"
     rows = [f"2024.01.01,0{hour}:00,10,12,9,11,5" for hour in (0, 1, 2)]

@@ -11,7 +11,7 @@ from tradebot.core.model import ALWAYS_OPEN, DAY, HOUR, MINUTE
 from tradebot.data.bundle import SPX, SYN, SYN_DAYS, SYN_START, synthetic_path
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
-from tradebot.data.check import check_series
+from tradebot.data.check import check_quotes, check_series
 from tradebot.data.merge import utc_text
 from tradebot.data.resample import resample
 from tradebot.data.series import SAMPLE, SYNTHETIC
@@ -118,7 +118,9 @@ def test_bundled_series_are_clean_labelled_and_unchanged() -> None:
         if info.interval:
             calendar = sessions(catalogue.instrument(info.instrument).calendar)
             report = check_series(catalogue.bars(info.instrument, info.interval), calendar)
-            assert report.findings == ()
+        else:
+            report = check_quotes(catalogue.quotes(info.instrument))
+        assert report.findings == ()
 
 
 def test_the_bundled_index_is_stamped_at_its_closes() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tradebot.core.messages import Split
 from tradebot.core.model import DAY, HOUR
-from tradebot.data.arrays import BarArrays, Floats, Ints, Mask
+from tradebot.data.arrays import BarArrays, Floats, Ints, Mask, QuoteArrays
 from tradebot.data.calendars import Sessions
 from tradebot.data.findings import CheckLimits, CheckReport, Findings, Severity
 
@@ -47,24 +47,46 @@ def check_series(
     if sessions is not None and ordered.any():
         find_gaps(Findings(bars.take(ordered), limits, found.findings), sessions)
     clean = Findings(bars.take(usable), limits, found.findings)
-    if len(clean.bars):
+    if len(clean.rows):
         find_jumps(clean, sessions, splits)
         find_wicks(clean)
         find_stale(clean)
         find_zero_volume(clean)
-    return CheckReport(
-        instrument=bars.instrument,
-        interval=bars.interval,
-        rows=len(bars),
-        first_ts=int(bars.ts[0]) if len(bars) else None,
-        last_ts=int(bars.ts[-1]) if len(bars) else None,
-        findings=tuple(found.findings),
-    )
+    return CheckReport.of(bars, found.findings)
 
 
-def ordered_rows(found: Findings) -> Mask:
+def check_quotes(quotes: QuoteArrays, *, limits: CheckLimits | None = None) -> CheckReport:
+    """Return what is wrong with a series of quotes: order, prices, crossed or absurd spreads, silence.
+
+    Silence is a warning at most: no calendar says how often a market must quote.
+    """
+    limits = limits or CheckLimits()
+    found = Findings(quotes, limits)
+    late = np.zeros(len(quotes), bool)
+    late[1:] = quotes.ts[1:] < np.maximum.accumulate(quotes.ts)[:-1]
+    sound = (quotes.bid_qty >= 0) & (quotes.ask_qty >= 0)
+    for price in (quotes.bid, quotes.ask):
+        sound &= (price > 0) & (price < np.inf)
+    crossed = sound & (quotes.bid > quotes.ask)
+    wide = sound & (quotes.ask - quotes.bid > limits.spread * (quotes.ask + quotes.bid) / 2)
+
+    def shown(i: int) -> str:
+        return f"bid {quotes.bid[i]:g} ask {quotes.ask[i]:g}"
+
+    found.add("disorder", Severity.ERROR, np.flatnonzero(late), "a quote is older than one before it")
+    message = "a price is not above 0, or a quantity below 0, or no number"
+    found.add("bad_price", Severity.ERROR, np.flatnonzero(~sound), message, shown)
+    found.add("crossed", Severity.ERROR, np.flatnonzero(crossed), "the bid is above the ask", shown)
+    message = f"the spread is wider than {limits.spread:.0%} of the price"
+    found.add("wide_spread", Severity.WARNING, np.flatnonzero(wide), message, shown)
+    silent = np.flatnonzero(np.diff(quotes.ts) >= limits.gap_error) + 1
+    found.add("gap", Severity.WARNING, silent, f"no quote for {limits.gap_error / HOUR:g} h and more before")
+    return CheckReport.of(quotes, found.findings)
+
+
+def ordered_rows(found: Findings[BarArrays]) -> Mask:
     """Report bars that are not later than the one before; return which others there are."""
-    ts = found.bars.ts
+    ts = found.rows.ts
     behind = np.zeros(len(ts), bool)
     behind[1:] = ts[1:] <= np.maximum.accumulate(ts)[:-1]
     same = np.zeros(len(ts), bool)
@@ -74,9 +96,9 @@ def ordered_rows(found: Findings) -> Mask:
     return ~behind
 
 
-def sound_rows(found: Findings) -> Mask:
+def sound_rows(found: Findings[BarArrays]) -> Mask:
     """Report bars that cannot be true; return which others there are."""
-    bars = found.bars
+    bars = found.rows
     prices = {name: getattr(bars, name) for name in ("open", "high", "low", "close")}
     impossible = ~((bars.volume >= 0) & (bars.volume < np.inf))
     for values in prices.values():
@@ -97,9 +119,9 @@ def sound_rows(found: Findings) -> Mask:
     return usable
 
 
-def find_gaps(found: Findings, sessions: Sessions) -> None:
+def find_gaps(found: Findings[BarArrays], sessions: Sessions) -> None:
     """Report bars that the calendar expects and that are not there, and bars where it expects none."""
-    bars = found.bars
+    bars = found.rows
     first, last = int(bars.ts[0]), int(bars.ts[-1])
     if sessions.always_open:
         _find_holes(found)
@@ -117,8 +139,8 @@ def find_gaps(found: Findings, sessions: Sessions) -> None:
     found.add("off_calendar", Severity.ERROR, extra, f"bars that close at no close of {sessions.name}")
 
 
-def _find_holes(found: Findings) -> None:
-    bars, limits = found.bars, found.limits
+def _find_holes(found: Findings[BarArrays]) -> None:
+    bars, limits = found.rows, found.limits
     steps = np.diff(bars.ts)
     odd = np.flatnonzero(steps % bars.interval != 0) + 1
     found.add("off_grid", Severity.WARNING, odd, "bars that are not a whole number of intervals apart")
@@ -137,8 +159,8 @@ def _find_holes(found: Findings) -> None:
     found.add("gap", Severity.WARNING, np.flatnonzero(short) + 1, message, hole)
 
 
-def _find_session_gaps(found: Findings, opens: Ints, closes: Ints) -> None:
-    bars = found.bars
+def _find_session_gaps(found: Findings[BarArrays], opens: Ints, closes: Ints) -> None:
+    bars = found.rows
     begin = np.searchsorted(bars.ts, opens, side="right")
     end = np.searchsorted(bars.ts, closes, side="right")
     empty = closes[begin == end]
@@ -161,13 +183,13 @@ def _find_session_gaps(found: Findings, opens: Ints, closes: Ints) -> None:
     )
 
 
-def _add_missing(found: Findings, missing: Ints, message: str, severity: Severity) -> None:
+def _add_missing(found: Findings[BarArrays], missing: Ints, message: str, severity: Severity) -> None:
     found.add_times("gap", severity, missing, f"{len(missing)} {message}")
 
 
-def find_jumps(found: Findings, sessions: Sessions | None, splits: Sequence[Split]) -> None:
+def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Sequence[Split]) -> None:
     """Report closes that jump: unadjusted splits, bad prints that are taken back, and other outliers."""
-    bars, limits = found.bars, found.limits
+    bars, limits = found.rows, found.limits
     if len(bars) < 3:
         return
     moves = np.diff(np.log(bars.close))
@@ -260,9 +282,9 @@ def _returns(moves: Floats, back: list[int], i: int) -> bool:
     return bool(back) and back[-1] == i - 1
 
 
-def find_wicks(found: Findings) -> None:
+def find_wicks(found: Findings[BarArrays]) -> None:
     """Report highs and lows far away from open and close of their bar."""
-    bars, limits = found.bars, found.limits
+    bars, limits = found.rows, found.limits
     if len(bars) < 3:
         return
     up = np.log(bars.high / np.maximum(bars.open, bars.close))
@@ -285,9 +307,9 @@ def find_wicks(found: Findings) -> None:
     found.add("wick", Severity.WARNING, far[~absurd], "highs or lows far away from open and close", shown)
 
 
-def find_stale(found: Findings) -> None:
+def find_stale(found: Findings[BarArrays]) -> None:
     """Report runs of equal bars: copies (volume equal too), and prices that stand still."""
-    bars, limits = found.bars, found.limits
+    bars, limits = found.rows, found.limits
     same = np.ones(max(len(bars) - 1, 0), bool)
     for name in ("open", "high", "low", "close"):
         values = getattr(bars, name)
@@ -311,10 +333,10 @@ def _runs(flags: Mask) -> tuple[Ints, Ints]:
     return starts, np.flatnonzero(edges == -1) - starts
 
 
-def find_zero_volume(found: Findings) -> None:
+def find_zero_volume(found: Findings[BarArrays]) -> None:
     """Report bars without volume: all of them (no volume known), or some."""
-    none = np.flatnonzero(found.bars.volume == 0)
-    if len(none) == len(found.bars):
+    none = np.flatnonzero(found.rows.volume == 0)
+    if len(none) == len(found.rows):
         found.add("no_volume", Severity.INFO, none, "the series has no volume")
         return
     found.add("zero_volume", Severity.WARNING, none, "bars without volume")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from typing import Generic, TypeVar
 
 from tradebot.core.model import HOUR
-from tradebot.data.arrays import BarArrays, Ints
+from tradebot.data.arrays import BarArrays, Ints, QuoteArrays
 from tradebot.data.merge import utc_text
 
 
@@ -36,7 +37,8 @@ class CheckLimits:
     away from open and close; from `wick_error` on it is an error. split_tolerance: how far the
     jump may be from n:1, or `split_deviations`, if that is more; split_volume: by what factor the
     day's volume may differ from the `volume_bars` before, split taken into account. stale_bars:
-    bars equal in everything, volume included. flat_bars: bars without any movement.
+    bars equal in everything, volume included. flat_bars: bars without any movement. spread: the widest
+    believable spread of a quote, as a fraction of its mid.
     """
 
     gap_error: int = 12 * HOUR
@@ -53,6 +55,7 @@ class CheckLimits:
     volume_bars: int = 20
     stale_bars: int = 3
     flat_bars: int = 30
+    spread: float = 0.2
     examples: int = 5
 
 
@@ -71,7 +74,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What was found in one series; `ok` when nothing in it is an error."""
+    """What was found in one series (interval 0: quotes); `ok` when nothing in it is an error."""
 
     instrument: str
     interval: int
@@ -83,6 +86,18 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
+
+    @classmethod
+    def of(cls, rows: BarArrays | QuoteArrays, findings: Sequence[Finding]) -> CheckReport:
+        """Return the report on these rows."""
+        return cls(
+            instrument=rows.instrument,
+            interval=rows.interval if isinstance(rows, BarArrays) else 0,
+            rows=len(rows),
+            first_ts=int(rows.ts[0]) if len(rows) else None,
+            last_ts=int(rows.ts[-1]) if len(rows) else None,
+            findings=tuple(findings),
+        )
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain JSON values; times as ISO text."""
@@ -105,11 +120,15 @@ class CheckReport:
         }
 
 
-class Findings:
-    """The bars under test and the list that the rules add to."""
+Rows = TypeVar("Rows", BarArrays, QuoteArrays)
 
-    def __init__(self, bars: BarArrays, limits: CheckLimits, findings: list[Finding] | None = None) -> None:
-        self.bars, self.limits = bars, limits
+
+class Findings(Generic[Rows]):
+    """The bars or quotes under test and the list that the rules add to."""
+
+    def __init__(self, rows: Rows, limits: CheckLimits, findings: list[Finding] | None = None) -> None:
+        self.rows: Rows = rows
+        self.limits = limits
         self.findings: list[Finding] = [] if findings is None else findings
 
     def add(
@@ -122,7 +141,7 @@ class Findings:
     ) -> None:
         """Record one finding about `rows` (nothing if there are none); `describe` words one of them."""
         words = [describe(i) if describe else "" for i in rows[: self.limits.examples].tolist()]
-        self.add_times(kind, severity, self.bars.ts[rows], message, words)
+        self.add_times(kind, severity, self.rows.ts[rows], message, words)
 
     def add_times(
         self, kind: str, severity: Severity, times: Ints, message: str, words: Sequence[str] = ()
@@ -130,7 +149,7 @@ class Findings:
         """Record one finding about moments (ns UTC), which need not be those of any bar."""
         if not len(times):
             return
-        shown = times[: self.limits.examples].tolist()
+        shown: list[int] = times[: self.limits.examples].tolist()
         said = [*words, *[""] * len(shown)]
         self.findings.append(
             Finding(

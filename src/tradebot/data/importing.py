@@ -168,6 +168,8 @@ class _Rows:
         except DataError as exc:
             raise DataError(f"{table.path}: {exc}") from exc
         self.mark(self.stamps.reasons)
+        if table.preamble:
+            self.notes.append(f"lines above the header skipped: {' / '.join(table.preamble)}")
         if table.ignored:
             self.notes.append(f"columns not used: {', '.join(table.ignored)}")
 

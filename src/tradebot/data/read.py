@@ -58,6 +58,9 @@ _DATA_CELL = re.compile(r"[\d.+\-:TZ/ ]*\d[\d.+\-:TZ/eE ]*")
 _QUANTITY = re.compile(r"vol|size|qty|quantity|amount")
 _SUFFIXES = {".parquet", ".pq"}
 _HEAD = 1 << 16
+_DELIMITERS = ",;\t|"
+_PREAMBLE = 10  # lines
+_FEWEST = 3  # columns: a time, a bid and an ask
 
 Columns = Mapping[str, str | None]
 
@@ -67,7 +70,8 @@ class FileTable:
     """The wanted columns of a file by their canonical names, as Arrow columns of equal length.
 
     `names` says which file column each one is (two for a date and a time column), `ignored` which
-    were not used, `malformed` which lines have the wrong number of fields, with the reason.
+    were not used, `malformed` which lines have the wrong number of fields, with the reason, and
+    `preamble` the lines above the header.
     """
 
     path: Path
@@ -75,6 +79,7 @@ class FileTable:
     names: dict[str, str]
     ignored: tuple[str, ...]
     malformed: tuple[tuple[int, str], ...]
+    preamble: tuple[str, ...]
     rows: int
     csv: _Dialect | None
 
@@ -93,6 +98,7 @@ class _Dialect:
     delimiter: str
     fields: tuple[str, ...]
     skip: int
+    preamble: tuple[str, ...]
 
     @property
     def width(self) -> int:
@@ -171,6 +177,7 @@ def _open_parquet(
         names=used,
         ignored=tuple(name for name in fields if name not in used.values()),
         malformed=(),
+        preamble=(),
         rows=table.num_rows,
         csv=None,
     )
@@ -202,6 +209,7 @@ def _open_csv(
         names={canonical: " + ".join(parts) for canonical, parts in names.items()},
         ignored=tuple(name for name in dialect.fields if name not in wanted),
         malformed=malformed,
+        preamble=dialect.preamble,
         rows=table.num_rows,
         csv=dialect,
     )
@@ -245,21 +253,27 @@ def _sniff(path: Path, header: Sequence[str] | None) -> _Dialect:
     if b"\x00" in head:
         raise DataError(f"{path}: must be text in UTF-8 (or a .parquet file), contains zero bytes")
     lines = head.decode("utf-8-sig", errors="replace").splitlines()
-    skip = next((i for i, line in enumerate(lines) if line.strip()), None)
-    if skip is None:
+    filled = [i for i, line in enumerate(lines) if line.strip()]
+    if not filled:
         raise DataError(f"{path}: is empty")
-    first = lines[skip]
-    delimiter = max(",;\t|", key=first.count)
+    # Some sources put an address or a title above the header.
+    skip = next((i for i in filled[:_PREAMBLE] if _fields(lines[i]) >= _FEWEST), filled[0])
+    first, above = lines[skip], tuple(lines[i] for i in filled if i < skip)
+    delimiter = max(_DELIMITERS, key=first.count)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))]
     if header is not None:
         if len(header) != len(cells):
             raise DataError(
                 f"{path}:{skip + 1}: {len(header)} column names were given, has {len(cells)} fields"
             )
-        return _Dialect(delimiter=delimiter, fields=_unique(path, header), skip=skip)
+        return _Dialect(delimiter=delimiter, fields=_unique(path, header), skip=skip, preamble=above)
     if all(_DATA_CELL.fullmatch(cell) for cell in cells):
         raise DataError(f"{path}:{skip + 1}: has no header line; give the column names")
-    return _Dialect(delimiter=delimiter, fields=_unique(path, cells), skip=skip + 1)
+    return _Dialect(delimiter=delimiter, fields=_unique(path, cells), skip=skip + 1, preamble=above)
+
+
+def _fields(line: str) -> int:
+    return 1 + max(line.count(delimiter) for delimiter in _DELIMITERS)
 
 
 def _unique(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
