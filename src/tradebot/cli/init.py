@@ -94,19 +94,25 @@ def _schema_text() -> str:
 
 
 def _asked(text: str) -> str:
+    for question, key, default in _QUESTIONS:
+        answer = click.prompt(question, default=default, value_proc=_accepting(text, key, default), err=True)
+        text = _put(text, key, default, answer)
+    return text
+
+
+def _put(text: str, key: str, default: str, answer: str) -> str:
+    return text.replace(key + default, key + answer, 1)
+
+
+def _accepting(text: str, key: str, default: str) -> Callable[[str], str]:
+    """Return what click asks whether an answer will do: the configuration itself decides."""
     from tradebot.config.loader import parse
 
-    for question, key, value in _QUESTIONS:
+    def accept(answer: str) -> str:
+        try:
+            parse(_put(text, key, default, answer).encode(), CONFIG, env={})
+        except ConfigError as exc:
+            raise click.UsageError("; ".join(p.message for p in exc.problems)) from exc
+        return answer
 
-        def put(answer: str, key: str = key, value: str = value) -> str:
-            return text.replace(key + value, key + answer, 1)
-
-        def accept(answer: str, put: Callable[[str], str] = put) -> str:
-            try:
-                parse(put(answer).encode(), CONFIG, env={})
-            except ConfigError as exc:
-                raise click.UsageError("; ".join(p.message for p in exc.problems)) from exc
-            return answer
-
-        text = put(click.prompt(question, default=value, value_proc=accept, err=True))
-    return text
+    return accept

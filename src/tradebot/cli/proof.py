@@ -1,0 +1,85 @@
+"""Prove configured strategies honest on stored bars, in full.
+
+Owns which proof fits which kind: the whole pass against its windows for frames, restarts for
+strategies that are called bar by bar. Quote and portfolio strategies have none yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradebot.app.deciders import Recipe
+from tradebot.app.market import Loaded, items_of
+from tradebot.core.model import Bar
+from tradebot.core.strategy import BarStrategy, Input, Strategy
+from tradebot.data.arrays import BarArrays
+from tradebot.errors import PluginError
+from tradebot.plugins.blame import shown
+from tradebot.plugins.check_bars import check_bar_strategy
+from tradebot.plugins.verdict import Verdict
+
+Series = Mapping[tuple[str, int], Loaded]
+
+
+def series_needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
+    """Return (instrument, interval in ns) of every series that a strategy decides on, its own first."""
+    inputs = recipe.create().inputs()
+    needed: list[tuple[str, int]] = []
+    for name in recipe.words.instruments:
+        needed.append((name, recipe.words.interval or 0))
+        needed += [(wanted.instrument or name, wanted.interval) for wanted in inputs]
+    return tuple(dict.fromkeys(needed))
+
+
+def verdict_on(
+    recipe: Recipe, instrument: str, series: Series, *, quick: bool = False, seed: int = 0
+) -> Verdict | None:
+    """Return whether a strategy is honest on the bars of one of its instruments; None where no proof fits.
+
+    `quick` takes a sample; `seed` picks its random bars. Raises PluginError when the strategy raises.
+    """
+    strategy = recipe.create()
+    inputs = {
+        wanted: series[wanted.instrument or instrument, wanted.interval] for wanted in strategy.inputs()
+    }
+    own = series[instrument, recipe.words.interval or 0]
+    if recipe.is_frame:
+        return _frame_verdict(strategy, own, inputs, quick=quick, seed=seed)
+    if isinstance(strategy, BarStrategy) and not strategy.together:
+        return check_bar_strategy(
+            lambda: _bar_strategy(recipe),
+            _bars(own),
+            {wanted: _bars(loaded) for wanted, loaded in inputs.items()},
+            quick=quick,
+            seed=seed,
+            file=shown(str(recipe.plugin.path)),
+        )
+    return None
+
+
+def _frame_verdict(
+    strategy: Strategy, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
+) -> Verdict:
+    # pandas is loaded with these, and only frames need it.
+    from tradebot.plugins.check import check_frame_strategy
+    from tradebot.plugins.frame import FrameStrategy
+
+    if not isinstance(strategy, FrameStrategy):
+        raise PluginError(f"{type(strategy).__name__} must be a FrameStrategy")
+    others = {wanted: loaded.columns for wanted, loaded in inputs.items()}
+    bars = {wanted: columns for wanted, columns in others.items() if isinstance(columns, BarArrays)}
+    if not isinstance(own.columns, BarArrays) or len(bars) < len(others):
+        raise PluginError(f"{type(strategy).__name__} decides on bars, was given quotes")
+    return check_frame_strategy(strategy, own.columns, bars, quick=quick, seed=seed)
+
+
+def _bars(loaded: Loaded) -> list[Bar]:
+    everything = slice(0, len(loaded.columns))
+    return [item for item in items_of(loaded, everything) if isinstance(item, Bar)]
+
+
+def _bar_strategy(recipe: Recipe) -> BarStrategy:
+    made = recipe.create()
+    if not isinstance(made, BarStrategy):
+        raise PluginError(f"{recipe.plugin.reference} must be a BarStrategy")
+    return made
