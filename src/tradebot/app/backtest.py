@@ -15,6 +15,7 @@ from time import perf_counter
 import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
+from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import Loaded, catalogue_for, events_of, load_file, load_series, slices_of
 from tradebot.app.outcome import Collector, axis_of, curves_of, prices_along, prices_of
@@ -32,6 +33,7 @@ from tradebot.report.result import Candles, FloatArray, RunMode, RunResult, Stra
 from tradebot.report.roundtrips import round_trips
 from tradebot.report.series import buy_and_hold, candles_from_prices, candles_of
 from tradebot.sim.accounts import SimAccount
+from tradebot.sim.gaps import GapPolicy
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
 from tradebot.sim.venue import SimVenue
@@ -139,9 +141,9 @@ class _AccountRun:
         for recipe in self.recipes:
             self.verdicts[recipe.words.id] = verdict_of(recipe, self.series)
         series = list(self.series.values())
-        engine.warm_up(slices_of(series, warm_up=True))
+        engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
         self._tell("running", 0.0)
-        replay.run(slices_of(series))
+        replay.run(slices_of(series, dress=told_apart))
         if self.config.backtest.close_open_positions_at_end == "force":
             self._force(replay, venue, last)
         replay.tell(End(ts=last, reason="end of data"), last)
@@ -172,8 +174,22 @@ class _AccountRun:
             instrument, feed = self.instruments[name], self._feed_file()
             load: Callable[..., Loaded] = load_series if feed is None or not interval else load_file
             place = self.catalogue if feed is None or not interval else feed
-            self.series[name, interval] = load(
-                place, instrument, interval, start=start, end=end, lookback=lookback
+            loaded = load(place, instrument, interval, start=start, end=end, lookback=lookback)
+            self.series[name, interval] = with_gap_policy(loaded, GapPolicy(self.config.data.gap_policy))
+        if self.config.fills_of(self.account).intrabar_path == "finer_bars":
+            self._load_finer(start, end)
+
+    def _load_finer(self, start: int | None, end: int | None) -> None:
+        """Add the shortest stored bars of each instrument: the venue meets those instead."""
+        for name, interval in list(self.series):
+            finest = min((i for i in self.catalogue.intervals(name) if i), default=interval)
+            if not interval or finest >= interval:
+                message = (
+                    f"{name} has no bars shorter than the strategy's; import them or choose another path"
+                )
+                raise plan.refuse("fills.intrabar_path", message)
+            self.series[name, finest] = load_series(
+                self.catalogue, self.instruments[name], finest, start=start, end=end, lookback=0
             )
 
     def _feed_file(self) -> Path | None:

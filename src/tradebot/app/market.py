@@ -7,7 +7,7 @@ before the start as warm-up, and the merging of series. Refuses to judge data: t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from tradebot.config.models import Config
 from tradebot.core.messages import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
-from tradebot.data.arrays import BarArrays, QuoteArrays
+from tradebot.data.arrays import BarArrays, Mask, QuoteArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
 from tradebot.data.importing import read_bar_file
@@ -27,6 +27,7 @@ from tradebot.errors import DataError
 from tradebot.sim.replay import Event
 
 Columns = BarArrays | QuoteArrays
+Dress = Callable[["Loaded", Iterator[Bar | Quote], int], Iterator[Bar | Quote]]
 # Rows turned into Python objects at a time: bounds memory without costing speed.
 _CHUNK = 20_000
 
@@ -42,6 +43,7 @@ class Loaded:
     source: str
     label: str
     digest: str
+    made_up: Mask | None = None  # rows that never traded (see `gaps`)
 
     @property
     def traded(self) -> slice:
@@ -162,11 +164,20 @@ def items_of(series: Loaded, rows: slice) -> Iterator[Bar | Quote]:
             yield from map(Quote._make, zip(repeat(series.instrument), *parts, strict=False))
 
 
-def slices_of(series: Sequence[Loaded], *, warm_up: bool = False) -> Iterator[Slice]:
-    """Return market data of all series by time; data of one instant share a slice, in series order."""
+def _as_they_are(series: Loaded, items: Iterator[Bar | Quote], first: int) -> Iterator[Bar | Quote]:
+    return items
+
+
+def slices_of(
+    series: Sequence[Loaded], *, warm_up: bool = False, dress: Dress = _as_they_are
+) -> Iterator[Slice]:
+    """Return market data of all series by time; data of one instant share a slice, in series order.
+
+    `dress` may change the items of a series on their way (see `gaps.told_apart`).
+    """
     spans = [slice(0, s.start) if warm_up else s.traded for s in series]
     if len(series) == 1:
-        for item in items_of(series[0], spans[0]):
+        for item in dress(series[0], items_of(series[0], spans[0]), spans[0].start):
             yield Slice(item.ts, (item,))
         return
     stamps = np.concatenate([s.columns.ts[span] for s, span in zip(series, spans, strict=True)])
@@ -174,7 +185,7 @@ def slices_of(series: Sequence[Loaded], *, warm_up: bool = False) -> Iterator[Sl
         [np.full(len(s.columns.ts[span]), i) for i, (s, span) in enumerate(zip(series, spans, strict=True))]
     )
     order = np.lexsort((owners, stamps))
-    feeds = [items_of(s, span) for s, span in zip(series, spans, strict=True)]
+    feeds = [dress(s, items_of(s, span), span.start) for s, span in zip(series, spans, strict=True)]
     at: int | None = None
     group: list[Bar | Quote] = []
     for owner, ts in zip(owners[order].tolist(), stamps[order].tolist(), strict=True):

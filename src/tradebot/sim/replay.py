@@ -106,6 +106,8 @@ class Replay:
         """Let timers and events up to `until` happen without further market data."""
         self._catch_up(until)
         self._closes(until)
+        self._venue.advance(until)
+        self._drain(max(until, self._engine.now))
 
     # --- one instant ----------------------------------------------------------------------------
 
