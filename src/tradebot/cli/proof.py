@@ -7,9 +7,13 @@ strategies that are called bar by bar. Quote and portfolio strategies have none 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict
 
 from tradebot.app.deciders import Recipe
-from tradebot.app.market import Loaded, items_of
+from tradebot.app.market import Loaded, catalogue_for, items_of, load_file, load_series
+from tradebot.config.models import Config
 from tradebot.core.model import Bar
 from tradebot.core.strategy import BarStrategy, Input, Strategy
 from tradebot.data.arrays import BarArrays
@@ -21,8 +25,36 @@ from tradebot.plugins.verdict import Verdict
 Series = Mapping[tuple[str, int], Loaded]
 
 
-def series_needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
-    """Return (instrument, interval in ns) of every series that a strategy decides on, its own first."""
+def load_for(recipe: Recipe, config: Config, project: Path) -> Series:
+    """Return the whole stored history of every series that a strategy decides on.
+
+    Raises DataError when one is not stored.
+    """
+    feed = config.accounts[recipe.words.account].feed
+    catalogue = catalogue_for(config, project, feed)
+    file = None if feed is None else project / feed
+    series: dict[tuple[str, int], Loaded] = {}
+    for name, interval in _needed(recipe):
+        instrument = catalogue.instrument(name)
+        instrument = replace(instrument, calendar=config.calendars.get(name, instrument.calendar))
+        span: _Span = {"start": None, "end": None, "lookback": 0}
+        series[name, interval] = (
+            load_file(file, instrument, interval, **span)
+            if interval and file is not None and file.is_file()
+            else load_series(catalogue, instrument, interval, **span)
+        )
+    return series
+
+
+class _Span(TypedDict):
+    """All rows that there are."""
+
+    start: None
+    end: None
+    lookback: int
+
+
+def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
     inputs = recipe.create().inputs()
     needed: list[tuple[str, int]] = []
     for name in recipe.words.instruments:

@@ -142,14 +142,9 @@ class _Checked(NamedTuple):
 def _checked(
     recipe: Recipe, config: Config, project: Project, *, quick: bool, seed: int
 ) -> Iterator[_Checked]:
-    from tradebot.app.market import catalogue_for, load_series
-    from tradebot.cli.proof import series_needed, verdict_on
+    from tradebot.cli.proof import load_for, verdict_on
 
-    catalogue = catalogue_for(config, project.root, config.accounts[recipe.words.account].feed)
-    series = {
-        (name, interval): load_series(catalogue, name, interval, start=None, end=None, lookback=0)
-        for name, interval in series_needed(recipe)
-    }
+    series = load_for(recipe, config, project.root)
     for name in recipe.words.instruments:
         yield _Checked(recipe.words.id, name, verdict_on(recipe, name, series, quick=quick, seed=seed))
 
