@@ -14,7 +14,7 @@ from tradebot.data.catalogue import Catalogue, bundled_root
 from tradebot.data.check import check_quotes, check_series
 from tradebot.data.merge import utc_text
 from tradebot.data.resample import resample
-from tradebot.data.series import SAMPLE, SYNTHETIC
+from tradebot.data.series import SYNTHETIC
 from tradebot.data.synthetic import Market, PricePath, minute_bars, quotes, simulate
 from tradebot.errors import UsageError
 
@@ -107,7 +107,7 @@ def test_bundled_series_are_clean_labelled_and_unchanged() -> None:
     catalogue = Catalogue(bundled_root())
     listed = [(info.instrument, info.interval, info.provenance.label, info.rows) for info in catalogue.list()]
     assert listed == [
-        ("SPX", DAY, SAMPLE, 5105),
+        ("SPX", DAY, "", 5105),
         ("SYN/USD", 0, SYNTHETIC, 30_973),
         ("SYN/USD", MINUTE, SYNTHETIC, 43_200),
         ("SYN/USD", HOUR, SYNTHETIC, 8_760),

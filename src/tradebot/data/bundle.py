@@ -16,7 +16,7 @@ from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue
 from tradebot.data.importing import read_bar_file
 from tradebot.data.resample import resample
-from tradebot.data.series import SAMPLE, Provenance
+from tradebot.data.series import Provenance
 from tradebot.data.synthetic import PROVENANCE, Market, PricePath, minute_bars, quotes, simulate
 from tradebot.errors import UsageError
 
@@ -41,7 +41,6 @@ SYN = Instrument(
 SPX_PROVENANCE = Provenance(
     source="vega-datasets 3.2.1, data/sp500-2000.csv (Yahoo Finance)",
     licence="BSD-3-Clause",
-    label=SAMPLE,
 )
 # 2023; hours of all of it, minutes of the last 30 days, quotes of the last two.
 SYN_SEED, SYN_START, SYN_DAYS, SYN_MINUTE_DAYS, SYN_QUOTE_DAYS = 20, 19_358 * DAY, 365, 30, 2
