@@ -24,7 +24,7 @@ from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
 from tradebot.core.messages import End, Split, Start
-from tradebot.core.model import DAY, SECOND, Instrument
+from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
@@ -319,6 +319,11 @@ class _AccountRun:
             if failure.strategy == spec.id
         ]
         found += [f"trading was halted: {halt.reason}" for halt in collector.halts if halt.level.value]
+        found += [
+            f"{name} is an index: it cannot be bought, and its prices leave out dividends"
+            for name in spec.instruments
+            if self.instruments[name].asset_class is AssetClass.INDEX
+        ]
         if collector.bad_data:
             found.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
         return tuple(found)
