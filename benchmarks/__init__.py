@@ -1,0 +1,1 @@
+"""Time tradebot beside its peers; see docs/performance.md."""

@@ -39,6 +39,10 @@ FLOAT_FIELDS = {"open", "high", "low", "close", "volume", "bid", "ask", "bid_qty
 # Where anything at all may be raised by code that is not ours. `path: reason`; each must be in use.
 BROAD_EXCEPT: dict[str, str] = {
     "core/callers.py": "a strategy is its user's code: whatever it raises becomes a fact",
+    "plugins/frame.py": "signals() is its user's code: what it raises is reported with file and line",
+    "plugins/loader.py": "a strategy file is executed: what it raises is reported with file and line",
+    "plugins/params.py": "Params and its types are the user's code",
+    "cli/border.py": "the last border: a bug becomes one line and exit code 70",
 }
 
 SAFE_AROUND_SETS = {"sorted", "set", "frozenset", "any", "all", "len", "min", "max"}

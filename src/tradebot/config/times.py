@@ -46,7 +46,9 @@ class Duration(Unit):
     def _wrong(self, text: str | None, value: object) -> ValueError:
         if text is not None and not (isinstance(value, Text) and value.from_env):
             if INTEGER.fullmatch(text):
-                return ValueError(f"must be {self.what}; {safe(text)} has no unit: write {safe(text)}s or {safe(text)}m")
+                return ValueError(
+                    f"must be {self.what}; {safe(text)} has no unit: write {safe(text)}s or {safe(text)}m"
+                )
             if re.fullmatch(r"[0-9]+ ?M", text):
                 return ValueError(
                     f"must be {self.what}, was {quoted(text)}; m is minutes, months are not a length"

@@ -160,6 +160,13 @@ def _risk_figures(metrics: Metrics, currency: str) -> tuple[Figure, ...]:
             fall(lambda c: pct(c.drawdown.underwater if c.drawdown else None, signed=False, digits=0)),
             "share of points below the peak so far",
         ),
+        *_tail_figures(metrics, currency),
+    )
+
+
+def _tail_figures(metrics: Metrics, currency: str) -> tuple[Figure, ...]:
+    pct, num = words.percent, words.number
+    return (
         _both(
             metrics,
             "Recovery factor",
