@@ -1,0 +1,376 @@
+"""A whole engine with a simulated venue on made-up bars, checked after every fact and every instant.
+
+Used by the golden runs and the property tests. Everything goes through the public doors: inputs in,
+facts and the venue's own books out. A broken promise raises `Broken` at the fact that broke it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import zip_longest
+from typing import Any
+
+from tests.core.ledger_text import ledger_text
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.codec import encode, recorded_of
+from tradebot.core.engine import Engine
+from tradebot.core.ledger import Ledger
+from tradebot.core.model import (
+    DAY,
+    HOUR,
+    AccountModel,
+    AssetClass,
+    Bar,
+    ExitRules,
+    Instrument,
+    MarketData,
+    OrderKind,
+    Purpose,
+    Quote,
+)
+from tradebot.core.orders import Status
+from tradebot.core.quantize import qty_down
+from tradebot.core.setup import AccountSpec, Setup, StrategySpec
+from tradebot.core.sizing import FixedQty
+from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
+from tradebot.sim.accounts import SimAccount
+from tradebot.sim.replay import Event, Replay
+from tradebot.sim.venue import SimVenue
+
+D = Decimal
+ZERO = Decimal(0)
+START = 1_704_067_200 * 1_000_000_000  # 2024-01-01 00:00 UTC, a Monday
+
+COIN = Instrument(
+    id="COIN",
+    base="COIN",
+    quote="USD",
+    asset_class=AssetClass.CRYPTO,
+    tick_size=D("0.01"),
+    lot_size=D("0.001"),
+)
+GEM = Instrument(
+    id="GEM",
+    base="GEM",
+    quote="USD",
+    asset_class=AssetClass.CRYPTO,
+    tick_size=D("0.01"),
+    lot_size=D("0.001"),
+)
+EURO = Instrument(
+    id="EURO",
+    base="EURO",
+    quote="EUR",
+    asset_class=AssetClass.CRYPTO,
+    tick_size=D("0.01"),
+    lot_size=D("0.001"),
+)
+STOCK = Instrument(
+    id="STOCK",
+    base="STOCK",
+    quote="USD",
+    asset_class=AssetClass.STOCK,
+    tick_size=D("0.01"),
+    lot_size=D(1),
+    calendar="XNYS",
+)
+
+
+class Broken(AssertionError):
+    """Something that must hold after every fact or instant does not."""
+
+
+Word = float | None | Target | Quotes | Callable[[Context, Any], Any]
+
+
+class Script(BarStrategy):
+    """Says one word per bar: a weight, None to keep, a Target, or what a function returns."""
+
+    def __init__(self, *words: Word, lookback: int = 1, inputs: Sequence[Any] = ()) -> None:
+        super().__init__(None)
+        self.lookback = lookback
+        self.words = list(words)
+        self.seen: list[Bar] = []
+        self._inputs = tuple(inputs)
+
+    def inputs(self) -> tuple[Any, ...]:
+        return self._inputs
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        self.seen.append(bar)
+        at = len(self.seen) - 1
+        word = self.words[at] if at < len(self.words) else None
+        if callable(word):
+            word = word(ctx, bar)
+        if word is None or isinstance(word, Target):
+            return word
+        assert isinstance(word, float | int)
+        return ctx.target(weight=float(word))
+
+
+class QuoteScript(QuoteStrategy):
+    """Says one word per quote."""
+
+    def __init__(self, *words: Word) -> None:
+        super().__init__(None)
+        self.words = list(words)
+        self.count = 0
+
+    def on_quote(self, ctx: Context, quote: Quote) -> Quotes | None:
+        word = self.words[self.count] if self.count < len(self.words) else None
+        self.count += 1
+        return word(ctx, quote) if callable(word) else word  # type: ignore[return-value]
+
+
+def spec(
+    decider: Strategy | Mapping[str, Strategy],
+    *,
+    name: str = "s",
+    instrument: Instrument = COIN,
+    qty: float = 10.0,
+    **terms: Any,
+) -> StrategySpec:
+    """Return a strategy of one instrument (or one per key of a mapping), sized to a fixed quantity."""
+    deciders = decider if isinstance(decider, Mapping) else {instrument.id: decider}
+    return StrategySpec(
+        id=name,
+        account=terms.pop("account", "main"),
+        instruments=tuple(deciders),
+        interval=terms.pop("interval", HOUR),
+        deciders=deciders,
+        sizing=terms.pop("sizing", FixedQty(qty=qty)),
+        capital=terms.pop("capital", D(1)),
+        exits=ExitRules(**terms.pop("exits", {})),
+        **terms,
+    )
+
+
+def account(
+    cash: Mapping[str, Decimal] | None = None, *, model: AccountModel = AccountModel.MARGIN, **terms: Any
+) -> AccountSpec:
+    """Return the account "main" with 100,000 USD."""
+    return AccountSpec(
+        name=terms.pop("name", "main"),
+        model=model,
+        base_currency=terms.pop("base_currency", "USD"),
+        cash=cash if cash is not None else {"USD": D(100_000)},
+        **terms,
+    )
+
+
+class World:
+    """One run. `facts` are all facts in order; `play` feeds market data, `tell` anything else."""
+
+    def __init__(
+        self,
+        *strategies: StrategySpec,
+        instruments: Sequence[Instrument] = (COIN, GEM, EURO, STOCK),
+        accounts: Sequence[AccountSpec] | None = None,
+        events: Sequence[Event] = (),
+        on_fact: Callable[[f.Recorded], None] | None = None,
+        close_first: bool = True,
+        checks_rest: bool = True,
+        start: int = START,
+        **venue: Any,
+    ) -> None:
+        """`venue`: settings, fees, slippage, latency. `checks_rest` False: reports travel, so that venue and
+        ledger agree only later."""
+        self.instruments = {i.id: i for i in instruments}
+        self.accounts = tuple(accounts) if accounts is not None else (account(),)
+        self.engine = Engine(
+            Setup(instruments=self.instruments, accounts=self.accounts, strategies=strategies, quanta={})
+        )
+        self.ledger = self.engine.ledger
+        self.venue = SimVenue(
+            instruments=self.instruments,
+            accounts={a.name: SimAccount(model=a.model, cash=dict(a.cash)) for a in self.accounts},
+            **venue,
+        )
+        self.facts: list[f.Recorded] = []
+        self.replayed = Ledger()
+        self._on_fact = on_fact
+        self._checks_rest = checks_rest
+        self._children: dict[str, Decimal] = {}
+        self.replay = Replay(
+            self.engine, self.venue, events=events, on_fact=self._checked, close_first=close_first
+        )
+        self.now = start
+        self.tell(m.Start(ts=start, run_id="run", epoch=1, config_digest="c", code_digest="d"))
+
+    # --- driving --------------------------------------------------------------------------------
+
+    def tell(self, message: m.Input) -> None:
+        self.replay.tell(message, max(message.ts, self.now))
+
+    def play(self, market: Iterable[m.Slice | MarketData]) -> World:
+        """Feed slices (a lone bar or quote is one) in order of time."""
+        self.replay.run((_slice(x) for x in market), after=self._rested)
+        return self
+
+    def bars(self, *rows: Sequence[float], instrument: Instrument = COIN, interval: int = HOUR) -> World:
+        """Feed bars of one instrument from now on: (close,) or (open, high, low, close[, volume])."""
+        return self.play(self._made(rows, instrument.id, interval))
+
+    def _made(self, rows: Sequence[Sequence[float]], name: str, interval: int) -> Iterable[Bar]:
+        for row in rows:
+            self.now += interval
+            yield make_bar(name, self.now, interval, *row)
+
+    def until(self, ts: int) -> World:
+        """Let time pass without market data."""
+        self.replay.finish(ts)
+        self.now = ts
+        self._rested(ts)
+        return self
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def of(self, *kinds: type[f.Fact]) -> list[Any]:
+        """Return the facts of these kinds, in order."""
+        return [r.fact for r in self.facts if isinstance(r.fact, kinds)]
+
+    def position(self, strategy: str = "s", instrument: str = "COIN") -> Decimal:
+        return self.ledger.subs[strategy].qty(instrument)
+
+    def working(self, strategy: str = "s", instrument: str = "COIN") -> list[tuple[str, str, Decimal]]:
+        """Return (kind, purpose, signed quantity left) of every working order, oldest first."""
+        return [
+            (r.order.kind.value, r.order.purpose.value, r.leaves_signed)
+            for r in self.ledger.open_orders((strategy, instrument))
+        ]
+
+    # --- what must always hold ------------------------------------------------------------------
+
+    def _checked(self, recorded: f.Recorded) -> None:
+        self.facts.append(recorded)
+        if recorded.seq != len(self.facts):
+            raise Broken(f"facts must be numbered without gaps, {recorded} came {len(self.facts)}th")
+        fact = recorded.fact
+        # The engine's own ledger has by now seen later facts of the same decision, too: what holds after
+        # this one is seen on a ledger that knows only what the journal would give it.
+        row = encode(recorded)
+        read = recorded_of(row)
+        if read != recorded or encode(read) != row:
+            raise Broken(f"what is written must read back equal, {recorded} became {read}")
+        self.replayed.evolve(read)
+        self.replayed.check()
+        if isinstance(fact, f.OrderFilled):
+            self._check_fill(fact)
+        elif isinstance(fact, f.OrderIntended) and fact.order.parent_id is not None:
+            self._check_child(fact)
+        if self._on_fact is not None:
+            self._on_fact(recorded)
+
+    def _check_fill(self, fact: f.OrderFilled) -> None:
+        record = self.ledger.orders[fact.fill.client_order_id]
+        if record.filled_qty > record.order.qty:
+            raise Broken(f"order {record.order} must not fill beyond its quantity, did: {record.filled_qty}")
+        quote = self.instruments[fact.fill.instrument].quote
+        paid = -sum((a.amount for a in fact.cash if a.asset == quote), ZERO)
+        if fact.basis - fact.realized != paid:
+            raise Broken(f"basis less profit must be what was paid, {paid}, was {fact}")
+        proceeds = sum((part.proceeds for part in fact.closed), ZERO)
+        if (fact.opened.basis if fact.opened else ZERO) - proceeds != paid:
+            raise Broken(f"lots must account for what was paid, {paid}, was {fact}")
+        for name, book in self.ledger.accounts.items():
+            for instrument, lots in book.lots.items():
+                if len({lot.qty > 0 for lot in lots}) > 1:
+                    raise Broken(f"the lots of {instrument} in {name} must have one sign, were {lots}")
+
+    def _check_child(self, fact: f.OrderIntended) -> None:
+        order = fact.order
+        assert order.parent_id is not None
+        sent = self._children.get(order.parent_id, ZERO) + order.qty
+        self._children[order.parent_id] = sent
+        parent = self.ledger.parents[order.parent_id].opened
+        if sent > parent.qty or order.side is not parent.side:
+            raise Broken(f"children must not exceed {parent}, were {sent}")
+
+    def _rested(self, ts: int) -> None:
+        """Check what must hold when an instant is over and nothing is on its way."""
+        self.now = ts
+        if ledger_text(self.replayed) != ledger_text(self.ledger):
+            raise Broken(_first_difference(ledger_text(self.replayed), ledger_text(self.ledger)))
+        if not self._checks_rest:
+            return
+        for name, book in self.ledger.accounts.items():
+            theirs = self.venue.account(name)
+            for asset in sorted({*theirs.cash, *book.cash}):
+                ours, real = book.cash.get(asset, ZERO), theirs.cash.get(asset, ZERO)
+                if ours != real:
+                    raise Broken(f"{name}: cash must be the venue's {real} {asset}, was {ours}")
+            for instrument in sorted({*theirs.positions, *book.lots}):
+                held, real = book.qty(instrument), theirs.positions.get(instrument, ZERO)
+                if held != real:
+                    raise Broken(f"{name}: position must be the venue's {real} {instrument}, was {held}")
+        self._check_working()
+        for spec_ in self.engine.setup.strategies:
+            for instrument in spec_.instruments:
+                self._check_protection(spec_.id, instrument)
+
+    def _check_working(self) -> None:
+        ours = sorted(r.order.client_order_id for rs in self.ledger.open.values() for r in rs.values())
+        theirs = sorted(o.client_order_id for name in self.instruments for o in self.venue.working(name))
+        if ours != theirs:
+            raise Broken(f"working orders must be the venue's {theirs}, were {ours}")
+
+    def _check_protection(self, strategy: str, instrument: str) -> None:
+        """One protective order of each declared kind, for exactly the position."""
+        exits = self.ledger.wish((strategy, instrument)).exits
+        held = self.ledger.subs[strategy].qty(instrument)
+        size = qty_down(abs(held), self.instruments[instrument].lot_size)
+        working = self.ledger.open_orders((strategy, instrument))
+        resting = [r for r in working if r.order.purpose is Purpose.PROTECT]
+        wanted: dict[OrderKind, Decimal] = {}
+        if exits is not None and size:
+            for kind, level in (
+                (OrderKind.STOP, exits.stop_loss),
+                (OrderKind.LIMIT, exits.take_profit),
+                (OrderKind.TRAILING_STOP, exits.trailing),
+            ):
+                if level is not None:
+                    wanted[kind] = -size if held > 0 else size
+        found = [(r.order.kind, r.leaves_signed) for r in resting]
+        if len(found) != len(wanted) or dict(found) != wanted:
+            raise Broken(
+                f"{strategy} holds {held} {instrument} and must rest {_kinds(wanted.items())}, "
+                f"rests {_kinds(found)}"
+            )
+        if any(r.status in (Status.PENDING_CANCEL, Status.PENDING_REPLACE) for r in resting):
+            raise Broken(f"nothing may be on its way at rest, was {resting}")
+
+
+def _first_difference(replayed: str, lived: str) -> str:
+    for left, right in zip_longest(replayed.splitlines(), lived.splitlines()):
+        if left != right:
+            return f"a ledger replayed from the facts must equal the one that lived them\n{left}\n{right}"
+    return "equal"
+
+
+def _kinds(pairs: Iterable[tuple[OrderKind, Decimal]]) -> str:
+    return ", ".join(f"{kind.value} {qty}" for kind, qty in pairs) or "nothing"
+
+
+def _slice(item: m.Slice | MarketData) -> m.Slice:
+    return item if isinstance(item, m.Slice) else m.Slice(item.ts, (item,))
+
+
+def make_bar(name: str, ts: int, interval: int, *row: float) -> Bar:
+    """Return a bar of (close,) or (open, high, low, close[, volume])."""
+    if len(row) == 1:
+        row = (row[0],) * 4
+    volume = row[4] if len(row) > 4 else 1000.0
+    return Bar(name, ts, interval, *(float(price) for price in row[:4]), volume)
+
+
+def sessions(*days: tuple[int, float, float], calendar: str = "XNYS") -> list[Event]:
+    """Return session events: (days after START, hour of the open, hour of the close)."""
+    found: list[Event] = []
+    for i, (day, opens, closes) in enumerate(days):
+        at, end = START + day * DAY + int(opens * HOUR), START + day * DAY + int(closes * HOUR)
+        following = START + days[i + 1][0] * DAY + int(days[i + 1][1] * HOUR) if i + 1 < len(days) else None
+        found.append(m.SessionOpen(ts=at, calendar=calendar, closes_at=end))
+        found.append(m.SessionClose(ts=end, calendar=calendar, opens_at=following))
+    return found
