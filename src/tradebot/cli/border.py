@@ -49,8 +49,6 @@ def run(args: Sequence[str]) -> int:
         return _fail(failure.of_ours(exc), exc.exit_code, debug, exc, words)
     except OSError as exc:
         return _end_of_system(exc, debug, words)
-    except RecursionError as exc:
-        return _fail(failure.of_bug(exc), ExitCode.BUG, debug, exc, words)
     except Exception as exc:
         return _fail(failure.of_bug(exc), ExitCode.BUG, debug, exc, words)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
 from dataclasses import dataclass
 
 import click
@@ -71,7 +70,7 @@ def of_ours(exc: TradebotError) -> Failure:
             hint=_check_again(exc.problems),
             problems=exc.problems,
         )
-    inside = isinstance(exc, PluginError) and exc.__cause__ is not None
+    inside = isinstance(exc, PluginError) and not isinstance(exc.__cause__, (OSError, type(None)))
     if exc.exit_code is ExitCode.BUG:
         return Failure(kind=type(exc).__name__, paragraphs=(_bug(str(exc)),), hint=_DEBUG)
     return Failure(kind=type(exc).__name__, paragraphs=(_indented(str(exc)),), hint=_DEBUG if inside else "")
@@ -97,6 +96,8 @@ def of_bug(exc: Exception) -> Failure:
 
 def traceback_of(exc: Exception) -> str:
     """Return the traceback as text, messages without what looks like a key."""
+    import traceback
+
     lines = "".join(traceback.format_exception(exc)).splitlines()
     # Indented lines are places and source text; messages begin at the margin.
     return "\n".join(line if line.startswith(" ") else _redacted(line) for line in lines)
@@ -127,6 +128,8 @@ def _bug(text: str) -> str:
 
 
 def _place(exc: Exception) -> str:
+    import traceback
+
     frames = traceback.extract_tb(exc.__traceback__)
     ours = [f for f in frames if f"{os.sep}tradebot{os.sep}" in f.filename]
     return f"{os.path.basename(ours[-1].filename)}:{ours[-1].lineno}" if ours else ""

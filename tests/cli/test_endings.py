@@ -1,0 +1,227 @@
+"""How a command ends: exit codes, errors in words and in JSON, no traceback, no secret."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Tradebot, environment, process, write_bars
+from tradebot.cli import failure
+from tradebot.data.atomic import locked
+from tradebot.data.catalogue import folder_name
+from tradebot.errors import ExitCode, InvariantError
+
+BROKEN = """\
+version: 1
+mode: papr
+accounts:
+  main: {venue: sim, feed: sample, cash: 10000 USD}
+strategies:
+  - {id: trend, class: ma_crossover.py:MovingAverageCrossover, instruments: [SPX], interval: 1d}
+limits: {max_drawdown: 15}
+"""
+
+
+def test_no_configuration_is_78_and_names_what_writes_one(tradebot: Tradebot) -> None:
+    ended = tradebot("config", "validate")
+
+    assert ended.code == ExitCode.CONFIG
+    assert ended.err == (
+        "Error: .: no configuration: neither tradebot.yaml nor config/tradebot.yaml exists; "
+        "`tradebot init` writes one; -c FILE names another\n"
+    )
+
+
+def test_every_problem_of_a_configuration_at_once(tradebot: Tradebot, here: Path) -> None:
+    (here / "tradebot.yaml").write_text(BROKEN)
+
+    ended = tradebot("config", "validate")
+
+    assert (ended.code, ended.out) == (ExitCode.CONFIG, "")
+    assert ended.err == (
+        "Error: tradebot.yaml:2  mode\n"
+        '  must be one of paper, live, was "papr"; did you mean "paper"?\n'
+        "Error: tradebot.yaml:7  limits.max_drawdown\n"
+        "  must be a fraction; 15 is ambiguous: write 15% or 0.15\n"
+        "2 problems.  Check again: tradebot config validate\n"
+    )
+
+
+def test_problems_of_a_named_file_are_checked_again_by_its_name(tradebot: Tradebot, here: Path) -> None:
+    (here / "mine.yaml").write_text(BROKEN)
+
+    assert tradebot("config", "show", "-c", "mine.yaml").err.endswith(
+        "2 problems.  Check again: tradebot config validate -c mine.yaml\n"
+    )
+
+
+def test_an_error_is_an_object_on_stdout_when_json_is_asked_for(tradebot: Tradebot, here: Path) -> None:
+    (here / "tradebot.yaml").write_text(BROKEN)
+
+    ended = tradebot("backtest", "--json")
+
+    assert ended.code == ended.json["error"]["exit_code"] == ExitCode.CONFIG
+    assert ended.json["schema_version"] == 1
+    assert [(p["line"], p["key"]) for p in ended.json["error"]["problems"]] == [
+        (2, "mode"),
+        (7, "limits.max_drawdown"),
+    ]
+
+
+def test_a_class_that_is_not_there_is_78_with_its_line(tradebot: Tradebot, project: Path) -> None:
+    text = (project / "tradebot.yaml").read_text()
+    (project / "tradebot.yaml").write_text(text.replace("MovingAverageCrossover", "MovingAverage"))
+    line = text[: text.index("MovingAverageCrossover")].count("\n") + 1
+
+    ended = tradebot("config", "validate")
+
+    assert ended.code == ExitCode.CONFIG
+    assert f"Error: tradebot.yaml:{line}  strategies[0].class\n" in ended.err
+    assert "has no class 'MovingAverage'" in ended.err
+
+
+def test_backtest_names_the_line_of_a_wrong_parameter(tradebot: Tradebot, project: Path) -> None:
+    text = (project / "tradebot.yaml").read_text()
+    (project / "tradebot.yaml").write_text(text.replace("fast: 50", "fast: 500"))
+    line = text[: text.index("fast: 50")].count("\n") + 1
+
+    ended = tradebot("backtest", "trend")
+
+    assert ended.code == ExitCode.CONFIG
+    assert f"Error: tradebot.yaml:{line}  strategies[0].params.fast\n" in ended.err
+
+
+def test_what_does_not_hold_is_1(tradebot: Tradebot, project: Path) -> None:
+    ended = tradebot("data", "check", "NOPE")
+
+    assert (ended.code, ended.out) == (ExitCode.FAILED, "")
+    assert "no instrument 'NOPE' is stored" in ended.err
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_77(tradebot: Tradebot, here: Path) -> None:
+    here.chmod(stat.S_IRUSR | stat.S_IXUSR)
+
+    ended = tradebot("init", "demo")
+
+    assert ended.code == ExitCode.PERMISSION
+    assert "Permission denied" in ended.err
+
+
+def test_a_refusal_of_the_system_names_the_file_and_ends_with_77(tmp_path: Path) -> None:
+    refusal = "raise PermissionError(13, 'Permission denied', 'runs/x')"
+
+    done = crash(refusal, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (ExitCode.PERMISSION, "Error: runs/x: Permission denied\n")
+
+
+def test_data_that_another_process_is_writing_is_75(tradebot: Tradebot, project: Path) -> None:
+    bars = write_bars(project / "bars.csv")
+    words = ("data", "import", str(bars), "--id", "UP/USD", "--tick-size", "1", "--lot-size", "1")
+    assert tradebot(*words).code == 0
+
+    with locked(project / "data" / folder_name("UP/USD")):
+        ended = tradebot(*words)
+
+    assert ended.code == ExitCode.BUSY
+
+
+def test_a_broken_invariant_is_called_a_bug() -> None:
+    told = failure.of_ours(InvariantError("rows of 'A' cannot be stored under 'B'"))
+
+    assert told.paragraphs == ("this is a bug of tradebot: rows of 'A' cannot be stored under 'B'",)
+    assert told.hint == "--debug shows the traceback."
+
+
+def crash(statement: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line whose command executes `statement`."""
+    program = (
+        "from tradebot.cli.border import main\nfrom tradebot.cli.root import root\n"
+        f"@root.command('crash')\ndef crash():\n    {statement}\nmain()\n"
+    )
+    return process("crash", *words, cwd=cwd, program=program)
+
+
+LEAK = "raise ValueError('no luck with api_key=hunter2 and AKIA1234567890ABCDEF99xyz')"
+
+
+def test_what_nobody_foresaw_is_70_without_traceback_or_secret(tmp_path: Path) -> None:
+    done = crash(LEAK, cwd=tmp_path)
+
+    assert done.returncode == ExitCode.BUG
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Error: this is a bug of tradebot: ValueError")
+    assert "--debug shows the traceback." in done.stderr
+    assert "hunter2" not in done.stderr and "AKIA" not in done.stderr
+
+
+def test_debug_shows_the_traceback_and_still_no_secret(tmp_path: Path) -> None:
+    done = crash(LEAK, "--debug", cwd=tmp_path)
+
+    assert done.returncode == ExitCode.BUG
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "hunter2" not in done.stderr and "AKIA" not in done.stderr
+
+
+def test_interrupted_is_130(tmp_path: Path) -> None:
+    program = (
+        "import time\nfrom tradebot.cli.border import main\nfrom tradebot.cli.root import root\n"
+        "@root.command('wait')\ndef wait():\n    print('waiting', flush=True)\n    time.sleep(60)\nmain()\n"
+    )
+    with piped("-c", program, "wait", cwd=tmp_path) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+
+    assert (child.returncode, err) == (130, "Interrupted.\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    with piped("-m", "tradebot", "config", "schema", cwd=tmp_path) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        err = child.stderr.read()
+
+    assert (child.returncode, err) == (0, "")
+
+
+def piped(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=cwd,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_works_with_every_stream_closed(tmp_path: Path) -> None:
+    call = f'"{sys.executable}" -m tradebot init --defaults <&- >&- 2>&-'
+
+    done = subprocess.run(["/bin/sh", "-c", call], cwd=tmp_path, env=environment(), check=False)
+
+    assert done.returncode == 0
+    assert (tmp_path / "tradebot.yaml").is_file()
+
+
+def test_a_stream_that_knows_only_ascii_gets_ascii(tmp_path: Path) -> None:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "söndag.py").write_text("class :\n")
+
+    done = process("strategies", "list", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "s\\xf6ndag.py" in done.stdout
+
+
+def test_no_colour_reaches_a_pipe(tmp_path: Path) -> None:
+    done = process("data", "list", cwd=tmp_path, env={"FORCE_COLOR": "1"})
+
+    assert "\x1b" not in done.stdout + done.stderr
