@@ -235,6 +235,11 @@ def test_an_accepted_value_means_what_was_written(path: Path, text: str) -> None
             assert text in ("null", "~", "none")  # shown as: not used
             return
         shown = shown[part]
+    if shown is None:
+        assert text.strip() in ("null", "~")
+        return
+    if isinstance(shown, (dict, list)):  # "- a" and "a: b" inside a list of params
+        return
     written = text.replace("${SET:-x}", "x").replace("$${SET}", "${SET}").replace("${SET}", "x")
     assert meanings(written) & meanings(str(shown)), (path, text, shown)
 
