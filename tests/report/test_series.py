@@ -11,7 +11,6 @@ from tests.report.runs_for_tests import START, days, make_instrument, make_walk
 from tradebot.core.model import DAY, HOUR, MINUTE, WEEK
 from tradebot.errors import InvariantError
 from tradebot.report.series import (
-    buy_and_hold,
     candles_from_prices,
     candles_of,
     monthly_returns,
@@ -103,17 +102,6 @@ def test_candles_join_neighbours_without_losing_a_high_or_low() -> None:
     assert candles.low.min() == (close - 1).min()
     assert (candles.open[1:] == candles.close[:-1]).all()
     assert candles.interval == 7 * DAY
-
-
-def test_buy_and_hold_splits_the_capital_evenly_and_leaves_it_alone() -> None:
-    found = buy_and_hold(1000.0, (np.array([10.0, 20.0, 5.0]), np.array([100.0, 100.0, 50.0])))
-    assert found.tolist() == [1000.0, 1500.0, 500.0]
-
-
-@pytest.mark.parametrize("prices", [(), (np.array([0.0, 1.0]),)])
-def test_buy_and_hold_needs_a_price_to_buy_at(prices: tuple[np.ndarray, ...]) -> None:  # type: ignore[type-arg]
-    with pytest.raises(InvariantError, match="each with a positive first price"):
-        buy_and_hold(1000.0, prices)
 
 
 def test_few_bars_stay_as_they_are_and_none_are_refused() -> None:

@@ -18,7 +18,7 @@ from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
 from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import Loaded, catalogue_for, events_of, load_file, load_series, slices_of
-from tradebot.app.outcome import Collector, axis_of, curves_of, prices_along, prices_of
+from tradebot.app.outcome import Collector, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import first_rates, rate_events
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
@@ -31,10 +31,10 @@ from tradebot.data.catalogue import Catalogue
 from tradebot.errors import UsageError
 from tradebot.report.result import Candles, FloatArray, RunMode, RunResult, StrategyRef, TsArray, costs_of
 from tradebot.report.roundtrips import round_trips
-from tradebot.report.series import buy_and_hold, candles_from_prices, candles_of
+from tradebot.report.series import candles_from_prices, candles_of
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
-from tradebot.sim.replay import Replay
+from tradebot.sim.replay import Event, Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
 from tradebot.sim.venue import SimVenue
 
@@ -94,6 +94,7 @@ class _AccountRun:
         self.catalogue: Catalogue = catalogue_for(self.config, request.project, words.feed)
         self.instruments: dict[str, Instrument] = {}
         self.series: dict[tuple[str, int], Loaded] = {}
+        self.events: list[Event] = []
         self.verdicts: dict[str, str] = {}
         self.started = perf_counter()
 
@@ -105,6 +106,7 @@ class _AccountRun:
         begin = int(first) - max((s.interval for s in self.series.values()), default=0)
         events = events_of(self.catalogue, list(self.instruments.values()), begin, last)
         events = rate_events(self.config, self.catalogue, events, begin, last)
+        self.events = events
         splits = tuple(e for e in events if isinstance(e, Split))
         specs = self._specs(splits)
         setup = Setup(
@@ -304,13 +306,14 @@ class _AccountRun:
         if word == "none":
             return "", None
         if word == "hold":
-            return "buy & hold", buy_and_hold(capital, [prices_along(s, axis) for s in own])
+            return "buy & hold", hold_curve(capital, axis, own, self.events)
         instrument = self.catalogue.instrument(word)
         first, last = int(axis[0]), int(axis[-1])
         other = load_series(
             self.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
         )
-        return f"hold {word}", buy_and_hold(capital, [prices_along(other, axis)])
+        events = events_of(self.catalogue, [instrument], first, last)
+        return f"hold {word}", hold_curve(capital, axis, [other], events)
 
     def _warnings(self, spec: StrategySpec, collector: Collector) -> tuple[str, ...]:
         found = [

@@ -16,6 +16,7 @@ import numpy as np
 from tradebot.app.market import Loaded
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
+from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import Instrument
 from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
 from tradebot.data.arrays import BarArrays
@@ -26,6 +27,7 @@ from tradebot.report.result import (
     SplitRecord,
     TsArray,
 )
+from tradebot.sim.replay import Event
 
 
 @dataclass(slots=True)
@@ -256,3 +258,29 @@ def prices_along(series: Loaded, axis: TsArray) -> FloatArray:
     place = np.searchsorted(stamps, axis, side="right") - 1
     found: FloatArray = closes[np.maximum(place, 0)]
     return found
+
+
+def hold_curve(
+    capital: float, axis: TsArray, series: Sequence[Loaded], events: Sequence[Event]
+) -> FloatArray:
+    """Return buy and hold: the capital in equal parts at first prices, left alone along `axis`.
+
+    Splits multiply what is held; dividends are kept as cash from the ex-date on. Ignores fees,
+    slippage, lot sizes, and rates between currencies, so it is a little better than anyone could do.
+    """
+    total = np.zeros(len(axis))
+    for one in series:
+        price = prices_along(one, axis)
+        units, cash = np.full(len(axis), capital / len(series) / price[0]), np.zeros(len(axis))
+        for event in events:
+            if not isinstance(event, Split | Dividend) or event.instrument != one.instrument:
+                continue
+            later = axis >= event.ts
+            if later.all() or not later.any():
+                continue
+            if isinstance(event, Split):
+                units[later] *= float(event.ratio)
+            else:
+                cash[later] += units[~later][-1] * float(event.amount)
+        total += units * price + cash
+    return total

@@ -6,7 +6,6 @@ the moment it was known, so a bar that closes at midnight belongs to the day tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,23 +123,6 @@ def thin(values: FloatArray, most: int) -> IndexArray:
         window = values[start:stop]
         picks += (start + int(window.argmin()), start + int(window.argmax()))
     return np.unique(np.array(picks, dtype=np.intp))
-
-
-def buy_and_hold(capital: float, prices: Sequence[FloatArray]) -> FloatArray:
-    """Return the equity of `capital` split evenly over instruments at their first prices and left alone.
-
-    `prices` hold one array per instrument, all at the same moments, positive, without NaN (carry the last
-    price over moments without one). Ignored: fees, slippage, dividends, lot sizes, and rates between
-    currencies; so the benchmark is a little better than anyone could have had it.
-    Raises InvariantError without instruments or when a first price is not positive.
-    """
-    if not prices or any(len(p) == 0 or p[0] <= 0 for p in prices):
-        raise InvariantError("buy and hold needs at least one instrument, each with a positive first price")
-    share = capital / len(prices)
-    total = np.zeros(len(prices[0]))
-    for price in prices:
-        total += price * (share / price[0])
-    return total
 
 
 def candles_of(
