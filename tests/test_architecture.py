@@ -43,7 +43,6 @@ BROAD_EXCEPT: dict[str, str] = {
     "plugins/frame.py": "signals() is its user's code: what it raises is reported with file and line",
     "plugins/loader.py": "a strategy file is executed: what it raises is reported with file and line",
     "plugins/params.py": "Params and its types are the user's code",
-    "cli/border.py": "the last border: a bug becomes one line and exit code 70",
 }
 
 SAFE_AROUND_SETS = {"sorted", "set", "frozenset", "any", "all", "len", "min", "max"}
