@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from tradebot.cli import failure
+from tradebot.cli import failure, out
 from tradebot.cli.root import root
 from tradebot.cli.words import INTERRUPTED
 from tradebot.errors import ExitCode, PermissionRefused, TradebotError
@@ -38,7 +38,7 @@ def run(args: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except (KeyboardInterrupt, click.Abort):
-        failure.say("Interrupted.")
+        out.note("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         _close_quietly()
@@ -79,7 +79,7 @@ def _fail(told: failure.Failure, code: ExitCode, debug: bool, exc: Exception, wo
     try:
         told.show(code, as_json="--json" in words)
         if debug:
-            failure.say(failure.traceback_of(exc))
+            out.note(failure.traceback_of(exc))
     except OSError:
         _close_quietly()  # nobody is left to be told; the code still says it
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tradebot.cli import out
 from tradebot.cli.lazy import command
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -27,4 +28,4 @@ def completion(shell: str) -> None:
     assert found is not None
     # `source` would ask the installed bash for its version; the text itself needs no shell.
     made = found(root, {}, "tradebot", "_TRADEBOT_COMPLETE")
-    click.echo(made.source_template % made.source_vars())
+    out.show(made.source_template % made.source_vars())

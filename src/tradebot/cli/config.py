@@ -81,7 +81,7 @@ def show(config_file: str | None, overrides: tuple[str, ...], as_json: bool) -> 
         out.as_json(body)
         return
     out.show(f"# {loaded.path}, digest {digest(loaded.config)[:12]}")
-    click.echo(resolved_yaml(loaded.config), nl=False)
+    out.show(resolved_yaml(loaded.config).rstrip())
 
 
 @config.command("schema")

@@ -33,9 +33,9 @@ class Failure:
         """Write it to stderr, and to stdout as JSON when JSON was asked for."""
         head = out.style("Error:", "bad", sys.stderr)
         for paragraph in self.paragraphs:
-            say(f"{head} {paragraph}")
+            out.note(f"{head} {paragraph}")
         if self.hint:
-            say(self.hint)
+            out.note(self.hint)
         if as_json:
             error = {
                 "kind": self.kind,
@@ -47,11 +47,6 @@ class Failure:
                 ],
             }
             out.as_json({"schema_version": SCHEMA_VERSION, "error": error})
-
-
-def say(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(text, err=True)
 
 
 def of_usage(exc: click.ClickException) -> Failure:

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-import click
-
 from tradebot.cli.words import SCHEMA_VERSION
 
 _NUMBER = re.compile(r"-|[-+]?[0-9][0-9,.]*( ?%)?")
@@ -33,20 +31,23 @@ def style(text: str, role: str, stream: TextIO | None = None) -> str:
 
 
 def show(text: str = "") -> None:
-    """Write a line of data."""
-    click.echo(text)
+    """Write a line of data.
+
+    Not by click, which would send UTF-8 to a stream that says it knows only ASCII.
+    """
+    sys.stdout.write(f"{text}\n")
 
 
 def note(text: str) -> None:
     """Write a line that is not data."""
-    click.echo(text, err=True)
+    sys.stderr.write(f"{text}\n")
 
 
 def as_json(value: Mapping[str, object]) -> None:
     """Write one JSON object; indented where someone reads it, on one line for a program."""
     body = value if "schema_version" in value else {"schema_version": SCHEMA_VERSION, **value}
     indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(body, allow_nan=False, ensure_ascii=True, indent=indent))
+    show(json.dumps(body, allow_nan=False, ensure_ascii=True, indent=indent))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
