@@ -55,7 +55,7 @@ class Engine:
         self._parents = Parents(self._rec, self._gate)
         self._desk = Desk(self._rec, self._gate, self._parents, self.marks, self._valuers)
         self._parents.make_order = self._desk.order_for
-        self._guard = Guard(self.ledger, self._gate)
+        self._guard = Guard(self._rec, self._gate)
         self._quoter = Quoter(self._rec, self._gate)
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
         self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
@@ -312,8 +312,7 @@ class Engine:
         if leg is None:
             return
         if order.purpose is Purpose.PROTECT:
-            if not was_asked:
-                self._guard.protect(leg)
+            self._guard.ended(leg, was_asked=was_asked)
             return
         if was_asked:
             self._desk.work(leg)
@@ -330,6 +329,9 @@ class Engine:
         if kind == "retry":
             strategy, _, instrument = rest.partition("/")
             self._desk.retry_due(self._legs[strategy, instrument])
+        elif kind == "protect":
+            strategy, _, instrument = rest.partition("/")
+            self._guard.protect(self._legs[strategy, instrument])
         elif kind == "parent":
             parent = self.ledger.running.get(rest)
             if parent is not None:

@@ -34,6 +34,11 @@ class Gate:
         self._marks = marks
         self._accounts = accounts
         self._specs: dict[str, AccountSpec] = {a.name: a for a in setup.accounts}
+        self._traders: dict[tuple[str, str], int] = {}
+        for spec in setup.strategies:
+            for name in spec.instruments:
+                key = (spec.account, name)
+                self._traders[key] = self._traders.get(key, 0) + 1
 
     def new_order(
         self,
@@ -51,7 +56,12 @@ class Gate:
         group_id: str | None = None,
         post_only: bool = False,
     ) -> Order:
-        """Build an order under a fresh id. Protective and flattening orders only ever reduce."""
+        """Build an order under a fresh id. Protective and flattening orders only ever reduce.
+
+        A venue judges reduce-only by the account, so it is asked for only where the account's
+        position is this strategy's alone: beside an opposite one our exit would be refused.
+        """
+        only_ours = self._traders[leg.spec.account, leg.instrument.id] == 1
         return Order(
             client_order_id=self._rec.new_order_id(),
             account=leg.spec.account,
@@ -69,7 +79,7 @@ class Gate:
             purpose=purpose,
             parent_id=parent_id,
             group_id=group_id,
-            reduce_only=purpose in (Purpose.PROTECT, Purpose.FLATTEN),
+            reduce_only=only_ours and purpose in (Purpose.PROTECT, Purpose.FLATTEN),
             post_only=post_only,
         )
 

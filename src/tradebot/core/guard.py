@@ -5,7 +5,8 @@ never count as working towards a target, and their quantity follows every fill. 
 measured from the average entry price without fees.
 
 Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
-missing. A position whose exits rest in the engine (`exits.where: engine`) is not modelled here.
+missing. One that the venue refuses or ends by itself is sent again at once, then at growing
+distances, then given up with a fact: no loop can hammer a venue. A position whose exits rest in the engine (`exits.where: engine`) is not modelled here.
 """
 
 from __future__ import annotations
@@ -13,20 +14,45 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.core.facts import Skipped, TimerSet
 from tradebot.core.gate import Gate
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg
+from tradebot.core.messages import SetTimer
 from tradebot.core.model import Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import decimal_of, price_for, qty_down, stop_price_for
+from tradebot.core.recorder import Recorder
 
 
 class Guard:
     """Compares protective orders that should rest with those that do."""
 
-    def __init__(self, ledger: Ledger, gate: Gate) -> None:
-        self._ledger = ledger
+    def __init__(self, recorder: Recorder, gate: Gate) -> None:
+        self._rec = recorder
+        self._ledger: Ledger = recorder.ledger
         self._gate = gate
+
+    def ended(self, leg: Leg, *, was_asked: bool) -> None:
+        """See to it that the end of a protective order leaves no position without."""
+        lost, rules = leg.wish.exits_lost, leg.spec.retry
+        if was_asked or lost <= 1:
+            self.protect(leg)
+        elif lost <= 1 + rules.times:
+            key = f"protect/{leg.spec.id}/{leg.instrument.id}"
+            at = self._rec.now + int(rules.first * rules.factor ** (lost - 2))
+            self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
+            self._rec.command(SetTimer(key=key, at=at))
+        elif lost == 2 + rules.times:
+            self._rec.fact(
+                Skipped(
+                    ts=self._rec.now,
+                    strategy=leg.spec.id,
+                    instrument=leg.instrument.id,
+                    rule="unprotected",
+                    reason="the venue keeps refusing the protective order; the position has none",
+                )
+            )
 
     def protect(self, leg: Leg) -> None:
         """Place, replace or cancel protective orders after the position changed."""

@@ -17,7 +17,7 @@ from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
 from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, Purpose
-from tradebot.core.orders import Event, OrderRecord
+from tradebot.core.orders import Event, OrderRecord, Status
 from tradebot.core.quantize import LEDGER_CONTEXT
 from tradebot.core.wishes import ParentState, WishState
 
@@ -190,7 +190,14 @@ def _replaced(ledger: Ledger, fact: f.OrderReplaced) -> None:
 
 
 def _rejected(ledger: Ledger, fact: f.OrderRejected) -> None:
+    _count_lost_exit(ledger, ledger.orders[fact.client_order_id])
     booking.end_order(ledger, fact.client_order_id, Event.REJECTED, fact.reason)
+
+
+def _count_lost_exit(ledger: Ledger, record: OrderRecord) -> None:
+    order = record.order
+    if order.purpose is Purpose.PROTECT and record.is_open and record.status is not Status.PENDING_CANCEL:
+        ledger.wish((order.strategy, order.instrument)).exits_lost += 1
 
 
 def _unknown(ledger: Ledger, fact: f.SubmitUnknown) -> None:
@@ -206,6 +213,7 @@ def _cancel_refused(ledger: Ledger, fact: f.CancelRefused) -> None:
 
 
 def _canceled(ledger: Ledger, fact: f.OrderCanceled) -> None:
+    _count_lost_exit(ledger, ledger.orders[fact.client_order_id])
     booking.end_order(ledger, fact.client_order_id, Event.CANCELED, fact.reason)
 
 
@@ -218,6 +226,7 @@ def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     before = sub.qty(instrument)
     booking.filled(ledger, fact)
     after = sub.qty(instrument)
+    ledger.wish((fact.strategy, instrument)).exits_lost = 0
     opens = after and (not before or (before > 0) != (after > 0))
     if opens and ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
         # The position keeps the exit terms of the entry that opened it, whatever comes later.

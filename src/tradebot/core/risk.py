@@ -85,7 +85,7 @@ def _numbers(**values: float) -> tuple[Explained, ...]:
 
 def is_reducing(view: View, order: Order) -> bool:
     """Return whether the order can only bring the strategy's position nearer to zero."""
-    if order.purpose is Purpose.PROTECT or order.reduce_only:
+    if order.purpose in (Purpose.PROTECT, Purpose.FLATTEN) or order.reduce_only:
         return True
     return bool(view.held) and (view.held > 0) == (order.side is Side.SELL) and order.qty <= abs(view.held)
 

@@ -18,12 +18,14 @@ class WishState:
 
     `target` persists until replaced. `exits` are the protective terms of the entry that opened
     the position: a later target does not change them. `refused` is the (rule, reason) that last
-    stood in the way, `attempts`/`retry_at`/`given_up` its bounded retries.
+    stood in the way, `attempts`/`retry_at`/`given_up` its bounded retries. `exits_lost` counts the
+    protective orders that the venue refused or ended by itself since the last fill.
     """
 
     __slots__ = (
         "attempts",
         "exits",
+        "exits_lost",
         "given_up",
         "quotes",
         "refused",
@@ -36,6 +38,7 @@ class WishState:
         self.target: TargetSet | None = None
         self.quotes: QuotesSet | None = None
         self.exits: ExitRules | None = None
+        self.exits_lost = 0
         self.suspended: TargetSuspended | None = None
         self.refused: tuple[str, str] | None = None
         self.attempts = 0
