@@ -137,6 +137,12 @@ def capital_shares(config: Config, account: str) -> dict[str, Decimal]:
             "strategies", f"capital shares of account {account} must not exceed 100 %, were {1 - rest:%}"
         )
     undeclared = [s.id for s in ids if s.id not in shares]
+    if undeclared and not rest:
+        raise refuse(
+            f"strategies.{undeclared[0]}.capital",
+            f"nothing of account {account} is left: the other strategies' capital is 100 % of it; "
+            "give it a share, and them less, or leave capital out everywhere to share evenly",
+        )
     for strategy_id in undeclared:
         shares[strategy_id] = rest / len(undeclared)
     return shares

@@ -6,6 +6,7 @@ Writes only files that are not there; nothing of the user's is ever changed.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +17,14 @@ from tradebot.cli import out, shipped
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_json
 from tradebot.cli.project import find_project
-from tradebot.errors import ConfigError, UsageError
+from tradebot.errors import ConfigError, InvariantError, UsageError
 
 CONFIG, SCHEMA = "tradebot.yaml", "tradebot.schema.json"
 _EDITOR_LINE = f"# yaml-language-server: $schema={SCHEMA}\n"
-# What is asked, and the words of the shipped file that the answer takes the place of.
+# What is asked, and the key of the shipped file whose value the answer takes the place of.
 _QUESTIONS = (
-    ("Cash to start with", "cash: ", "10000 USD"),
-    ("Halt at a loss from the highest equity of", "max_drawdown: ", "15%"),
+    ("Cash to start with", "cash"),
+    ("Halt at a loss from the highest equity of", "max_drawdown"),
 )
 
 
@@ -94,23 +95,33 @@ def _schema_text() -> str:
 
 
 def _asked(text: str) -> str:
-    for question, key, default in _QUESTIONS:
-        answer = click.prompt(question, default=default, value_proc=_accepting(text, key, default), err=True)
-        text = _put(text, key, default, answer)
+    for question, key in _QUESTIONS:
+        span = _value_of(text, key)
+        default = text[span]
+        answer = click.prompt(question, default=default, value_proc=_accepting(text, span), err=True)
+        text = _put(text, span, answer)
     return text
 
 
-def _put(text: str, key: str, default: str, answer: str) -> str:
-    return text.replace(key + default, key + answer, 1)
+def _value_of(text: str, key: str) -> slice:
+    """Return where the value of `key` stands in the shipped file, which is not asked about what it lacks."""
+    found = re.search(rf"\b{key}: ([^,}}\n]+)", text)
+    if found is None:
+        raise InvariantError(f"the shipped {CONFIG} must have a value for {key}, has none")
+    return slice(*found.span(1))
 
 
-def _accepting(text: str, key: str, default: str) -> Callable[[str], str]:
+def _put(text: str, span: slice, answer: str) -> str:
+    return text[: span.start] + answer + text[span.stop :]
+
+
+def _accepting(text: str, span: slice) -> Callable[[str], str]:
     """Return what click asks whether an answer will do: the configuration itself decides."""
     from tradebot.config.loader import parse
 
     def accept(answer: str) -> str:
         try:
-            parse(_put(text, key, default, answer).encode(), CONFIG, env={})
+            parse(_put(text, span, answer).encode(), CONFIG, env={})
         except ConfigError as exc:
             raise click.UsageError("; ".join(p.message for p in exc.problems)) from exc
         return answer
