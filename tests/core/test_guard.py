@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from tests.core.world import COIN, D, Script, World, spec
+from tests.core.world import D, Script, World, spec
 from tradebot.core import facts as f
-from tradebot.core.model import HOUR, Purpose
+from tradebot.core.model import Purpose
 from tradebot.core.setup import Resize
-from tradebot.core.sizing import FractionOfEquity
-from tradebot.sim.fees import ReceivedAssetFees
-from tradebot.sim.latency import FixedLatency
 from tradebot.sim.settings import FillSettings, StopThrough
 
 SHARE = D("0.5")

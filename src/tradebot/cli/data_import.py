@@ -14,10 +14,12 @@ from tradebot.cli import out
 from tradebot.cli.data_words import ON_CONFLICT, one_of, open_catalogue, tell_stored
 from tradebot.cli.lazy import command
 from tradebot.cli.options import only_config, with_json
+from tradebot.core.messages import Split
 from tradebot.core.model import ALWAYS_OPEN, AssetClass, Instrument
 from tradebot.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from tradebot.data.actions import SplitValue
     from tradebot.data.catalogue import Catalogue
     from tradebot.data.importing import ImportOptions, ImportReport
     from tradebot.data.series import Provenance
@@ -49,6 +51,8 @@ _SHOWN = 10
               help="When other values of the same time are stored.")  # fmt: skip
 @click.option("--adjustment", type=click.Choice(("raw", "split", "split+dividend")), default="raw",
               show_default=True, help="What was already done to the prices.")  # fmt: skip
+@click.option("--split-value", type=click.Choice(("ratio", "price_factor")), default="ratio",
+              show_default=True, help="What a split's value is: new shares per old (4), or 0.25.")  # fmt: skip
 @click.option("--source", default="", help="Where the file is from, for reports.")
 @click.option("--licence", default="", help="What it may be used for.")
 @click.option("--partial-volume", is_flag=True, help="The volume is one venue's share only.")
@@ -60,7 +64,13 @@ _SHOWN = 10
 @only_config
 @with_json
 def import_(
-    file: Path, instrument: str, kind: str, config_file: str | None, as_json: bool, **given: Any
+    file: Path,
+    instrument: str,
+    kind: str,
+    split_value: SplitValue,
+    config_file: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Store bars, quotes or corporate actions from a CSV or Parquet FILE.
 
@@ -74,7 +84,7 @@ def import_(
     catalogue = open_catalogue(config_file)
     described, assumed = _described(catalogue, instrument, words)
     if kind == "actions":
-        _import_actions(catalogue, described, file, as_json)
+        _import_actions(catalogue, described, file, split_value, as_json)
         return
     from tradebot.data.importing import read_bar_file, read_quote_file
 
@@ -237,13 +247,28 @@ def _remarks(report: ImportReport) -> list[str]:
     return said
 
 
-def _import_actions(catalogue: Catalogue, instrument: Instrument, file: Path, as_json: bool) -> None:
-    from tradebot.data.actions import read_actions
+def _import_actions(
+    catalogue: Catalogue, instrument: Instrument, file: Path, split_value: SplitValue, as_json: bool
+) -> None:
+    from tradebot.data.actions import contradicted, events, read_actions
     from tradebot.data.calendars import sessions
 
     if instrument.id not in catalogue.instruments():
         raise DataError(f"{instrument.id} has no bars yet: import those first, then its corporate actions")
-    actions = read_actions(file, sessions(instrument.calendar), symbol=instrument.id.partition("@")[0])
+    calendar = sessions(instrument.calendar)
+    symbol = instrument.id.partition("@")[0]
+    actions = read_actions(file, calendar, symbol=symbol, split_value=split_value)
+    splits = [e for e in events(actions, instrument.id, calendar) if isinstance(e, Split)]
+    for interval in catalogue.intervals(instrument.id):
+        if catalogue.info(instrument.id, interval).provenance.adjustment.value != "raw":
+            continue
+        wrong = contradicted(catalogue.bars(instrument.id, interval), splits)
+        if wrong:
+            other = "price_factor" if split_value == "ratio" else "ratio"
+            raise DataError(
+                f"{file}: splits must agree with the stored raw prices: {wrong[0]}; nothing was stored. "
+                f"If the file's values are the other way round, say --split-value {other}"
+            )
     before = catalogue.actions(instrument.id)
     catalogue.write_actions(instrument.id, actions)
     if as_json:

@@ -233,3 +233,25 @@ def _day(when: date) -> int:
 
 def _from_day(day: int) -> date:
     return date.fromordinal(_EPOCH.toordinal() + day)
+
+
+def contradicted(bars: BarArrays, splits: Iterable[Split]) -> tuple[str, ...]:
+    """Return what raw prices say against declared splits: those that went the other way.
+
+    A split of 7:1 lets the price fall to about a seventh. One that sees it rise sevenfold, or
+    declares 1:7 where it fell, was read the wrong way round. Splits smaller than 3:2 and those
+    without a bar on both sides are not judged: a day's move could be as large.
+    """
+    said: list[str] = []
+    for split in splits:
+        row = int(np.searchsorted(bars.ts, split.ts, side="right"))
+        expected = float(np.log(float(split.ratio)))
+        if not 0 < row < len(bars) or abs(expected) < np.log(1.5):
+            continue
+        before, after = float(bars.close[row - 1]), float(bars.open[row])
+        fall = float(np.log(before / after))
+        if abs(fall + expected) < abs(fall - expected) / 2:
+            said.append(
+                f"a share is said to become {float(split.ratio):g}, but the price went {before:g} -> {after:g}"
+            )
+    return tuple(said)

@@ -16,6 +16,7 @@ import numpy as np
 
 from tradebot.core.messages import Split
 from tradebot.core.model import DAY, HOUR
+from tradebot.data.actions import contradicted
 from tradebot.data.arrays import BarArrays, Floats, Ints, Mask, QuoteArrays
 from tradebot.data.calendars import Sessions
 from tradebot.data.findings import CheckLimits, CheckReport, Findings, Severity
@@ -232,6 +233,11 @@ def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Se
     message = "jumps that look like splits which the prices are not adjusted for"
     silent = not bars.volume.any()
     found.add("split", Severity.WARNING if silent else Severity.ERROR, all_of(split), message, became)
+    wrong = [i for i in known if contradicted(bars.take(slice(i, i + 2)), splits)]
+    known = [i for i in known if i not in wrong]
+    found.add(
+        "inverted_split", Severity.ERROR, all_of(wrong), "declared splits that went the other way", moved
+    )
     found.add("known_split", Severity.INFO, all_of(known), "jumps at known splits (raw prices)", moved)
     found.add("bad_print", Severity.ERROR, all_of(back), "jumps that the next bar takes back", moved)
     found.add(
