@@ -14,7 +14,7 @@ def test_list_shows_the_bundled_data_with_their_labels(tradebot: Tradebot) -> No
     series = tradebot("data", "list", "--json").json["series"]
 
     labels = {(s["instrument"], s["interval"]): s["provenance"]["label"] for s in series}
-    assert labels["SPX", "1d"] == "SAMPLE"
+    assert labels["SPX", "1d"] == ""
     assert {label for (name, _), label in labels.items() if name == "SYN/USD"} == {"SYNTHETIC"}
 
 
