@@ -192,6 +192,15 @@ def test_the_shares_of_an_account_cannot_exceed_it() -> None:
     assert config(two.replace("0.41", "9000 USD")).strategies[1].capital == Money(Decimal(9000), USD)
 
 
+def test_a_strategy_for_which_no_money_is_left_is_refused_where_it_stands() -> None:
+    taken = SHORT.replace("1h}", "1h, capital: 100%}") + "  - {id: b, class: b.py:B, instruments: [SPX]}\n"
+    assert said(taken) == [
+        "t.yaml:4: strategies[1].capital: is required: the other strategies' shares are 100% of the account, "
+        "nothing is left"
+    ]
+    assert config(taken.replace("100%", "99%")).strategies[1].capital is None
+
+
 # ---- environment
 
 

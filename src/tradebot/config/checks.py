@@ -103,21 +103,30 @@ class Checks:
 
     def _capital(self) -> None:
         sums: dict[str, Decimal] = {}
+        unsaid: list[tuple[int, MapNode, str]] = []
         for index, strategy in self._strategies():
-            text = self._text(strategy, "capital")
+            account = self._text(strategy, "account") or "the account"
+            if "capital" not in strategy.items:
+                unsaid.append((index, strategy, account))
+                continue
             try:
-                share = SHARE_OR_AMOUNT.read(text)
+                share = SHARE_OR_AMOUNT.read(self._text(strategy, "capital"))
             except ValueError:
-                continue  # absent, or already said
+                continue  # already said
             if isinstance(share, Money):
                 continue
-            account = self._text(strategy, "account") or "the account"
             sums[account] = sums.get(account, Decimal(0)) + Decimal(repr(share))
             if sums[account] > 1:
                 total = decimal_text(sums[account] * 100)
                 message = f"the shares of one account must add up to at most 100%, was {total}%"
                 self._add(strategy.items["capital"].mark, ("strategies", index, "capital"), message)
                 return
+        for index, strategy, account in unsaid:
+            path: tuple[str | int, ...] = ("strategies", index)
+            if sums.get(account) == 1 and not lost(strategy, path, "capital"):
+                message = "is required: the other strategies' shares are 100% of the account, nothing is left"
+                mark = strategy.key_marks.get("id", strategy.mark)
+                self._add(mark, (*path, "capital"), message)
 
     def _live(self) -> None:
         limits = self.root.items.get("limits", MapNode(self.root.mark))
