@@ -1,11 +1,21 @@
 """data: import, list, check, resample, synthetic."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Tradebot, configured, entry, write_bars
+from tests.cli.conftest import ROOT, Tradebot, configured, entry, write_bars
 from tradebot.errors import ExitCode
+
+
+def shared_data() -> Path:
+    """Return the folder of recorded market data, which is never part of the repository."""
+    path = Path(os.environ.get("TRADEBOT_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"recorded market data not found at {path}; set TRADEBOT_SHARED_DATA")
+    return path
+
 
 NEW = ("--id", "UP/USD", "--tick-size", "1", "--lot-size", "0.01")
 
@@ -189,3 +199,25 @@ def test_imported_bars_are_backtested(tradebot: Tradebot, here: Path) -> None:
 
     assert run["run"]["instruments"] == ["UP/USD"]
     assert run["metrics"]["trades"]["closed"] > 0
+
+
+def test_real_dirt_is_stored_refused_or_dropped_by_line_but_never_a_bug(
+    tradebot: Tradebot, here: Path
+) -> None:
+    files = sorted((shared_data() / "equity_daily").rglob("*.csv"))
+    assert files
+    stored = 0
+    for file in files:
+        name = f"{file.parent.name}.{file.stem}"
+        strict = tradebot("data", "import", str(file), "--id", name, "--class", "stock")
+        loose = tradebot("data", "import", str(file), "--id", name, "--class", "stock", "--bad-rows", "drop")
+
+        for ended in (strict, loose):
+            assert ended.code in (0, ExitCode.FAILED), (file.name, ended.err)
+            assert ended.code == 0 or str(file) in ended.err
+        stored += loose.code == 0
+    checked = tradebot("data", "check", "--json").json["series"]
+
+    # Tables of closes have no bars; each of the others is found again.
+    assert stored == sum(f.parent.name != "equity_daily" for f in files)
+    assert len([s for s in checked if "." in s["instrument"]]) == stored

@@ -1,6 +1,7 @@
 """How a command ends: exit codes, errors in words and in JSON, no traceback, no secret."""
 
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tradebot, environment, process, write_bars
+from tests.cli.test_words import commands
+from tests.conftest import PROVING
 from tradebot.cli import failure
+from tradebot.cli.lazy import Group
 from tradebot.data.atomic import locked
 from tradebot.data.catalogue import folder_name
 from tradebot.errors import ExitCode, InvariantError
@@ -225,3 +229,46 @@ def test_no_colour_reaches_a_pipe(tmp_path: Path) -> None:
     done = process("data", "list", cwd=tmp_path, env={"FORCE_COLOR": "1"})
 
     assert "\x1b" not in done.stdout + done.stderr
+
+
+SHELF = (
+    *(
+        "",
+        "-",
+        "--",
+        "..",
+        "trend",
+        "SPX",
+        "SYN/USD",
+        "bars.csv",
+        "tradebot.yaml",
+        "1d",
+        "0",
+        "-1",
+        "nan",
+        "1e9",
+    ),
+    *(
+        "2010-01-01",
+        "9999-99-99",
+        "a=b",
+        "limits.max_drawdown=10%",
+        "strategies[9].id=x",
+        "strategies.trend=1",
+    ),
+    *("close=open", "ts=", "💸", "x" * 300, "\udcff", "\x1b[31m", "%s{0}", "raw", "csv", "frame", "refuse"),
+)
+
+
+def test_no_words_find_a_bug(tradebot: Tradebot, project: Path, rng: random.Random) -> None:
+    write_bars(project / "bars.csv")
+    leaves = [(path, c) for path, c in commands() if not isinstance(c, Group) and path != ("backtest",)]
+    for _ in range(400 if PROVING else 60):
+        path, command = rng.choice(leaves)
+        options = [o for p in command.params for o in p.opts if o.startswith("--")]
+        words = [rng.choice([*options, *SHELF, *SHELF]) for _ in range(rng.randint(0, 6))]
+
+        ended = tradebot(*path, *words)
+
+        assert ended.code in (0, ExitCode.FAILED, ExitCode.USAGE, ExitCode.CONFIG), (path, words, ended)
+        assert "Traceback" not in ended.err or "--debug" in words

@@ -140,7 +140,7 @@ def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, a
         print_report(result, metrics, sys.stdout, report_path=path)
         if attempts > 1:
             out.show(
-                f"  Attempts    {attempts} different ones of {result.label} are stored: the best of many is luck"
+                f"  Attempts: {attempts} different ones of {result.label} are stored; the best is partly luck"
             )
     if as_json:
         out.as_json({"runs": objects})

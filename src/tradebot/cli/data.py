@@ -52,9 +52,11 @@ def list_(config_file: str | None, as_json: bool) -> None:
 @only_config
 @with_json
 def check(instruments: tuple[str, ...], interval: str | None, config_file: str | None, as_json: bool) -> None:
-    """Look for gaps, doubled and impossible bars, bad prints, unadjusted splits, stale runs.
+    """Look for what is wrong with stored bars.
 
-    Ends with 1 when something is wrong beyond doubt; what someone should look at is a warning.
+    That is gaps against the calendar, doubled and impossible bars, bad prints, splits that nobody
+    told of, prices that stand still. Ends with 1 when something is wrong beyond doubt; what someone
+    should look at is a warning.
     """
     from tradebot.data.intervals import parse_interval
 
