@@ -329,6 +329,7 @@ class _AccountRun:
         ]
         if collector.bad_data:
             found.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
+        found += plan.not_simulated(self.config, self.account)
         return tuple(found)
 
 

@@ -94,6 +94,18 @@ def base_currency(account: Account) -> str:
     return account.base or (account.cash[0].asset if account.cash else "USD")
 
 
+def not_simulated(config: Config, account: str) -> tuple[str, ...]:
+    """Return one sentence for each setting of the file that a backtest leaves out of account."""
+    limits = config.limits
+    asked = {
+        "limits.collar": limits.collar is not None,
+        "limits.max_data_age": limits.max_data_age is not None,
+        f"accounts.{account}.capital": config.accounts[account].capital is not None,
+        "backtest.seed": config.backtest.seed != 0,
+    }
+    return tuple(f"{key} has no effect on a backtest" for key, given in asked.items() if given)
+
+
 def _limits(config: Config, base: str) -> Limits:
     words = config.limits
     return Limits(
@@ -160,8 +172,18 @@ def strategy_spec(
             f"strategies.{strategy.id}.exits.where",
             "engine is not supported yet; the simulated venue holds protective orders, so leave it at venue",
         )
+    if strategy.orders.collar is not None and strategy.orders.type == "market":
+        raise refuse(
+            f"strategies.{strategy.id}.orders.collar",
+            "must be absent from market orders, which take any price; write type: limit beside it",
+        )
     resize, band = _resize(strategy.resize)
     schedule = strategy.schedule
+    if schedule is not None and (schedule.weekday is not None or schedule.at != "close"):
+        raise refuse(
+            f"strategies.{strategy.id}.schedule",
+            "weekday and at are not supported yet: the first bar of each period asks the strategy",
+        )
     return StrategySpec(
         id=strategy.id,
         account=strategy.account,
