@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tests.core.world import D, Script, World, spec
+from tests.core.world import START, D, Script, World, spec
 from tradebot.core import facts as f
-from tradebot.core.model import Purpose
-from tradebot.core.setup import Resize
-from tradebot.sim.settings import FillSettings, StopThrough
+from tradebot.core import messages as m
+from tradebot.core.model import HOUR, Purpose, Side
+from tradebot.core.setup import ExecutionSpec, Resize
+from tradebot.sim.fees import ReceivedAssetFees
+from tradebot.sim.latency import FixedLatency
+from tradebot.sim.settings import FillSettings, OnSplit, StopThrough
 
 SHARE = D("0.5")
 
@@ -35,3 +38,88 @@ def test_a_protective_order_the_venue_refuses_is_tried_a_bounded_number_of_times
     )
     world.bars((100,), (100,), (100,), (80, 80, 80, 80), (80,), (80,))
     assert len(protective(world)) < 12
+
+
+def test_a_split_rebases_the_resting_stop() -> None:
+    for mode in OnSplit:
+        split = m.Split(ts=START + 3 * HOUR, instrument="COIN", ratio=D(4))
+        world = World(
+            spec(Script(1.0), exits={"stop_loss": 0.10, "take_profit": 0.5}),
+            events=[split],
+            settings=FillSettings(on_split=mode),
+        )
+        world.bars((100,), (100,), (100,), (25,))
+        assert world.working() == [("stop", "protect", D(-40)), ("limit", "protect", D(-40))]
+        stop, target = (r.order for r in world.ledger.open_orders(("s", "COIN")))
+        assert (stop.stop_price, target.limit_price) == (D("22.50"), D("37.50"))
+        assert len(world.of(f.TargetSuspended)) == 0
+        assert [x.order.purpose for x in world.of(f.OrderIntended)].count(Purpose.TARGET) == 1
+        position = world.ledger.subs["s"].position("COIN")
+        assert (position.qty, position.basis, position.realized) == (D(40), D(1000), D(0))
+
+
+def test_a_split_carries_a_working_parent_over() -> None:
+    twap = ExecutionSpec(kind="twap", slices=4, over=4 * HOUR)
+    split = m.Split(ts=START + 3 * HOUR + 1, instrument="COIN", ratio=D(4))
+    world = World(spec(Script(1.0), execution=twap), events=[split])
+    world.bars((100,), (100,), (100,), *[(25,)] * 8)
+    assert world.position() == D(40)
+    assert [x.fill.side for x in world.of(f.OrderFilled)] == [Side.BUY] * len(world.of(f.OrderFilled))
+
+
+def test_a_stop_out_is_bought_back_at_once_when_told_so() -> None:
+    world = World(spec(Script(1.0), exits={"stop_loss": 0.10, "after_exit": "at_once"}))
+    world.bars((100,), (100,), (100, 100, 85, 88), (88,), (88,))
+    assert [(x.fill.side.value, x.fill.price) for x in world.of(f.OrderFilled)] == [
+        ("buy", D(100)),
+        ("sell", D(90)),
+        ("buy", D(88)),
+    ]
+
+
+def test_an_entry_beside_dust_measures_its_exits_from_its_own_price() -> None:
+    # A fee in coins leaves 0.0008 of a coin, less than a lot: that is no position to average with.
+    world = World(
+        spec(Script(1.0, None, 0.0, None, None, 1.0), qty=1.0, exits={"stop_loss": 0.10, "max_bars": 30}),
+        fees=ReceivedAssetFees(maker=D(8), taker=D(8)),
+        checks_rest=True,
+    )
+    world.bars((100,), (100,), (100,), (100,), (200,), (200,), (200,), (200,))
+    assert world.position() == D("0.9998")
+    (stop,) = (r.order for r in world.ledger.open_orders(("s", "COIN")))
+    assert stop.stop_price == D(180)
+    assert stop.qty == D("0.999")
+
+
+def test_a_trailing_stop_keeps_what_it_has_seen_when_its_quantity_changes() -> None:
+    world = World(spec(Script(1.0, None, None, 0.5), exits={"trailing": 0.10}))
+    world.bars((100,), (100,), (150,), (140,), (140,), (136,), (134,))
+    assert world.position() == 0
+    assert world.of(f.OrderFilled)[-1].fill.price == D(134)
+
+
+def test_a_position_opened_while_the_old_stop_is_still_leaving_is_protected() -> None:
+    # The cancel of the first stop travels for two hours; the next entry fills before it arrives.
+    world = World(
+        spec(Script(1.0, None, 0.0, 1.0), exits={"stop_loss": 0.10}),
+        latency=FixedLatency(cancel=2 * HOUR),
+        checks_rest=False,
+    )
+    world.bars((100,), (100,), (100,), (100,), (100,), (100,), (100,), (100,), (100,))
+    assert world.position() == D(10)
+    assert world.working() == [("stop", "protect", D(-10))]
+
+
+def test_quantities_follow_each_partial_fill_of_entry_and_exit() -> None:
+    world = World(
+        spec(Script(1.0), exits={"stop_loss": 0.10, "take_profit": 0.20}),
+        settings=FillSettings(volume_cap=D("0.01")),
+    )
+    sizes = []
+    for row in ((100,), (100, 100, 100, 100, 400), (100, 100, 100, 100, 600), (130, 130, 130, 130, 300), (85, 85, 85, 85, 5000)):
+        world.bars(row)
+        sizes.append((world.position(), world.working()))
+    assert sizes[1][0] == D(4)
+    assert sizes[2] == (D(10), [("stop", "protect", D(-10)), ("limit", "protect", D(-10))])
+    assert sizes[3] == (D(7), [("stop", "protect", D(-7)), ("limit", "protect", D(-7))])
+    assert sizes[4] == (D(0), [])

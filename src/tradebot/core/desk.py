@@ -174,7 +174,7 @@ class Desk:
         self.work(leg)
 
     def rebase(self, leg: Leg, ratio: Decimal) -> None:
-        """Carry a standing target over a split; working orders end and are sent anew."""
+        """Carry a standing target over a split; working orders and parents end and are sent anew."""
         target = self._ledger.wish(leg.key).target
         if target is not None:
             self._rec.fact(
@@ -187,8 +187,11 @@ class Desk:
                     because="split",
                 )
             )
+        for parent in self._ledger.active_parents(leg.key):
+            self._parents.close(parent, "split")
         for record in self._ledger.open_orders(leg.key):
             self._gate.cancel(record, "split")
+        self.work(leg)
 
     def _released(self, leg: Leg, because: str) -> None:
         self._rec.fact(

@@ -27,7 +27,7 @@ from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import Valuer, problem_of
 from tradebot.core.model import Bar, OrderKind, Purpose, Quote
-from tradebot.core.orders import OrderRecord
+from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
 from tradebot.core.setup import Setup
@@ -313,6 +313,8 @@ class Engine:
             return
         if order.purpose is Purpose.PROTECT:
             self._guard.ended(leg, was_asked=was_asked)
+            if record.status is Status.FILLED and leg.spec.exits.after_exit == "at_once":
+                self._desk.work(leg)
             return
         if was_asked:
             self._desk.work(leg)

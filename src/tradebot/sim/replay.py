@@ -191,8 +191,11 @@ class Replay:
     def _happen(self, event: Event) -> None:
         venue = self._venue
         if isinstance(event, Split):
-            self.tell(event, event.ts)
+            at = max(event.ts, self._engine.now)
+            outcome = self._engine.decide(event, at)
+            # Both books are re-based before an order in the new units reaches the venue.
             venue.on_split(event)
+            self._carry(outcome, at)
         elif isinstance(event, Dividend):
             self.tell(event, event.ts)
             venue.on_dividend(event)
