@@ -78,17 +78,22 @@ def test_a_stop_out_is_bought_back_at_once_when_told_so() -> None:
 
 
 def test_an_entry_beside_dust_measures_its_exits_from_its_own_price() -> None:
-    # A fee in coins leaves 0.0008 of a coin, less than a lot: that is no position to average with.
+    # A fee in coins leaves 0.0002 of a coin, less than a lot: that is no position to average with.
     world = World(
-        spec(Script(1.0, None, 0.0, None, None, 1.0), qty=1.0, exits={"stop_loss": 0.10, "max_bars": 30}),
+        spec(Script(1.0, None, 0.0, None, None, 1.0), qty=1.0, exits={"stop_loss": 0.10, "max_bars": 6}),
         fees=ReceivedAssetFees(maker=D(8), taker=D(8)),
-        checks_rest=True,
     )
-    world.bars((100,), (100,), (100,), (100,), (200,), (200,), (200,), (200,))
-    assert world.position() == D("0.9998")
+    world.bars((100,), (100,), (100,), (100,), (200,), (200,), (200,), (200,), (200,))
+    assert world.position() == D("0.0002") + D("0.999") * D("0.9992")
     (stop,) = (r.order for r in world.ledger.open_orders(("s", "COIN")))
-    assert stop.stop_price == D(180)
-    assert stop.qty == D("0.999")
+    assert (stop.stop_price, stop.qty) == (D(180), D("0.998"))
+
+
+def test_what_a_fee_in_coins_took_is_not_bought_again() -> None:
+    world = World(spec(Script(1.0), qty=1.0), fees=ReceivedAssetFees(maker=D(100), taker=D(100)))
+    world.bars((100,), (100,), (100,), (100,))
+    assert [x.fill.qty for x in world.of(f.OrderFilled)] == [D(1)]
+    assert world.position() == D("0.99")
 
 
 def test_a_trailing_stop_keeps_what_it_has_seen_when_its_quantity_changes() -> None:
@@ -116,7 +121,13 @@ def test_quantities_follow_each_partial_fill_of_entry_and_exit() -> None:
         settings=FillSettings(volume_cap=D("0.01")),
     )
     sizes = []
-    for row in ((100,), (100, 100, 100, 100, 400), (100, 100, 100, 100, 600), (130, 130, 130, 130, 300), (85, 85, 85, 85, 5000)):
+    for row in (
+        (100,),
+        (100, 100, 100, 100, 400),
+        (100, 100, 100, 100, 600),
+        (130, 130, 130, 130, 300),
+        (85, 85, 85, 85, 5000),
+    ):
         world.bars(row)
         sizes.append((world.position(), world.working()))
     assert sizes[1][0] == D(4)

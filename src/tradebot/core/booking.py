@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO, AccountBook, Position
-from tradebot.core.model import Lot, Order
+from tradebot.core.model import Lot, Order, Purpose
 from tradebot.core.orders import Event, OrderRecord
 from tradebot.errors import InvariantError
 
@@ -63,23 +63,25 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     for asset, amount in fact.cash:
         sub.add_cash(asset, amount)
     position = sub.position(fill.instrument)
-    _book_entry(position, fact.qty_signed, fill.price)
+    _book_entry(position, fact.qty_signed, fill.price, opens=fact.opens)
     change_position(position, fact.qty_signed, fact.basis, fact.realized, fact.ts)
+    if fact.opens:
+        position.opened_ts = fact.ts
+    if record.order.purpose is Purpose.TARGET:
+        ledger.wish((fact.strategy, fill.instrument)).fee_qty += fill.qty_signed - fact.qty_signed
     position.fees += fill.fee
     ledger.version += 1
 
 
-def _book_entry(position: Position, qty_signed: Decimal, price: Decimal) -> None:
+def _book_entry(position: Position, qty_signed: Decimal, price: Decimal, *, opens: bool) -> None:
     """Follow the average entry price (call before `qty` itself is changed)."""
-    held = position.qty
-    after = held + qty_signed
-    if held and after and (held > 0) == (after > 0):
-        if abs(after) > abs(held):
-            position.entry_qty += abs(qty_signed)
-            position.entry_notional += abs(qty_signed) * price
-    else:
+    after = position.qty + qty_signed
+    if opens or not after:
         position.entry_qty = abs(after)
         position.entry_notional = abs(after) * price
+    elif abs(after) > abs(position.qty):
+        position.entry_qty += abs(qty_signed)
+        position.entry_notional += abs(qty_signed) * price
 
 
 def change_position(position: Position, qty: Decimal, basis: Decimal, realized: Decimal, ts: int) -> None:
@@ -216,7 +218,9 @@ def crossed(ledger: Ledger, fact: f.CrossedInternally) -> None:
         sub = ledger.subs[strategy]
         sub.add_cash(fact.asset, cash)
         position = sub.position(fact.instrument)
-        _book_entry(position, qty, fact.price)
+        after = position.qty + qty
+        opens = not position.qty or (position.qty > 0) != (after > 0)
+        _book_entry(position, qty, fact.price, opens=opens)
         change_position(position, qty, basis, realized, fact.ts)
     ledger.version += 1
 

@@ -195,7 +195,7 @@ class Callers:
                 self._desk.release(leg, "bars passed")
 
     def _is_held(self, leg: Leg) -> bool:
-        return bool(self._ledger.subs[leg.spec.id].qty(leg.instrument.id))
+        return abs(self._ledger.subs[leg.spec.id].qty(leg.instrument.id)) >= leg.instrument.lot_size
 
     def _resume_after(self, leg: Leg) -> int | None:
         after = leg.spec.exits.after_exit

@@ -213,7 +213,8 @@ class Desk:
         if wish.target is None:
             return ZERO, Purpose.TARGET
         planned = sum((p.unsent for p in self._ledger.active_parents(leg.key)), ZERO)
-        return wish.wanted_qty - held - self._working(leg, Purpose.TARGET) - planned, Purpose.TARGET
+        there = held + wish.fee_qty + self._working(leg, Purpose.TARGET) + planned
+        return wish.wanted_qty - there, Purpose.TARGET
 
     def _working(self, leg: Leg, purpose: Purpose) -> Decimal:
         return sum(

@@ -222,15 +222,11 @@ def _expired(ledger: Ledger, fact: f.OrderExpired) -> None:
 
 
 def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
-    sub, instrument = ledger.subs[fact.strategy], fact.fill.instrument
-    before = sub.qty(instrument)
     booking.filled(ledger, fact)
-    after = sub.qty(instrument)
-    ledger.wish((fact.strategy, instrument)).exits_lost = 0
-    opens = after and (not before or (before > 0) != (after > 0))
-    if opens and ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
+    wish = ledger.wish((fact.strategy, fact.fill.instrument))
+    wish.exits_lost = 0
+    if fact.opens and ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
         # The position keeps the exit terms of the entry that opened it, whatever comes later.
-        wish = ledger.wish((fact.strategy, instrument))
         wish.exits = None if wish.target is None else wish.target.exits
 
 

@@ -61,6 +61,7 @@ def filled_fact(
         quantum=quantum,
         method=_method(setup, order.account),
     )
+    held = ledger.subs[order.strategy].qty(fill.instrument)
     average = trade_average(ledger.subs[order.strategy].position(fill.instrument), change, cash, quantum)
     return f.OrderFilled(
         ts=fill.ts,
@@ -74,7 +75,13 @@ def filled_fact(
         basis=average.basis,
         realized=average.realized,
         settles_at=fill.ts + settle,
+        opens=_opens(held, held + change, instrument.lot_size),
     )
+
+
+def _opens(before: Decimal, after: Decimal, lot_size: Decimal) -> bool:
+    # What is left below a lot (a fee in the base asset) is no position: it could never be sold.
+    return bool(after) and (abs(before) < lot_size or (before > 0) != (after > 0))
 
 
 def _method(setup: Setup, account: str) -> LotMethod:

@@ -19,13 +19,15 @@ class WishState:
     `target` persists until replaced. `exits` are the protective terms of the entry that opened
     the position: a later target does not change them. `refused` is the (rule, reason) that last
     stood in the way, `attempts`/`retry_at`/`given_up` its bounded retries. `exits_lost` counts the
-    protective orders that the venue refused or ended by itself since the last fill.
+    protective orders that the venue refused or ended by itself since the last fill, `fee_qty` what
+    fees in the base asset took from the fills towards this target: that much is not bought again.
     """
 
     __slots__ = (
         "attempts",
         "exits",
         "exits_lost",
+        "fee_qty",
         "given_up",
         "quotes",
         "refused",
@@ -39,6 +41,7 @@ class WishState:
         self.quotes: QuotesSet | None = None
         self.exits: ExitRules | None = None
         self.exits_lost = 0
+        self.fee_qty = ZERO
         self.suspended: TargetSuspended | None = None
         self.refused: tuple[str, str] | None = None
         self.attempts = 0
@@ -47,6 +50,7 @@ class WishState:
 
     def set_target(self, fact: TargetSet) -> None:
         self.target = fact
+        self.fee_qty = ZERO
         if fact.because != "retry":
             self.attempts, self.retry_at, self.given_up = 0, None, False
             self.refused = None

@@ -185,7 +185,9 @@ class OrderFilled(Fact):
     `cash` are the account's and the strategy's signed changes (notional and fee already in);
     `qty_signed` the change of position (a fee in the base asset already off). `closed` and
     `opened` are the account's lots; `basis` is the signed change of the strategy's cost basis,
-    `realized` its profit in the quote asset, net of fees in that asset.
+    `realized` its profit in the quote asset, net of fees in that asset. `opens` says that the
+    strategy held nothing it could trade before (nothing, less than a lot, or the other side):
+    exits are measured from here.
     """
 
     fill: Fill
@@ -198,3 +200,4 @@ class OrderFilled(Fact):
     basis: Decimal
     realized: Decimal
     settles_at: int
+    opens: bool
