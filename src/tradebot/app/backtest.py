@@ -28,7 +28,7 @@ from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
-from tradebot.errors import UsageError
+from tradebot.errors import ConfigError, UsageError
 from tradebot.report.result import Candles, FloatArray, RunMode, RunResult, StrategyRef, TsArray, costs_of
 from tradebot.report.roundtrips import round_trips
 from tradebot.report.series import candles_from_prices, candles_of
@@ -69,11 +69,14 @@ def backtest(request: BacktestRequest) -> list[RunResult]:
             raise UsageError(f"no strategy {name!r} is configured; there are: {', '.join(known)}")
     made = recipes(request.config, request.project, request.strategies)
     results: dict[str, RunResult] = {}
-    for account in request.config.accounts:
-        own = [r for r in made if r.words.account == account]
-        if own:
-            for result in _AccountRun(request, account, own).run():
-                results[result.strategies[0].id] = result
+    try:
+        for account in request.config.accounts:
+            own = [r for r in made if r.words.account == account]
+            if own:
+                for result in _AccountRun(request, account, own).run():
+                    results[result.strategies[0].id] = result
+    except ConfigError as exc:
+        raise plan.by_index(request.config, exc) from None
     return [results[name] for name in known if name in results]
 
 

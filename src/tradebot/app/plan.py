@@ -7,6 +7,7 @@ Refuses by name what this version cannot run, before anything starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.config import simulation as sim_words
@@ -69,6 +70,16 @@ _DEFAULT_FOR_WEIGHTS = 0.99
 def refuse(key: str, message: str) -> ConfigError:
     """Return the error of a setting that is valid but cannot be run."""
     return ConfigError([Problem(file="configuration", line=None, key=key, message=message)])
+
+
+def by_index(config: Config, error: ConfigError) -> ConfigError:
+    """Return the error with strategies named by their place in the file, where lines are looked up."""
+    places = {f"strategies.{s.id}": f"strategies[{i}]" for i, s in enumerate(config.strategies)}
+    found = []
+    for problem in error.problems:
+        head = ".".join(problem.key.split(".")[:2])
+        found.append(replace(problem, key=problem.key.replace(head, places.get(head, head), 1)))
+    return ConfigError(found)
 
 
 def account_spec(config: Config, name: str) -> AccountSpec:
