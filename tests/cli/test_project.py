@@ -1,12 +1,15 @@
 """init, config and strategies."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Tradebot, configured, entry, process
+from tests.cli.conftest import ROOT, Tradebot, configured, entry, environment, process
 from tradebot.errors import ExitCode
 
 SHIPPED = sorted(p.name for p in (ROOT / "strategies").glob("*.py"))
@@ -182,3 +185,30 @@ def test_check_of_an_unknown_strategy_names_those_there_are(tradebot: Tradebot, 
 
     assert ended.code == ExitCode.USAGE
     assert "there are: trend, reversion, breakout, maker" in ended.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_init_on_a_terminal_asks_until_the_answer_will_do(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tradebot", "init"],
+        cwd=tmp_path,
+        env=environment() | {"TERM": "dumb"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, b"plenty\n20000 EUR\n10%\n")
+    out, _ = child.communicate(timeout=60)
+    asked = os.read(ours, 10_000).decode()
+    os.close(ours)
+
+    text = (tmp_path / "tradebot.yaml").read_text()
+    assert child.returncode == 0
+    assert 'must be an amount with its currency such as 5000 USD, was "plenty"' in asked
+    assert "cash: 20000 EUR" in text and "max_drawdown: 10%" in text
+    assert "created tradebot.yaml" in out
