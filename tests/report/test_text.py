@@ -99,7 +99,7 @@ def test_everything_that_lowers_trust_is_said() -> None:
     found = words.caveats(result, measure(result))
     assert "selected from 40 parameter sets: the best of many looks better than it is" in found
     assert "2 orders still open at the end" in found
-    assert "3 orders denied by risk rules: collar 1, max_position 2" in found
+    assert "3 wishes not acted on: collar 1, max_position 2" in found
     assert found[-1] == "3 bars were missing"
     assert any(c.startswith("2 daily returns (under a year)") for c in found)
 

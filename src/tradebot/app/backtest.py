@@ -210,15 +210,14 @@ class _AccountRun:
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
         shares = plan.capital_shares(self.config, self.account)
-        return [
-            plan.strategy_spec(
-                recipe.words,
-                seat(recipe, self.series, splits),
-                shares[recipe.words.id],
-                self.instruments,
-            )
-            for recipe in self.recipes
-        ]
+        specs: list[StrategySpec] = []
+        for recipe in self.recipes:
+            deciders = seat(recipe, self.series, splits)
+            spec = plan.strategy_spec(recipe.words, deciders, shares[recipe.words.id], self.instruments)
+            if splits and not recipe.is_joint:
+                spec = replace(spec, renew=recipe.renew)
+            specs.append(spec)
+        return specs
 
     def _venue(self) -> SimVenue:
         words = self.config.accounts[self.account]

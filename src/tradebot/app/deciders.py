@@ -35,6 +35,10 @@ class Recipe:
         """Return a new strategy object."""
         return self.plugin.create(self.params)
 
+    def renew(self, instrument: str) -> Strategy:
+        """Return an object without memory, for an instrument whose prices were split."""
+        return self.create()
+
     @property
     def is_frame(self) -> bool:
         return self.plugin.kind == "frame"

@@ -51,12 +51,16 @@ class Loaded:
 
 
 def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
-    """Return the catalogue a feed's words lead to; the bundled one stands behind each."""
-    if feed == "sample":
-        return Catalogue(bundled_root())
+    """Return the catalogue a feed's words lead to.
+
+    `sample` looks at the bundled data first and at the project's own behind them; any other word
+    the other way round.
+    """
     if feed is not None and (project / feed).is_dir():
         return Catalogue(project / feed, bundled_root())
     folder = Path(config.data.dir) if config.data.dir is not None else Path("data")
+    if feed == "sample":
+        return Catalogue(bundled_root(), project / folder)
     return Catalogue(project / folder, bundled_root())
 
 

@@ -161,7 +161,7 @@ def caveats(result: RunResult, metrics: Metrics) -> tuple[str, ...]:
         found.append(f"{_count(len(result.open_orders), 'order')} still open at the end")
     if result.denials:
         rules = ", ".join(f"{rule} {count}" for rule, count in sorted(result.denials.items()))
-        found.append(f"{_count(sum(result.denials.values()), 'order')} denied by risk rules: {rules}")
+        found.append(f"{_count(sum(result.denials.values()), 'wish', 'wishes')} not acted on: {rules}")
     return (*found, *result.warnings)
 
 
@@ -178,8 +178,8 @@ def _trade_caveats(metrics: Metrics) -> list[str]:
     ]
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def _count(n: int, noun: str, many: str | None = None) -> str:
+    return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
 def mode_words(mode: RunMode) -> str:
