@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tradebot.core import facts as f
-from tradebot.core.days import month_number
+from tradebot.core.days import period_number
 from tradebot.core.desk import Desk
-from tradebot.core.legs import Leg, Seat
+from tradebot.core.legs import Leg, Seat, rebased
 from tradebot.core.messages import SetTimer, Split
-from tradebot.core.model import DAY, Bar, Book, Fill, Quote
+from tradebot.core.model import Bar, Book, Fill, Quote
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-from tradebot.core.setup import FirstEntry, Resize, Schedule
+from tradebot.core.setup import FirstEntry, Resize
 from tradebot.core.strategy import (
     BarStrategy,
     Intent,
@@ -141,7 +141,7 @@ class Callers:
 
     def _joint(self, seat: Seat, decider: object) -> Intent | None:
         if isinstance(decider, PortfolioStrategy):
-            period = _period(self._rec.now, seat.spec.schedule)
+            period = period_number(self._rec.now, seat.spec.schedule)
             if period == seat.period and not self._has_drifted(seat):
                 return None
             seat.period = period
@@ -304,7 +304,15 @@ class Callers:
         elif is_standing and self._is_late(leg):
             because = "late"
         weight, qty = said
-        if self._desk.want(leg, weight, qty, because="signal" if target else "standing"):
+        why = Target(leg.instrument.id, weight, qty) if target is None else target
+        if self._desk.want(
+            leg,
+            weight,
+            qty,
+            because="standing" if target is None else "signal",
+            reason=why.reason,
+            explained=why.explained,
+        ):
             if because:
                 self._desk.suspend(leg, because)
             self._desk.work(leg)
@@ -331,7 +339,7 @@ class Callers:
             return
         if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
             return
-        bars = [_rebased(bar, float(split.ratio)) for bar in seat.history]
+        bars = [rebased(bar, float(split.ratio)) for bar in seat.history]
         seat.sit(seat.spec.renew(leg.instrument.id))
         seat.history.clear()
         leg.sizer.forget()
@@ -359,26 +367,3 @@ class Callers:
                     error=f"{type(exc).__name__}: {exc}",
                 )
             )
-
-
-def _period(now: int, schedule: Schedule) -> int:
-    """Return the number of the schedule's period that `now` lies in; weeks begin on Monday."""
-    days = now // DAY
-    if schedule is Schedule.NEVER:
-        return 0
-    if schedule is Schedule.DAY:
-        return days
-    if schedule is Schedule.WEEK:
-        return (days + 3) // 7  # 1970-01-01 was a Thursday
-    months = month_number(days)
-    return months if schedule is Schedule.MONTH else months // 3
-
-
-def _rebased(bar: Bar, ratio: float) -> Bar:
-    return bar._replace(
-        open=bar.open / ratio,
-        high=bar.high / ratio,
-        low=bar.low / ratio,
-        close=bar.close / ratio,
-        volume=bar.volume * ratio,
-    )

@@ -1,6 +1,9 @@
-"""Count months from days: the Gregorian calendar in whole numbers, without a clock library."""
+"""Count periods from days: the Gregorian calendar in whole numbers, without a clock library."""
 
 from __future__ import annotations
+
+from tradebot.core.model import DAY
+from tradebot.core.setup import Schedule
 
 _DAYS_PER_400_YEARS = 146_097
 _SHIFT = 719_468  # days from 0000-03-01 to 1970-01-01
@@ -19,3 +22,16 @@ def month_number(days: int) -> int:
     month = march_month + 2 if march_month < 10 else march_month - 10
     year = era * 400 + year_of_era + (1 if month < 2 else 0)
     return year * 12 + month
+
+
+def period_number(now: int, schedule: Schedule) -> int:
+    """Return the number of the schedule's period that `now` (ns UTC) lies in; weeks begin on Monday."""
+    days = now // DAY
+    if schedule is Schedule.NEVER:
+        return 0
+    if schedule is Schedule.DAY:
+        return days
+    if schedule is Schedule.WEEK:
+        return (days + 3) // 7  # 1970-01-01 was a Thursday
+    months = month_number(days)
+    return months if schedule is Schedule.MONTH else months // 3

@@ -28,9 +28,13 @@ from tradebot.core.orders import Status
 from tradebot.core.quantize import price_for, qty_down, qty_for
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Resize
+from tradebot.core.wishes import ParentState
 
 # Suspended for one of these, a leg is worked down to zero; otherwise it is left as it is.
 FLATTENING = ("time", "flatten")
+
+# Weights that were divided by their sum may miss 1 in the last bits.
+_SLACK = 1e-9
 
 
 class _Sized(NamedTuple):
@@ -74,7 +78,12 @@ class Desk:
         reason: str = "",
         explained: tuple[tuple[str, float], ...] = (),
     ) -> bool:
-        """Take a strategy's word; returns whether the target or its size changed."""
+        """Take a strategy's word; returns whether the target or its size changed.
+
+        No word, or not a number, keeps what was wanted.
+        """
+        if (weight is None or weight != weight) and (qty is None or qty != qty):
+            return False
         wish = self._ledger.wish(leg.key)
         before = wish.target
         same = before is not None and before.weight == weight and before.asked_qty == qty
@@ -82,6 +91,7 @@ class Desk:
             if wish.suspended is not None or leg.spec.resize is Resize.ON_CHANGE:
                 return False
             because = "resize"
+        weight, qty = _float(weight), _float(qty)
         sized = self._size(leg, weight, qty)
         if isinstance(sized, _No):
             self.skip(leg, sized.rule, sized.reason)
@@ -103,7 +113,7 @@ class Desk:
                 equity=equity,
                 because=because,
                 reason=reason,
-                explained=tuple(Explained(name=n, value=v) for n, v in explained),
+                explained=tuple(Explained(name=n, value=float(v)) for n, v in explained if isfinite(v)),
                 exits=leg.spec.exits if leg.spec.exits.any else None,
             )
         )
@@ -125,6 +135,8 @@ class Desk:
         return bool(change)
 
     def _size(self, leg: Leg, weight: float | None, qty: float | None) -> _Sized | _No:
+        if weight is not None and not abs(weight) <= 1.0 + _SLACK:
+            return _No("weight_range", f"a weight must lie between -1 and 1, was {weight!r}")
         price = self._marks.get(leg.instrument.id)
         if price is None:
             return _No("price_missing", "no price seen yet")
@@ -134,12 +146,15 @@ class Desk:
             return _Sized(ZERO, price, equity or 0.0)
         if equity is None:
             return _No("rate_missing", f"equity needs the rate {valuer.missing or 'of an instrument held'}")
+        rate = valuer.rate(leg.instrument.quote)
+        if rate is None:
+            return _No("rate_missing", f"equity needs the rate {leg.instrument.quote}/{valuer.base}")
         if qty is not None:
             wanted = qty
         else:
             if equity <= 0.0:
                 return _No("no_equity", f"equity must be above 0, was {equity:.8g}")
-            full = leg.sizer.full(equity, price, float(leg.instrument.multiplier))
+            full = leg.sizer.full(equity / rate, price, float(leg.instrument.multiplier))
             if full is None or weight is None:
                 return _No("sizing_not_warm", "the sizing rule has not seen enough bars")
             wanted = weight * full
@@ -239,16 +254,27 @@ class Desk:
             return
         if purpose is Purpose.TARGET and self._clear_way(leg, "target changed"):
             return  # the cancelled orders' ends bring us back
+        diff = qty_down(self.difference(leg)[0], leg.instrument.lot_size)
+        if not diff:
+            return  # a parent was still to do the rest; without it there is none
         if not self._ledger.is_session_open(leg.instrument.calendar) and leg.spec.style.auction is None:
             self.skip(leg, "session_closed", "waits for the session to open", qty=float(diff))
             return
         leg.end_skip(self._rec)
         spec = leg.spec.execution
         if spec.kind == "twap" and purpose is Purpose.TARGET:
-            self._parents.open(leg, diff, cause)
+            if not self._parents.open(leg, diff, cause):
+                self.retry(leg)
             return
         order = self.order_for(leg, diff, purpose)
         if order is not None and self._gate.send(leg, order, cause) is not None:
+            self.retry(leg)
+
+    def advance(self, leg: Leg, parent: ParentState) -> None:
+        """Let a parent hand on what is due; what it does not do is worked out anew."""
+        if self._parents.advance(leg, parent):
+            self.work(leg)
+        else:
             self.retry(leg)
 
     def order_for(
@@ -312,6 +338,19 @@ class Desk:
             self._rec.fact(f.TimerSet(ts=self._rec.now, key=key, at=at))
             self._rec.command(SetTimer(key=key, at=at))
 
+    def cash_came(self, leg: Leg) -> None:
+        """Try again what was denied for want of cash, however often it was tried before."""
+        wish = leg.wish
+        if wish.refused is None or wish.refused[0] != "buying_power":
+            return
+        if wish.given_up or wish.retry_at is not None:
+            self._rec.fact(
+                f.RetrySet(
+                    ts=self._rec.now, strategy=leg.spec.id, instrument=leg.instrument.id, attempt=0, at=None
+                )
+            )
+        self.work(leg)
+
     def retry_due(self, leg: Leg) -> None:
         """Try a refused difference again."""
         wish = self._ledger.wish(leg.key)
@@ -344,3 +383,8 @@ class Desk:
                 numbers=tuple(Explained(name=n, value=v) for n, v in numbers.items()),
             )
         )
+
+
+def _float(number: float | None) -> float | None:
+    # Strategies hand on whole numbers and numpy's floats; a fact holds plain ones.
+    return None if number is None else float(number)

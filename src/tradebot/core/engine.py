@@ -16,17 +16,17 @@ from typing import Any
 from tradebot.core import events
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.books import ZERO
 from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
+from tradebot.core.enrolment import enroll, open_account
 from tradebot.core.execution import Parents
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import Valuer, problem_of
-from tradebot.core.model import Bar, OrderKind, Purpose, Quote
+from tradebot.core.model import Bar, OrderKind, Purpose, Quote, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
@@ -185,43 +185,15 @@ class Engine:
         self._rec.restart_ids()
         for account in self.setup.accounts:
             if account.name not in self.ledger.accounts:
-                self._open_account(account.name)
+                open_account(self._rec, account)
             book = self.ledger.accounts[account.name]
             self._accounts[account.name] = Valuer(
                 self.ledger, book, account.base_currency, self.setup.instruments
             )
         for spec in self.setup.strategies:
             if spec.id not in self.ledger.subs:
-                self._enroll(spec.id)
+                enroll(self.setup, self._rec, spec)
         self._seat_strategies()
-
-    def _open_account(self, name: str) -> None:
-        spec = next(a for a in self.setup.accounts if a.name == name)
-        self._rec.fact(
-            f.AccountOpened(
-                ts=self._rec.now, account=name, model=spec.model, base_currency=spec.base_currency
-            )
-        )
-        for asset, amount in spec.cash.items():
-            event = m.CashEvent(ts=self._rec.now, account=name, asset=asset, amount=amount, because="deposit")
-            events.cash_moved(self._rec, event)
-
-    def _enroll(self, strategy: str) -> None:
-        spec = next(s for s in self.setup.strategies if s.id == strategy)
-        account = self.ledger.accounts[spec.account]
-        self._rec.fact(f.StrategyEnrolled(ts=self._rec.now, strategy=strategy, account=spec.account))
-        first = next(a.cash for a in self.setup.accounts if a.name == spec.account)
-        for asset, amount in first.items():
-            share = min(
-                events.share_of_capital(amount, spec.capital, self.setup.quantum(asset)),
-                account.unassigned.cash.get(asset, ZERO),
-            )
-            if share > 0:
-                self._rec.fact(
-                    f.AssignmentMade(
-                        ts=self._rec.now, account=spec.account, strategy=strategy, amount=share, asset=asset
-                    )
-                )
 
     def _seat_strategies(self) -> None:
         for spec in self.setup.strategies:
@@ -297,6 +269,10 @@ class Engine:
         self._callers.on_fill(leg, fill)
         if not record.is_open:
             self._order_over(record, was_asked=True)
+        if fill.side is Side.SELL:
+            for other in self._legs.values():
+                if other.spec.account == order.account:
+                    self._desk.cash_came(other)
 
     def _protected(self, leg: Leg, record: OrderRecord) -> None:
         """A protective exit traded: the target rests, so that a stop-out is not bought back."""
@@ -316,8 +292,8 @@ class Engine:
             if record.status is Status.FILLED and leg.spec.exits.after_exit == "at_once":
                 self._desk.work(leg)
             return
-        if was_asked:
-            self._desk.work(leg)
+        if was_asked or record.status is Status.EXPIRED:
+            self._desk.work(leg)  # an order's time ends once a session: nothing to keep a distance from
         elif self.ledger.wish(leg.key).quotes is None:
             self._desk.retry(leg)
 
@@ -338,8 +314,7 @@ class Engine:
             parent = self.ledger.running.get(rest)
             if parent is not None:
                 leg = self._legs[parent.opened.strategy, parent.opened.instrument]
-                self._parents.advance(leg, parent)
-                self._desk.work(leg)
+                self._desk.advance(leg, parent)
         elif kind == "dividend":
             account, _, rest = rest.partition("/")
             events.dividend_paid(self._rec, account, rest.rpartition("/")[0])
@@ -351,7 +326,7 @@ class Engine:
         for leg in self._legs.values():
             if leg.instrument.calendar == session.calendar:
                 for parent in self.ledger.active_parents(leg.key):
-                    self._parents.advance(leg, parent)
+                    self._desk.advance(leg, parent)
                 self._desk.work(leg)
 
     def _session_close(self, session: m.SessionClose) -> None:

@@ -53,8 +53,8 @@ class Parents:
         self._gate = gate
         self.make_order: OrderMaker | None = None  # the desk's; set by the engine, which builds both
 
-    def open(self, leg: Leg, diff: Decimal, cause: int) -> None:
-        """Plan a signed quantity and send the first slice."""
+    def open(self, leg: Leg, diff: Decimal, cause: int) -> bool:
+        """Plan a signed quantity and send the first slice; returns False when that was denied."""
         spec, now = leg.spec.execution, self._rec.now
         slices = split_even(abs(diff), spec.slices, leg.instrument.lot_size)
         step = spec.over // len(slices)
@@ -75,14 +75,15 @@ class Parents:
             ),
             cause,
         )
-        self.advance(leg, self._ledger.parents[parent_id])
+        return self.advance(leg, self._ledger.parents[parent_id])
 
-    def advance(self, leg: Leg, parent: ParentState) -> None:
-        """Hand on every slice that is due, then wait for the next one or end the parent."""
-        if parent.closed:
-            return
-        if not self._ledger.is_session_open(leg.instrument.calendar):
-            return  # the session's open advances it
+    def advance(self, leg: Leg, parent: ParentState) -> bool:
+        """Hand on every slice that is due, then wait for the next one or end the parent.
+
+        Returns False when the gate denied it: the parent has ended, its rest is to be tried later.
+        """
+        if parent.closed or not self._ledger.is_session_open(leg.instrument.calendar):
+            return True  # the session's open advances it
         opened, due = parent.opened, ZERO
         while parent.next_slice < len(opened.slices) and opened.schedule[parent.next_slice] <= self._rec.now:
             index = parent.next_slice
@@ -93,15 +94,16 @@ class Parents:
             )
             due += qty
         if due and not self._send(leg, parent, due):
-            return
+            return False
         if parent.next_slice == len(opened.slices):
             self.close(parent, "done")
-            return
+            return True
         key = f"parent/{opened.parent_id}"
         at = opened.schedule[parent.next_slice]
         if self._ledger.timers.get(key) != at:
             self._rec.fact(f.TimerSet(ts=self._rec.now, key=key, at=at))
             self._rec.command(SetTimer(key=key, at=at))
+        return True
 
     def _send(self, leg: Leg, parent: ParentState, qty: Decimal) -> bool:
         if self.make_order is None:

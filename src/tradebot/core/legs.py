@@ -252,3 +252,14 @@ class SeatContext:
         **explained: float,
     ) -> Target:
         return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
+
+
+def rebased(bar: Bar, ratio: float) -> Bar:
+    """Return a bar in the units after a split."""
+    return bar._replace(
+        open=bar.open / ratio,
+        high=bar.high / ratio,
+        low=bar.low / ratio,
+        close=bar.close / ratio,
+        volume=bar.volume * ratio,
+    )

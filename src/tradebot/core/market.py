@@ -90,22 +90,25 @@ class Valuer:
         self._cash = 0.0
         for asset, amount in self._book.cash.items():
             if amount:
-                self._cash += float(amount) * self._rate(asset)
+                self._cash += float(amount) * self._known_rate(asset)
         self._held = []
         for name, qty in self._quantities():
             if qty:
                 instrument = self._instruments[name]
-                self._held.append((name, float(qty * instrument.multiplier) * self._rate(instrument.quote)))
+                rate = self._known_rate(instrument.quote)
+                self._held.append((name, float(qty * instrument.multiplier) * rate))
 
     def _quantities(self) -> list[tuple[str, Decimal]]:
         if isinstance(self._book, AccountBook):
             return [(name, self._book.qty(name)) for name in self._book.lots]
         return [(name, p.qty) for name, p in self._book.positions.items()]
 
-    def _rate(self, asset: str) -> float:
-        if asset == self.base:
-            return 1.0
-        rate = self._ledger.rates.get((asset, self.base))
+    def rate(self, asset: str) -> float | None:
+        """Return what one unit of `asset` is worth in the base currency, None when nobody said."""
+        return 1.0 if asset == self.base else self._ledger.rates.get((asset, self.base))
+
+    def _known_rate(self, asset: str) -> float:
+        rate = self.rate(asset)
         if rate is None:
             self._missing = f"{asset}/{self.base}"
             return 0.0

@@ -126,6 +126,8 @@ def minimum(view: View, order: Order) -> Verdict:
 def shortable(view: View, order: Order) -> Verdict:
     """A short needs a margin account and an instrument that can be borrowed."""
     after = view.account_held + view.account_working + order.qty_signed
+    if view.model is AccountModel.CASH:
+        after = min(after, view.held + order.qty_signed)  # what another strategy holds is not ours to sell
     if order.side is Side.BUY or after >= 0:
         return None
     if view.model is AccountModel.CASH:

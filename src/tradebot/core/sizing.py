@@ -122,7 +122,10 @@ class Sizer:
         self._ranges.clear()
 
     def full(self, equity: float, price: float, multiplier: float) -> float | None:
-        """Return the full size in base units, None while the memory is not warm."""
+        """Return the full size in base units, None while the memory is not warm.
+
+        `equity` is in the instrument's quote asset, like `price`.
+        """
         spec = self.spec
         if isinstance(spec, FixedQty):
             return spec.qty
