@@ -1,8 +1,9 @@
 """Watch equity against the loss limits and stop new risk when one is crossed.
 
-Owns the drawdown and daily-loss breakers and the start of a day (UTC). The drawdown breaker
-latches until the owner lifts it, the daily one until the next day. Deposits and withdrawals move the marks they are measured from,
-so that taking money out is not a loss.
+Owns the drawdown and daily-loss breakers and the start of a day (UTC). A day begins with the
+last prices of the day before, so that a loss its first bar brings is the day's. The drawdown
+breaker latches until the owner lifts it, the daily one until the next day. Deposits and
+withdrawals move the marks they are measured from, so that taking money out is not a loss.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from collections.abc import Mapping
 
 from tradebot.core import facts as f
 from tradebot.core.market import Valuer
-from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.messages import EVERYTHING, CashEvent, HaltLevel
 from tradebot.core.model import DAY, Explained
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Limits, Setup
 
 # Sums of floats may differ in the last bits; a limit met to within this share is not crossed.
 _SLACK = 1e-9
+
+# Cash that comes or goes for one of these is gain or loss; anything else is a flow.
+EARNED = ("dividend", "interest", "fee")
 
 
 class Breakers:
@@ -39,21 +43,33 @@ class Breakers:
         self._peaks: dict[str, float] = {}
         self.watch_at = 0  # nothing to watch before this moment
         self._day = -1
-        self._rule = ""  # which breaker set the halt that stands
 
-    def watch(self) -> None:
-        """Begin a new day where due and compare equity with the limits."""
+    def begin(self) -> None:
+        """Begin a new day where due; call it before the first prices of the day are known."""
         day = self._rec.now // DAY
         if day != self._day:
             self._begin_day(day)
-        if self._limits:
-            for name, limits in self._limits.items():
-                self._check(name, limits)
 
-    def flow(self, account: str, amount: float) -> None:
-        """Move the peak by money that came or went."""
-        if account in self._peaks:
-            self._peaks[account] += amount
+    def watch(self) -> None:
+        """Compare equity with the limits."""
+        self.begin()  # for an account whose equity was not known before this slice
+        for name, limits in self._limits.items():
+            self._check(name, limits)
+
+    def flow(self, event: CashEvent) -> None:
+        """Move the marks of an account by money that came or went without being earned or lost."""
+        known, valuer = self._ledger.days.get(event.account), self._accounts.get(event.account)
+        if known is None or valuer is None or event.because in EARNED:
+            return
+        rate = valuer.rate(event.asset)
+        if rate is None:
+            return  # equity is unknown without it, so nothing is compared either
+        amount = float(event.amount) * rate
+        peak = self._peaks[event.account] = self._peaks.get(event.account, known.peak) + amount
+        equity = known.equity + amount
+        self._rec.fact(
+            f.DayStarted(ts=self._rec.now, account=event.account, day=known.day, equity=equity, peak=peak)
+        )
 
     def _begin_day(self, day: int) -> None:
         for name in self._names:
@@ -76,8 +92,8 @@ class Breakers:
 
     def _end_daily_halt(self) -> None:
         """A daily loss limit counts anew with the day; a drawdown waits for the owner."""
-        level, _ = self._ledger.halts.get(EVERYTHING, (HaltLevel.NONE, ""))
-        if level is HaltLevel.NO_NEW_RISK and self._rule == "max_daily_loss":
+        halt = self._ledger.halts.get(EVERYTHING)
+        if halt is not None and halt.rule == "max_daily_loss":
             self._rec.fact(
                 f.HaltSet(
                     ts=self._rec.now,
@@ -110,7 +126,6 @@ class Breakers:
     def _trip(self, name: str, rule: str, limit: float, loss: float) -> None:
         if EVERYTHING in self._ledger.halts:
             return
-        self._rule = rule
         self._rec.fact(
             f.HaltSet(
                 ts=self._rec.now,

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
-from typing import NamedTuple
 
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
@@ -22,30 +21,17 @@ from tradebot.core.execution import Parents
 from tradebot.core.gate import Gate
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
+from tradebot.core.measure import Unsized, size_of
 from tradebot.core.messages import SetTimer
 from tradebot.core.model import Explained, Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import Status
-from tradebot.core.quantize import price_for, qty_down, qty_for
+from tradebot.core.quantize import price_for, qty_down
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Resize
 from tradebot.core.wishes import ParentState
 
 # Suspended for one of these, a leg is worked down to zero; otherwise it is left as it is.
 FLATTENING = ("time", "flatten")
-
-# Weights that were divided by their sum may miss 1 in the last bits.
-_SLACK = 1e-9
-
-
-class _Sized(NamedTuple):
-    wanted: Decimal
-    price: float
-    equity: float
-
-
-class _No(NamedTuple):
-    rule: str
-    reason: str
 
 
 class Desk:
@@ -92,8 +78,8 @@ class Desk:
                 return False
             because = "resize"
         weight, qty = _float(weight), _float(qty)
-        sized = self._size(leg, weight, qty)
-        if isinstance(sized, _No):
+        sized = size_of(leg, weight, qty, self._marks, self._valuers[leg.spec.id])
+        if isinstance(sized, Unsized):
             self.skip(leg, sized.rule, sized.reason)
             return False
         wanted, price, equity = sized
@@ -134,34 +120,6 @@ class Desk:
             return float(change) > leg.spec.band * abs(float(before))
         return bool(change)
 
-    def _size(self, leg: Leg, weight: float | None, qty: float | None) -> _Sized | _No:
-        if weight is not None and not abs(weight) <= 1.0 + _SLACK:
-            return _No("weight_range", f"a weight must lie between -1 and 1, was {weight!r}")
-        price = self._marks.get(leg.instrument.id)
-        if price is None:
-            return _No("price_missing", "no price seen yet")
-        valuer = self._valuers[leg.spec.id]
-        equity = valuer.equity(self._marks)
-        if weight == 0 or qty == 0:
-            return _Sized(ZERO, price, equity or 0.0)
-        if equity is None:
-            return _No("rate_missing", f"equity needs the rate {valuer.missing or 'of an instrument held'}")
-        rate = valuer.rate(leg.instrument.quote)
-        if rate is None:
-            return _No("rate_missing", f"equity needs the rate {leg.instrument.quote}/{valuer.base}")
-        if qty is not None:
-            wanted = qty
-        else:
-            if equity <= 0.0:
-                return _No("no_equity", f"equity must be above 0, was {equity:.8g}")
-            full = leg.sizer.full(equity / rate, price, float(leg.instrument.multiplier))
-            if full is None or weight is None:
-                return _No("sizing_not_warm", "the sizing rule has not seen enough bars")
-            wanted = weight * full
-        if not isfinite(wanted):
-            return _No("not_finite", f"the wanted quantity must be finite, was {wanted!r}")
-        return _Sized(qty_for(wanted, leg.instrument.lot_size), price, equity)
-
     # --- suspension -----------------------------------------------------------------------------
 
     def suspend(self, leg: Leg, because: str, bars: int | None = None) -> None:
@@ -187,6 +145,16 @@ class Desk:
         if target is not None:
             self.want(leg, target.weight, target.asked_qty, because=because, reason=target.reason)
         self.work(leg)
+
+    def resume(self, leg: Leg) -> None:
+        """A halt was lifted: what was not done meanwhile is not chased but rests like after an exit."""
+        wish, after = leg.wish, leg.spec.exits.after_exit
+        if wish.quotes is not None or wish.suspended is not None:
+            return
+        if after == "at_once":
+            self._try_anew(leg)
+        elif qty_down(self.difference(leg)[0], leg.instrument.lot_size):
+            self.suspend(leg, "resume", after if isinstance(after, int) else None)
 
     def rebase(self, leg: Leg, ratio: Decimal) -> None:
         """Carry a standing target over a split; working orders and parents end and are sent anew."""
@@ -228,8 +196,9 @@ class Desk:
         if wish.target is None:
             return ZERO, Purpose.TARGET
         planned = sum((p.unsent for p in self._ledger.active_parents(leg.key)), ZERO)
-        there = held + wish.fee_qty + self._working(leg, Purpose.TARGET) + planned
-        return wish.wanted_qty - there, Purpose.TARGET
+        # A flatten that is still out there will trade: its quantity is as good as gone.
+        working = self._working(leg, Purpose.TARGET) + self._working(leg, Purpose.FLATTEN)
+        return wish.wanted_qty - (held + wish.fee_qty + working + planned), Purpose.TARGET
 
     def _working(self, leg: Leg, purpose: Purpose) -> Decimal:
         return sum(
@@ -244,9 +213,11 @@ class Desk:
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""
         wish = self._ledger.wish(leg.key)
-        if wish.quotes is not None or wish.given_up or wish.retry_at is not None:
+        if wish.given_up or wish.retry_at is not None:
             return
         diff, purpose = self.difference(leg)
+        if wish.quotes is not None and purpose is Purpose.TARGET:
+            return
         # A fee in the base asset leaves dust below one lot: not a difference that can be traded.
         diff = qty_down(diff, leg.instrument.lot_size)
         if not diff:
@@ -343,13 +314,16 @@ class Desk:
         wish = leg.wish
         if wish.refused is None or wish.refused[0] != "buying_power":
             return
-        if wish.given_up or wish.retry_at is not None:
+        self._try_anew(leg)
+        self.work(leg)
+
+    def _try_anew(self, leg: Leg) -> None:
+        if leg.wish.given_up or leg.wish.retry_at is not None:
             self._rec.fact(
                 f.RetrySet(
                     ts=self._rec.now, strategy=leg.spec.id, instrument=leg.instrument.id, attempt=0, at=None
                 )
             )
-        self.work(leg)
 
     def retry_due(self, leg: Leg) -> None:
         """Try a refused difference again."""

@@ -125,6 +125,9 @@ class Engine:
 
     def _slice(self, piece: m.Slice) -> None:
         marks, due, is_quoted = self.marks, [], False
+        is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
+        if is_watched:
+            self._breakers.begin()
         for item in piece.items:
             if isinstance(item, Bar):
                 name, _, interval, open_, high, low, close, _ = item
@@ -146,7 +149,7 @@ class Engine:
                     continue
                 marks[item.instrument] = (item.bid + item.ask) * 0.5
                 is_quoted = True
-        if self._rec.now >= self._breakers.watch_at and not self._callers.muted:
+        if is_watched:
             self._breakers.watch()
         for seat in due:
             if seat.is_single:
@@ -351,8 +354,10 @@ class Engine:
 
     def _cash(self, event: m.CashEvent) -> None:
         events.cash_moved(self._rec, event)
+        self._breakers.flow(event)
 
     def _halt(self, halt: m.SetHalt) -> None:
+        before = {leg.key: self.ledger.halt_level(*leg.key)[0] for leg in self._legs.values()}
         self._set_halt(halt.level, halt.scope, halt.reason, "owner")
         for leg in self._legs.values():
             strategy, instrument = halt.scope
@@ -362,6 +367,8 @@ class Engine:
                 self._desk.suspend(leg, "flatten")
             elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
                 self._quoter.pull(leg, "halted")
+            elif before[leg.key] is not self.ledger.halt_level(*leg.key)[0] is m.HaltLevel.NONE:
+                self._desk.resume(leg)
             self._desk.work(leg)
 
     def _set_halt(self, level: m.HaltLevel, scope: m.Scope, reason: str, rule: str) -> None:

@@ -41,7 +41,7 @@ class Ledger:
         self.running: dict[str, ParentState] = {}
         self.saved: dict[Key, str] = {}
         self.failed: dict[Key, str] = {}
-        self.halts: dict[Scope, tuple[HaltLevel, str]] = {}
+        self.halts: dict[Scope, f.HaltSet] = {}
         self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
         self.rates: dict[tuple[str, str], float] = {}
         self.timers: dict[str, int] = {}
@@ -89,10 +89,10 @@ class Ledger:
     def halt_level(self, strategy: str | None, instrument: str | None) -> tuple[HaltLevel, str]:
         """Return the strictest halt that covers a strategy and an instrument, and its reason."""
         worst, why = HaltLevel.NONE, ""
-        for scope, (level, reason) in self.halts.items():
+        for scope, halt in self.halts.items():
             covers = scope.strategy in (None, strategy) and scope.instrument in (None, instrument)
-            if covers and level.value > worst.value:
-                worst, why = level, reason
+            if covers and halt.level.value > worst.value:
+                worst, why = halt.level, halt.reason
         return worst, why
 
     def is_session_open(self, calendar: str) -> bool:
@@ -133,11 +133,11 @@ def _quotes_set(ledger: Ledger, fact: f.QuotesSet) -> None:
 
 
 def _suspended(ledger: Ledger, fact: f.TargetSuspended) -> None:
-    ledger.wish((fact.strategy, fact.instrument)).suspended = fact
+    ledger.wish((fact.strategy, fact.instrument)).suspend(fact)
 
 
 def _released(ledger: Ledger, fact: f.TargetReleased) -> None:
-    ledger.wish((fact.strategy, fact.instrument)).suspended = None
+    ledger.wish((fact.strategy, fact.instrument)).suspend(None)
 
 
 def _skipped(ledger: Ledger, fact: f.Skipped | f.OrderDenied) -> None:
@@ -254,7 +254,7 @@ def _halt_set(ledger: Ledger, fact: f.HaltSet) -> None:
     if fact.level is HaltLevel.NONE:
         ledger.halts.pop(fact.scope, None)
     else:
-        ledger.halts[fact.scope] = (fact.level, fact.reason)
+        ledger.halts[fact.scope] = fact
 
 
 def _day_started(ledger: Ledger, fact: f.DayStarted) -> None:

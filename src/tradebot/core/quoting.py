@@ -12,6 +12,7 @@ from decimal import Decimal
 from tradebot.core import facts as f
 from tradebot.core.gate import Gate
 from tradebot.core.legs import Leg
+from tradebot.core.messages import HaltLevel
 from tradebot.core.model import Level, Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import price_for, qty_for
@@ -31,6 +32,15 @@ class Quoter:
 
     def want(self, leg: Leg, quotes: Quotes) -> None:
         """Take a strategy's word for one instrument and work it."""
+        if leg.wish.suspended is not None:
+            level, _ = self._ledger.halt_level(leg.spec.id, leg.instrument.id)
+            if level is not HaltLevel.NONE:
+                return  # being flattened: a resting quote would trade beside it
+            name = leg.instrument.id
+            fact = f.TargetReleased(
+                ts=self._rec.now, strategy=leg.spec.id, instrument=name, because="resumed"
+            )
+            self._rec.fact(fact)
         bids = self._levels(leg, Side.BUY, quotes.bids)
         asks = self._levels(leg, Side.SELL, quotes.asks)
         slack = leg.instrument.tick_size * quotes.tolerance_ticks

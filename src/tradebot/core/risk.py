@@ -27,7 +27,7 @@ from tradebot.core.model import (
     Purpose,
     Side,
 )
-from tradebot.core.quantize import qty_for
+from tradebot.core.quantize import qty_down, qty_for
 from tradebot.core.setup import Limits
 from tradebot.core.trades import grid_problem
 
@@ -253,9 +253,25 @@ INCREASING: tuple[Rule, ...] = (
 
 
 def judge(view: View, order: Order) -> Verdict:
-    """Ask the rules in order; the first word against the order stands."""
-    for rule in ALWAYS if is_reducing(view, order) else ALWAYS + INCREASING:
+    """Ask the rules in order; the first word against the order stands.
+
+    An order through zero that may not open the other side is cut down to what closes this one.
+    """
+    for rule in ALWAYS:
         verdict = rule(view, order)
         if verdict is not None:
             return verdict
+    if is_reducing(view, order):
+        return None
+    for rule in INCREASING:
+        verdict = rule(view, order)
+        if verdict is not None:
+            return _only_close(view, order, verdict)
     return None
+
+
+def _only_close(view: View, order: Order, verdict: Verdict) -> Verdict:
+    if not isinstance(verdict, Denied) or not view.held or (view.held > 0) == (order.side is Side.BUY):
+        return verdict
+    qty = qty_down(abs(view.held), view.instrument.lot_size)
+    return Shrunk(rule=verdict.rule, reason=verdict.reason, qty=qty) if 0 < qty < order.qty else verdict

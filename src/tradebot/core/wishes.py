@@ -55,6 +55,11 @@ class WishState:
             self.attempts, self.retry_at, self.given_up = 0, None, False
             self.refused = None
 
+    def suspend(self, fact: TargetSuspended | None) -> None:
+        """Rest, or rest no more; what was tried for the difference before says nothing about the next."""
+        self.suspended = fact
+        self.attempts, self.retry_at, self.given_up = 0, None, False
+
     def set_quotes(self, fact: QuotesSet) -> None:
         self.quotes = fact
 

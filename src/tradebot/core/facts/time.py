@@ -62,7 +62,10 @@ class HaltSet(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayStarted(Fact):
-    """A day (UTC) began; daily limits count from `equity`, drawdown from `peak` (base currency)."""
+    """A day (UTC) began; daily limits count from `equity`, drawdown from `peak` (base currency).
+
+    Said again within the day when money came or went: both moved by it.
+    """
 
     account: str
     day: int

@@ -1,0 +1,209 @@
+"""Halts, pauses and flattening: what still goes out, what rests, what a resume does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.core.test_desk import fills
+from tests.core.world import GEM, START, D, QuoteScript, Script, World, account, spec
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.messages import HaltLevel, Scope
+from tradebot.core.model import DAY, HOUR, Level, OrderKind, Quote
+from tradebot.core.setup import Limits, OrderStyle
+from tradebot.core.strategy import Quotes
+from tradebot.sim.latency import FixedLatency
+
+
+def halt(world: World, level: HaltLevel, *, reason: str = "test", **scope: str) -> None:
+    world.tell(m.SetHalt(ts=world.now, level=level, reason=reason, scope=Scope(**scope)))
+
+
+def test_flatten_closes_and_the_target_rests_until_it_changes() -> None:
+    world = World(spec(Script(1.0, None, None, None, None, None, None, 0.0, 1.0)))
+    world.bars((100,), (100,))
+    halt(world, HaltLevel.FLATTEN)
+    world.bars((100,), (100,))
+    assert world.position() == 0
+    halt(world, HaltLevel.NONE)
+    world.bars((100,), (100,), (100,))
+    assert world.position() == 0
+    world.bars((100,), (100,), (100,))
+    assert world.position() == D(10)
+
+
+def test_a_word_while_the_flatten_is_out_does_not_sell_twice() -> None:
+    # The exit after two bars and the strategy's own exit fall on the same bar; a cancel would come late.
+    world = World(
+        spec(Script(1.0, None, None, 0.0), exits={"max_bars": 2}),
+        latency=FixedLatency(cancel=3 * HOUR),
+        checks_rest=False,
+    )
+    world.bars((100,), (100,), (100,), (100,), (100,), (100,))
+    assert world.position() == 0
+    assert fills(world) == [("buy", D(10), D(100)), ("sell", D(10), D(100))]
+
+
+def test_flatten_goes_out_though_the_target_was_given_up() -> None:
+    # A bigger position is denied until given up; that must not keep us from getting out.
+    world = World(spec(Script(0.5, None, 1.0)), accounts=[account(limits=Limits(max_orders_per_day=1))])
+    world.bars((100,), (100,), (100,), (100,), (100,), (100,))
+    assert world.of(f.RetrySet)[-1].is_last
+    halt(world, HaltLevel.FLATTEN)
+    world.bars((100,), (100,))
+    assert world.position() == 0
+
+
+def test_quotes_are_pulled_and_their_inventory_sold_by_flatten() -> None:
+    both = Quotes("COIN", (Level(99.0, 5.0),), (Level(101.0, 5.0),))
+    world = World(spec(QuoteScript(*[both] * 10), interval=0))
+    quote = lambda n, bid, ask: Quote("COIN", START + n * HOUR, bid, 50.0, ask, 50.0)  # noqa: E731
+    world.play([quote(1, 99.5, 100.5), quote(2, 98.0, 98.5)])
+    assert world.position() == D(5)
+    halt(world, HaltLevel.FLATTEN)
+    world.play([quote(3, 99.5, 100.5), quote(4, 99.5, 100.5)])
+    assert world.position() == 0
+    assert world.working() == []
+    halt(world, HaltLevel.NONE)
+    world.play([quote(5, 99.5, 100.5)])
+    assert world.working() == [("limit", "target", D(5)), ("limit", "target", D(-5))]
+
+
+def test_cancel_entries_ends_them_and_sends_none_but_keeps_protection() -> None:
+    style = OrderStyle(kind=OrderKind.LIMIT, collar=-0.05)
+    world = World(spec(Script(0.5, None, 1.0), exits={"stop_loss": 0.10}, style=style))
+    world.bars((100,), (95, 95, 95, 95), (95,))
+    assert world.working() == [("stop", "protect", D(-5)), ("limit", "target", D(5))]
+    halt(world, HaltLevel.CANCEL_ENTRIES)
+    assert world.working() == [("stop", "protect", D(-5))]
+    world.bars((90,), (84,))
+    assert world.position() == 0
+
+
+@pytest.mark.parametrize("level", [HaltLevel.PAUSED, HaltLevel.NO_NEW_RISK])
+def test_a_halt_lets_a_position_shrink_and_nothing_grow(level: HaltLevel) -> None:
+    world = World(spec(Script(0.5, None, 1.0, None, 0.2)))
+    world.bars((100,), (100,))
+    halt(world, level)
+    world.bars((100,), (100,), (100,), (100,))
+    assert world.position() == D(2)
+    assert fills(world)[1:] == [("sell", D(3), D(100))]
+    assert world.of(f.OrderDenied)[0].rule == "halted"
+
+
+def test_a_halt_turns_a_reversal_into_a_close() -> None:
+    world = World(spec(Script(1.0, None, -1.0)))
+    world.bars((100,), (100,))
+    halt(world, HaltLevel.NO_NEW_RISK)
+    world.bars((100,), (100,), (100,))
+    assert world.position() == 0
+
+
+def test_a_resume_does_not_chase_what_was_wanted_meanwhile() -> None:
+    world = World(spec(Script(None, 1.0, None, None, None, 0.5)))
+    world.bars((100,))
+    halt(world, HaltLevel.PAUSED)
+    world.bars((100,), (100,))
+    halt(world, HaltLevel.NONE)
+    world.bars((100,), (100,))
+    assert world.position() == 0
+    (rest,) = world.of(f.TargetSuspended)
+    assert rest.because == "resume"
+    world.bars((100,), (100,))
+    assert world.position() == D(5)
+
+
+def test_a_resume_leaves_alone_what_holds_what_it_wants() -> None:
+    world = World(spec(Script(1.0)))
+    world.bars((100,), (100,))
+    halt(world, HaltLevel.PAUSED)
+    world.bars((100,))
+    halt(world, HaltLevel.NONE)
+    assert world.of(f.TargetSuspended) == []
+
+
+def test_a_halt_of_one_strategy_or_instrument_leaves_the_others_trading() -> None:
+    for scope in ({"strategy": "a"}, {"instrument": "COIN"}):
+        world = World(
+            spec(Script(None, 1.0), name="a", capital=D("0.5")),
+            spec(Script(None, 1.0), name="b", instrument=GEM, capital=D("0.5")),
+        )
+        halt(world, HaltLevel.NO_NEW_RISK, **scope)
+        for n in range(1, 5):
+            world.play([m.Slice(START + n * HOUR, tuple(_bar(x, n) for x in ("COIN", "GEM")))])
+        assert world.position("a") == 0
+        assert world.position("b", "GEM") == D(10)
+
+
+def _bar(name: str, n: int) -> Any:
+    from tests.core.world import make_bar
+
+    return make_bar(name, START + n * HOUR, HOUR, 100.0)
+
+
+# --- breakers -------------------------------------------------------------------------------------
+
+
+def test_a_daily_loss_halts_and_the_next_day_trades_again() -> None:
+    limits = Limits(max_daily_loss=0.05)
+    world = World(
+        spec(Script(1.0, None, 0.5, None, 1.0), qty=100.0, interval=12 * HOUR),
+        accounts=[account({"USD": D(10_000)}, limits=limits)],
+    )
+    world.bars((100,), (100,), (94,), (94,), (94,), (94,), (94,), interval=12 * HOUR)
+    assert [(x.level.name, x.rule) for x in world.of(f.HaltSet)] == [
+        ("NO_NEW_RISK", "max_daily_loss"),
+        ("NONE", "max_daily_loss"),
+    ]
+
+
+def test_a_daily_loss_counts_from_the_last_price_of_the_day_before() -> None:
+    # Daily bars: the bar that brings the loss is the first thing its day shows.
+    world = World(
+        spec(Script(1.0, None, None), qty=90.0, interval=DAY),
+        accounts=[account({"USD": D(10_000)}, limits=Limits(max_daily_loss=0.05))],
+    )
+    world.bars((100,), (100,), (90,), (90,), interval=DAY)
+    assert [(x.level.name, x.rule) for x in world.of(f.HaltSet)] == [
+        ("NO_NEW_RISK", "max_daily_loss"),
+        ("NONE", "max_daily_loss"),
+    ]
+    assert [x.equity for x in world.of(f.DayStarted)][2:4] == [10_000.0, 9_100.0]
+
+
+def test_a_drawdown_latches_until_the_owner_lifts_it_and_exits_still_work() -> None:
+    world = World(
+        spec(Script(1.0, None, None, None, 0.0, 1.0), qty=90.0, exits={"stop_loss": 0.3}, interval=DAY),
+        accounts=[account({"USD": D(10_000)}, limits=Limits(max_drawdown=0.15))],
+    )
+    world.bars((100,), (100,), (80,), (80,), (80,), (80,), (80,), (80,), interval=DAY)
+    assert [(x.level.name, x.rule) for x in world.of(f.HaltSet)] == [("NO_NEW_RISK", "max_drawdown")]
+    assert world.position() == 0
+    assert world.of(f.OrderDenied)[-1].reason == "no_new_risk: max_drawdown of account main is 0.15, was 0.18"
+
+
+def test_a_new_day_does_not_lift_a_halt_of_the_owner() -> None:
+    world = World(
+        spec(Script(1.0), qty=100.0, interval=DAY),
+        accounts=[account({"USD": D(10_000)}, limits=Limits(max_daily_loss=0.05))],
+    )
+    world.bars((100,), (100,), (90,), interval=DAY)
+    halt(world, HaltLevel.NO_NEW_RISK, reason="holiday")
+    world.bars((90,), (90,), interval=DAY)
+    assert world.ledger.halt_level("s", "COIN") == (HaltLevel.NO_NEW_RISK, "holiday")
+
+
+def test_money_taken_out_is_no_loss_and_money_put_in_no_gain() -> None:
+    world = World(
+        spec(Script(0.5), qty=10.0, interval=HOUR),
+        accounts=[account({"USD": D(10_000)}, limits=Limits(max_drawdown=0.15, max_daily_loss=0.10))],
+        checks_rest=False,  # the simulated venue knows nothing of the money
+    )
+    world.bars((100,), (100,))
+    world.tell(m.CashEvent(ts=world.now, account="main", asset="USD", amount=D(-5_000), because="withdrawal"))
+    world.bars((100,), (100,))
+    world.tell(m.CashEvent(ts=world.now, account="main", asset="USD", amount=D(50_000), because="deposit"))
+    world.bars((100,), (100,))
+    assert world.of(f.HaltSet) == []
