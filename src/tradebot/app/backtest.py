@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -17,7 +17,15 @@ from tradebot.app import plan
 from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
 from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
-from tradebot.app.market import Loaded, catalogue_for, events_of, load_file, load_series, slices_of
+from tradebot.app.market import (
+    Loaded,
+    catalogue_for,
+    events_of,
+    instrument_of,
+    load_file,
+    load_series,
+    slices_of,
+)
 from tradebot.app.outcome import Collector, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import first_rates, rate_events
 from tradebot.config.models import Config
@@ -204,9 +212,8 @@ class _AccountRun:
         return path if path is not None and path.is_file() else None
 
     def _instrument(self, name: str) -> Instrument:
-        found = self.catalogue.instrument(name)
-        calendar = self.config.calendars.get(name)
-        return found if calendar is None else replace(found, calendar=calendar)
+        feed = self.config.accounts[self.account].feed
+        return instrument_of(self.catalogue, self.config, self.request.project, feed, name)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
         shares = plan.capital_shares(self.config, self.account)

@@ -8,7 +8,7 @@ before the start as warm-up, and the merging of series. Refuses to judge data: t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -62,6 +62,27 @@ def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
     if feed == "sample":
         return Catalogue(bundled_root(), project / folder)
     return Catalogue(project / folder, bundled_root())
+
+
+def instrument_of(
+    catalogue: Catalogue, config: Config, project: Path, feed: str | None, name: str
+) -> Instrument:
+    """Return a stored instrument, with the calendar that the configuration gives it.
+
+    Raises DataError when it is not stored; when only the feed hides it, says so.
+    """
+    try:
+        found = catalogue.instrument(name)
+    except DataError as exc:
+        own = catalogue_for(config, project, None)
+        if feed == "sample" and name in own.instruments():
+            raise DataError(
+                f"{name} is stored in {own.root}, but the account's `feed: sample` means the bundled data only; "
+                "remove that feed from tradebot.yaml"
+            ) from exc
+        raise
+    calendar = config.calendars.get(name)
+    return found if calendar is None else replace(found, calendar=calendar)
 
 
 def load_series(

@@ -7,12 +7,11 @@ strategies that are called bar by bar. Quote and portfolio strategies have none 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 from tradebot.app.deciders import Recipe
-from tradebot.app.market import Loaded, catalogue_for, items_of, load_file, load_series
+from tradebot.app.market import Loaded, catalogue_for, instrument_of, items_of, load_file, load_series
 from tradebot.config.models import Config
 from tradebot.core.model import Bar
 from tradebot.core.strategy import BarStrategy, Input, Strategy
@@ -35,8 +34,7 @@ def load_for(recipe: Recipe, config: Config, project: Path) -> Series:
     file = None if feed is None else project / feed
     series: dict[tuple[str, int], Loaded] = {}
     for name, interval in _needed(recipe):
-        instrument = catalogue.instrument(name)
-        instrument = replace(instrument, calendar=config.calendars.get(name, instrument.calendar))
+        instrument = instrument_of(catalogue, config, project, feed, name)
         span: _Span = {"start": None, "end": None, "lookback": 0}
         series[name, interval] = (
             load_file(file, instrument, interval, **span)
