@@ -126,7 +126,7 @@ def play(case: dict[str, Any], settings: dict[str, Any]) -> Run:
         if venue.has_work("X"):
             run.take(list(venue.on_market(bar)))
         else:
-            venue.mark(bar)
+            venue.mark(bar.instrument, bar)
         for wanted in (w for w in case["orders"] if w["after"] == index):
             send(venue, wanted, index)
         run.take(venue.drain())

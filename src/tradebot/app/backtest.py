@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -212,8 +212,7 @@ class _AccountRun:
         return path if path is not None and path.is_file() else None
 
     def _instrument(self, name: str) -> Instrument:
-        feed = self.config.accounts[self.account].feed
-        return instrument_of(self.catalogue, self.config, self.request.project, feed, name)
+        return instrument_of(self.catalogue, self.config, name)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
         shares = plan.capital_shares(self.config, self.account)

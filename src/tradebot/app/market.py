@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -28,8 +29,6 @@ from tradebot.sim.replay import Event
 
 Columns = BarArrays | QuoteArrays
 Dress = Callable[["Loaded", Iterator[Bar | Quote], int], Iterator[Bar | Quote]]
-# Rows turned into Python objects at a time: bounds memory without costing speed.
-_CHUNK = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +63,9 @@ def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
     return Catalogue(project / folder, bundled_root())
 
 
-def instrument_of(
-    catalogue: Catalogue, config: Config, project: Path, feed: str | None, name: str
-) -> Instrument:
-    """Return a stored instrument, with the calendar that the configuration gives it.
-
-    Raises DataError when it is not stored; when only the feed hides it, says so.
-    """
-    try:
-        found = catalogue.instrument(name)
-    except DataError as exc:
-        own = catalogue_for(config, project, None)
-        if feed == "sample" and name in own.instruments():
-            raise DataError(
-                f"{name} is stored in {own.root}, but the account's `feed: sample` means the bundled data only; "
-                "remove that feed from tradebot.yaml"
-            ) from exc
-        raise
+def instrument_of(catalogue: Catalogue, config: Config, name: str) -> Instrument:
+    """Return a stored instrument, with the calendar that the configuration gives it."""
+    found = catalogue.instrument(name)
     calendar = config.calendars.get(name)
     return found if calendar is None else replace(found, calendar=calendar)
 
@@ -173,20 +158,21 @@ def _rows(columns: Columns, start: int, stop: int) -> Columns:
 # --- slices ---------------------------------------------------------------------------------------
 
 
+# A year of minutes is half a million of each: they are built without a Python frame per row, from
+# buffers read value by value, so that no more than one row exists at a time.
+_new_bar = partial(tuple.__new__, Bar)
+_new_quote = partial(tuple.__new__, Quote)
+_new_slice = partial(tuple.__new__, Slice)
+
+
 def items_of(series: Loaded, rows: slice) -> Iterator[Bar | Quote]:
-    """Return the rows of a series as market data, made in chunks."""
+    """Return the rows of a series as market data, each made when it is asked for."""
     columns = series.columns
-    stop = len(columns) if rows.stop is None else rows.stop
-    for first in range(rows.start or 0, stop, _CHUNK):
-        last = min(first + _CHUNK, stop)
-        parts = [values[first:last].tolist() for values in columns.columns().values()]
-        if isinstance(columns, BarArrays):
-            ts, *prices = parts
-            yield from map(
-                Bar._make, zip(repeat(series.instrument), ts, repeat(series.interval), *prices, strict=False)
-            )
-        else:
-            yield from map(Quote._make, zip(repeat(series.instrument), *parts, strict=False))
+    ts, *values = (v[rows].data for v in columns.columns().values())
+    name = repeat(series.instrument)
+    if isinstance(columns, BarArrays):
+        return map(_new_bar, zip(name, ts, repeat(series.interval), *values, strict=False))
+    return map(_new_quote, zip(name, ts, *values, strict=False))
 
 
 def _as_they_are(series: Loaded, items: Iterator[Bar | Quote], first: int) -> Iterator[Bar | Quote]:
@@ -202,9 +188,13 @@ def slices_of(
     """
     spans = [slice(0, s.start) if warm_up else s.traded for s in series]
     if len(series) == 1:
-        for item in dress(series[0], items_of(series[0], spans[0]), spans[0].start):
-            yield Slice(item.ts, (item,))
-        return
+        items = dress(series[0], items_of(series[0], spans[0]), spans[0].start)
+        stamps = series[0].columns.ts[spans[0]].data
+        return map(_new_slice, zip(stamps, zip(items), strict=False))
+    return _merged(series, spans, dress)
+
+
+def _merged(series: Sequence[Loaded], spans: Sequence[slice], dress: Dress) -> Iterator[Slice]:
     stamps = np.concatenate([s.columns.ts[span] for s, span in zip(series, spans, strict=True)])
     owners = np.concatenate(
         [np.full(len(s.columns.ts[span]), i) for i, (s, span) in enumerate(zip(series, spans, strict=True))]

@@ -34,7 +34,7 @@ def load_for(recipe: Recipe, config: Config, project: Path) -> Series:
     file = None if feed is None else project / feed
     series: dict[tuple[str, int], Loaded] = {}
     for name, interval in _needed(recipe):
-        instrument = instrument_of(catalogue, config, project, feed, name)
+        instrument = instrument_of(catalogue, config, name)
         span: _Span = {"start": None, "end": None, "lookback": 0}
         series[name, interval] = (
             load_file(file, instrument, interval, **span)

@@ -111,6 +111,8 @@ class Callers:
             return
         # Most strategies repeat their word on every bar: saying the same again changes nothing.
         target = leg.wish.target
+        if target is leg.repeated and intent == leg.repeat:
+            return
         if (
             target is not None
             and leg.ignores_repeats
@@ -118,6 +120,7 @@ class Callers:
             and intent.qty == target.asked_qty
             and intent.instrument == bar.instrument
         ):
+            leg.repeated, leg.repeat = target, intent
             return
         self._take(seat, intent)
 

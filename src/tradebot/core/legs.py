@@ -12,7 +12,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 
-from tradebot.core.facts import SkipEnded
+from tradebot.core.facts import SkipEnded, TargetSet
 from tradebot.core.ledger import Key, Ledger
 from tradebot.core.market import Valuer
 from tradebot.core.model import Bar, Instrument
@@ -45,6 +45,8 @@ class Leg:
         "muted",
         "muted_bars",
         "muted_price",
+        "repeat",
+        "repeated",
         "repeats",
         "seat",
         "sizer",
@@ -74,6 +76,9 @@ class Leg:
         # What the strategy wanted while muted, since how many bars and from which price.
         self.is_live = False
         self.ignores_repeats = False  # live, and a standing target is not sized anew on each bar
+        # The last word that repeated a target, to know the next one by a single comparison.
+        self.repeat: Target | None = None
+        self.repeated: TargetSet | None = None
         self.muted: tuple[float | None, float | None] | None = None
         self.muted_bars = 0
         self.muted_price = 0.0
@@ -251,7 +256,9 @@ class SeatContext:
         instrument: str | None = None,
         **explained: float,
     ) -> Target:
-        return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
+        # Called on every bar: past `Target`'s own constructor, which costs as much as the rest.
+        numbers = tuple(explained.items()) if explained else ()
+        return tuple.__new__(Target, (instrument or self.instrument, weight, qty, reason, numbers))
 
 
 def rebased(bar: Bar, ratio: float) -> Bar:

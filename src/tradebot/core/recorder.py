@@ -37,7 +37,7 @@ def base32(number: int, width: int) -> str:
 class Recorder:
     """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
 
-    __slots__ = ("_commands", "_facts", "_orders", "instance", "ledger", "now")
+    __slots__ = ("_orders", "commands", "facts", "instance", "ledger", "now")
 
     def __init__(self, ledger: Ledger, instance: str) -> None:
         if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
@@ -46,20 +46,20 @@ class Recorder:
         self.instance = instance
         self.now = 0
         self._orders = 0
-        self._facts: list[Recorded] = []
-        self._commands: list[Command] = []
+        self.facts: list[Recorded] = []
+        self.commands: list[Command] = []
 
     def fact(self, fact: Fact, cause: int = 0) -> int:
         """Apply a fact to the ledger and keep it; returns its seq."""
         seq = self.ledger.seq + 1
         recorded = Recorded(seq, self.now, cause, fact)
         self.ledger.evolve(recorded)
-        self._facts.append(recorded)
+        self.facts.append(recorded)
         return seq
 
     def command(self, command: Command) -> None:
         """Keep a command, to be sent after the facts are committed."""
-        self._commands.append(command)
+        self.commands.append(command)
 
     def new_order_id(self) -> str:
         """Return the next client order id: instance, run epoch, sequence; at most 18 characters."""
@@ -72,9 +72,9 @@ class Recorder:
 
     def take(self) -> Outcome:
         """Hand over what was collected since the last call."""
-        if not self._facts and not self._commands:
+        if not self.facts and not self.commands:
             return NOTHING
-        outcome = Outcome(tuple(self._facts), tuple(self._commands))
-        self._facts.clear()
-        self._commands.clear()
+        outcome = Outcome(tuple(self.facts), tuple(self.commands))
+        self.facts.clear()
+        self.commands.clear()
         return outcome

@@ -34,7 +34,7 @@ from tradebot.core.messages import (
     TimerDue,
     VenueReport,
 )
-from tradebot.core.model import Bar, Book, MarketData, Quote
+from tradebot.core.model import Bar, Book, Quote
 from tradebot.core.recorder import NOTHING, Outcome
 from tradebot.errors import InvariantError
 from tradebot.sim.venue import SimVenue
@@ -80,18 +80,17 @@ class Replay:
         engine, venue = self._engine, self._venue
         decide, has_work, mark = engine.decide, venue.has_work, venue.mark
         for piece in market:
-            ts = piece.ts
+            ts, items = piece
             if ts >= self._soon:
                 self._catch_up(ts)
-            for item in piece.items:
-                if not isinstance(item, Bar | Quote):
-                    raise InvariantError(
-                        f"the simulated venue takes bars and quotes, was {type(item).__name__}"
-                    )
-                if has_work(item.instrument):
+            for item in items:
+                if isinstance(item, Book):
+                    raise InvariantError("the simulated venue takes bars and quotes, was given a book")
+                name = item[0]
+                if has_work(name):
                     self._match(item, ts)
                 else:
-                    mark(item)
+                    mark(name, item)
             if ts >= self._soon and self._close_first:
                 self._closes(ts)
             outcome = decide(piece, ts)
@@ -111,9 +110,7 @@ class Replay:
 
     # --- one instant ----------------------------------------------------------------------------
 
-    def _match(self, item: MarketData, ts: int) -> None:
-        if isinstance(item, Book):
-            raise InvariantError("the simulated venue takes bars and quotes, was given a book")
+    def _match(self, item: Bar | Quote, ts: int) -> None:
         for report in self._venue.on_market(item):
             self._report(report, ts)
         self._drain(ts)

@@ -5,7 +5,7 @@ of matcher. Knows nothing of engines, strategies or wire formats: the backtest, 
 and the emulated venues all drive this class.
 
 How to drive it: for every item of market data, in order of time, call `on_market` if
-`has_work(instrument)`, else `mark`. Between two reports of `on_market` the caller may `send`; what
+`has_work(instrument)`, else `mark(instrument, item)`. Between two reports of `on_market` the caller may `send`; what
 it sends takes part in the rest of the same bar where the rules of `bars` allow it. `drain` returns
 what was reported outside `on_market`. At one instant feed `SessionOpen`, then market data, then
 `SessionClose`.
@@ -86,9 +86,11 @@ class SimVenue:
         self._places: dict[str, str] = {}
         self._matching: BarMatch | None = None
         self._seq = 0
-        # Whether a bar or quote of an instrument can make anything happen. Bound to the dict, because
-        # a backtest asks this on every bar and most bars meet no order.
+        # Whether a bar or quote of an instrument can make anything happen. Both are the dicts' own
+        # methods, because a backtest asks this on every bar and most bars meet no order.
         self.has_work: Callable[[str], bool] = self._blotter.busy.__contains__
+        # Remembers the last price of an instrument without work; nothing else happens.
+        self.mark: Callable[[str, Bar | Quote], None] = self._marks.__setitem__
 
     # --- the caller's side --------------------------------------------------------------------
 
@@ -115,10 +117,6 @@ class SimVenue:
         taken = list(self._blotter.reports)
         self._blotter.reports.clear()
         return taken
-
-    def mark(self, item: Bar | Quote) -> None:
-        """Remember the last price of an instrument without work; nothing else happens."""
-        self._marks[item[0]] = item
 
     def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
         """Let the instrument's orders meet `item`; yield each report as it happens.
