@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -45,6 +46,8 @@ from tradebot.sim.gaps import GapPolicy
 from tradebot.sim.replay import Event, Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
 from tradebot.sim.venue import SimVenue
+
+_STEPS_TOLD = 50
 
 Progress = Callable[[str, float], None]
 
@@ -156,12 +159,21 @@ class _AccountRun:
         series = list(self.series.values())
         engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
         self._tell("running", 0.0)
-        replay.run(slices_of(series, dress=told_apart))
+        self._play(replay, series)
         if self.config.backtest.close_open_positions_at_end == "force":
             self._force(replay, venue, last)
         replay.tell(End(ts=last, reason="end of data"), last)
         self._tell("running", 1.0)
         return [self._result(spec, collector, engine, digests) for spec in specs]
+
+    def _play(self, replay: Replay, series: Sequence[Loaded]) -> None:
+        """Run through the market data, telling how far it is now and then."""
+        slices = slices_of(series, dress=told_apart)
+        rows = sum(len(s.columns) - s.start for s in series)
+        step = max(rows // _STEPS_TOLD, 1_000)
+        for done in range(0, rows, step):
+            self._tell("running", done / rows)
+            replay.run(islice(slices, step))
 
     def _tell(self, what: str, done: float) -> None:
         if self.request.progress is not None:
