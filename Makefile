@@ -45,6 +45,8 @@ setup: .venv/.ready
 
 run: setup
 	@$(BIN)/tradebot backtest
+	@echo
+	@echo "Each report above is one HTML file. See the latest in a browser: $(BIN)/tradebot report --open"
 
 test: setup
 	$(PYTEST)

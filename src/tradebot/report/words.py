@@ -138,7 +138,7 @@ def assumed_words(result: RunResult) -> str:
     """Return how many fills a worst-case assumption decided, out of how many."""
     total = len(result.fills)
     share = f" ({percent(result.assumed_fills / total, signed=False)})" if total else ""
-    return f"{result.assumed_fills} of {total}{share}"
+    return f"{result.assumed_fills:,} of {total:,}{share}"
 
 
 def caveats(result: RunResult, metrics: Metrics) -> tuple[str, ...]:
