@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
-from tradebot.core.desk import Desk
+from tradebot.core.desk import FLATTENING, Desk
 from tradebot.core.legs import Leg, Seat, rebased
 from tradebot.core.messages import SetTimer, Split
 from tradebot.core.model import Bar, Book, Fill, Quote
@@ -25,6 +25,7 @@ from tradebot.core.strategy import (
     QuoteStrategy,
     Target,
     Weights,
+    problem_of,
 )
 from tradebot.errors import InvariantError
 
@@ -56,13 +57,19 @@ class Callers:
     def arrive(self, seat: Seat, bar: Bar) -> bool:
         """Take a bar to a seat that waits for several; returns whether its round is complete."""
         need = (bar.instrument, bar.interval)
-        if need not in seat.needs:
+        if seat.is_failed or need not in seat.needs:
             return False
         if seat.round_bars and bar.ts > seat.round_ts:
             self._close_round(seat)
         seat.bars[need] = bar
         if bar.interval != seat.interval or bar.instrument not in seat.legs:
-            seat.decider.on_input(bar)
+            try:
+                seat.decider.on_input(bar)
+            except Exception as exc:
+                self._failed(seat, exc)
+                return False
+        if bar.ts <= seat.done_ts:
+            return False  # its round was called without it
         seat.round_ts = bar.ts
         seat.round_bars[need] = bar
         missing = seat.missing()
@@ -87,9 +94,9 @@ class Callers:
             seat.context.missing = names
             if not self.muted:
                 self._rec.fact(f.InputsMissed(ts=self._rec.now, strategy=seat.spec.id, missing=names))
-        if any(need[1] == seat.interval for need in seat.round_bars):
+        if any((name, seat.interval) in seat.round_bars for name in seat.legs):
             self.call_round(seat)
-        seat.round_bars = {}
+        seat.done_ts, seat.round_bars = seat.round_ts, {}
         seat.context.missing = ()
 
     def call_single(self, seat: Seat) -> None:
@@ -105,24 +112,28 @@ class Callers:
         except Exception as exc:
             self._failed(seat, exc)
             return
+        # Most strategies repeat their word on every bar: saying the same again changes nothing.
+        target = leg.wish.target
+        # Most strategies repeat their word on every bar: saying the same again changes nothing.
+        target = leg.wish.target
         if intent is None:
             if seat.is_new:
                 self._take(seat, None)
-            return
-        # Most strategies repeat their word on every bar: saying the same again changes nothing.
-        target = leg.wish.target
-        if target is leg.repeated and intent == leg.repeat:
-            return
-        if (
+        elif target is leg.repeated and intent == leg.repeat:
+            pass
+        elif (
             target is not None
             and leg.ignores_repeats
+            and type(intent) is Target
             and intent.weight == target.weight
             and intent.qty == target.asked_qty
             and intent.instrument == bar.instrument
         ):
             leg.repeated, leg.repeat = target, intent
-            return
-        self._take(seat, intent)
+        else:
+            self._take(seat, intent)
+        if seat.needs_counting:
+            self._release_rested(seat)
 
     def call_round(self, seat: Seat) -> None:
         """Call a strategy that waits for several bars with its round."""
@@ -138,9 +149,11 @@ class Callers:
         except Exception as exc:
             self._failed(seat, exc)
             return
-        seat.round_bars = {}
+        seat.done_ts, seat.round_bars = seat.round_ts, {}
         if intent is not None or seat.is_new:
             self._take(seat, intent)
+        if seat.needs_counting:
+            self._release_rested(seat)
 
     def _joint(self, seat: Seat, decider: object) -> Intent | None:
         if isinstance(decider, PortfolioStrategy):
@@ -187,14 +200,18 @@ class Callers:
             if wish is None:
                 continue
             limit = None if wish.exits is None else wish.exits.max_bars
-            if limit is not None and leg.bars_held >= limit and self._is_held(leg) and wish.suspended is None:
+            is_leaving = wish.suspended is not None and wish.suspended.because in FLATTENING
+            if limit is not None and leg.bars_held >= limit and self._is_held(leg) and not is_leaving:
                 self._desk.suspend(leg, "time", self._resume_after(leg))
                 self._desk.work(leg)
-            elif (
-                wish.suspended is not None
-                and wish.suspended.bars is not None
-                and leg.suspended_bars >= wish.suspended.bars
-            ):
+
+    def _release_rested(self, seat: Seat) -> None:
+        """End the suspensions whose bars have passed, unless the strategy just said something new."""
+        if self.muted or seat.is_failed:
+            return
+        for leg in seat.legs.values():
+            rest = leg.wish.suspended
+            if rest is not None and rest.bars is not None and leg.suspended_bars >= rest.bars:
                 self._desk.release(leg, "bars passed")
 
     def _is_held(self, leg: Leg) -> bool:
@@ -239,7 +256,7 @@ class Callers:
 
     # --- what it said ---------------------------------------------------------------------------
 
-    def _take(self, seat: Seat, intent: Intent | None) -> None:
+    def _take(self, seat: Seat, intent: object) -> None:
         if isinstance(intent, Quotes):
             leg = self._leg_of(seat, intent.instrument)
             if leg is not None and not self.muted:
@@ -247,11 +264,20 @@ class Callers:
             return
         if isinstance(intent, Weights):
             wanted = [Target(name, weight, None, intent.reason) for name, weight in intent.weights]
-        else:
+        elif intent is None or isinstance(intent, Target):
             wanted = [] if intent is None else [intent]
-        said = {target.instrument: target for target in wanted}
+        else:
+            wrong = f"a strategy returns Target, Weights, Quotes or None, was {intent!r}"
+            self._failed(seat, TypeError(wrong))
+            return
         for target in wanted:
-            self._leg_of(seat, target.instrument)
+            problem = problem_of(target)
+            if problem is not None:
+                self._failed(seat, problem)
+                return
+            if self._leg_of(seat, target.instrument) is None:
+                return
+        said = {target.instrument: target for target in wanted}
         for name, leg in seat.legs.items():
             target_or_none = said.get(name)
             if self.muted:
@@ -343,6 +369,7 @@ class Callers:
         if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
             return
         bars = [rebased(bar, float(split.ratio)) for bar in seat.history]
+        counted = leg.counted()
         seat.sit(seat.spec.renew(leg.instrument.id))
         seat.history.clear()
         leg.sizer.forget()
@@ -354,6 +381,7 @@ class Callers:
                 self.call_single(seat)
         finally:
             self.muted = seat.context.muted = False
+            leg.count_from(counted)  # what the bars were counted for has been counted before
 
     def _failed(self, seat: Seat, exc: Exception) -> None:
         seat.is_failed = True

@@ -132,18 +132,32 @@ class Engine:
             self._breakers.begin()
         for item in piece.items:
             if isinstance(item, Bar):
-                name, _, interval, open_, high, low, close, _ = item
-                if not (0.0 < low <= high < 1e300 and 0.0 < open_ < 1e300 and 0.0 < close < 1e300):
+                name, ts, interval, open_, high, low, close, volume = item
+                if not (
+                    0.0 < low <= high < 1e300
+                    and 0.0 < open_ < 1e300
+                    and 0.0 < close < 1e300
+                    and 0.0 <= volume < 1e300
+                ):
                     self._bad(name, problem_of(item))
                     continue
-                marks[name] = close
                 for seat in self._bar_seats.get(name, ()):
                     if seat.is_single:
-                        if seat.interval == interval:
-                            seat.bar = item
-                            due.append(seat)
+                        if seat.interval != interval:
+                            continue
+                        last = seat.bar
+                    else:
+                        last = seat.bars.get((name, interval))
+                    if last is not None and ts <= last.ts:
+                        self._bad(name, f"a bar must be later than the last one at {last.ts}, was at {ts}")
+                        break
+                    if seat.is_single:
+                        seat.bar = item
+                        due.append(seat)
                     elif self._callers.arrive(seat, item):
                         due.append(seat)
+                else:
+                    marks[name] = close
             elif isinstance(item, Quote):
                 problem = problem_of(item)
                 if problem:

@@ -98,6 +98,14 @@ class Leg:
             if bar.ts > wish.suspended.ts:
                 self.suspended_bars += 1
 
+    def counted(self) -> tuple[int, int, int, int]:
+        """Return the counters, to put them back after bars were shown again."""
+        return self.held_since, self.bars_held, self.suspended_since, self.suspended_bars
+
+    def count_from(self, counted: tuple[int, int, int, int]) -> None:
+        """Go on counting from what `counted` returned."""
+        self.held_since, self.bars_held, self.suspended_since, self.suspended_bars = counted
+
     def note_skip(self, recorder: Recorder, rule: str) -> None:
         """Begin a run of refusals under `rule`, closing the one before."""
         self.end_skip(recorder)
@@ -126,6 +134,7 @@ class Seat:
         "bars",
         "context",
         "decider",
+        "done_ts",
         "history",
         "interval",
         "is_failed",
@@ -163,6 +172,7 @@ class Seat:
         self.bar: Bar | None = None  # the last bar of a single seat
         self.bars: dict[tuple[str, int], Bar] = {}  # last closed bar of each input
         self.round_ts = 0
+        self.done_ts = 0  # the last round that was called, or given up for want of an own bar
         self.round_bars: dict[tuple[str, int], Bar] = {}
         self.period = -1
         self.history: deque[Bar] = deque(maxlen=max(decider.lookback, 1))

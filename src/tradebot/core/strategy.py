@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from numbers import Real
 from typing import ClassVar, NamedTuple, Protocol
 
 from tradebot.core.model import Bar, Book, Fill, Level, Quote
@@ -52,6 +53,21 @@ class Weights(NamedTuple):
 
 
 Intent = Target | Quotes | Weights
+
+
+def problem_of(target: Target) -> Exception | None:
+    """Return what is wrong with a target as a word, whatever its numbers mean; None when nothing is."""
+    numbers: tuple[object, ...] = (target.weight, target.qty)
+    for value in numbers:
+        if value is not None and not isinstance(value, Real):
+            return TypeError(f"a target's weight and qty must be numbers, was {value!r}")
+    if target.weight is not None and target.qty is not None:
+        return ValueError(f"a target has a weight or a qty, not both: {target.weight} and {target.qty}")
+    reasons: tuple[tuple[str, object], ...] = target.explained
+    for name, value in reasons:
+        if not isinstance(value, Real):
+            return TypeError(f"what explains a target must be numbers, {name} was {value!r}")
+    return None
 
 
 class Input(NamedTuple):
