@@ -114,8 +114,6 @@ class Callers:
             return
         # Most strategies repeat their word on every bar: saying the same again changes nothing.
         target = leg.wish.target
-        # Most strategies repeat their word on every bar: saying the same again changes nothing.
-        target = leg.wish.target
         if intent is None:
             if seat.is_new:
                 self._take(seat, None)

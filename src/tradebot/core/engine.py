@@ -23,10 +23,11 @@ from tradebot.core.enrolment import enroll, open_account
 from tradebot.core.execution import Parents
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
+from tradebot.core.intake import Intake
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
-from tradebot.core.market import Valuer, problem_of
-from tradebot.core.model import Bar, OrderKind, Purpose, Quote, Side
+from tradebot.core.market import Valuer
+from tradebot.core.model import OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
@@ -59,10 +60,9 @@ class Engine:
         self._quoter = Quoter(self._rec, self._gate)
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
         self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
+        self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
         self._legs: dict[tuple[str, str], Leg] = {}
         self._seats: list[Seat] = []
-        self._bar_seats: dict[str, list[Seat]] = {}
-        self._quote_seats: dict[str, list[Seat]] = {}
         self._settle = {a.name: a.settle_after for a in setup.accounts}
         self._inputs: dict[type, Callable[[Any], None]] = {
             m.Start: self._start,
@@ -87,7 +87,7 @@ class Engine:
             raise InvariantError(f"the engine's now must not go back from {rec.now}, was {seen}")
         rec.now = seen
         if type(message) is m.Slice:
-            self._slice(message)
+            self._intake.take(message)
         else:
             handler = self._inputs.get(type(message), self._report)
             handler(message)
@@ -104,7 +104,7 @@ class Engine:
         self._mute(True)
         try:
             for piece in market:
-                self._slice(piece)
+                self._intake.take(piece)
         finally:
             self._mute(False)
         if self._rec.take() is not NOTHING:
@@ -122,68 +122,6 @@ class Engine:
     def is_flat(self, account: str) -> bool:
         """Return whether prices cannot move the account's equity."""
         return self._accounts[account].is_flat
-
-    # --- market data: the hot path --------------------------------------------------------------
-
-    def _slice(self, piece: m.Slice) -> None:
-        marks, due, is_quoted = self.marks, [], False
-        is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
-        if is_watched:
-            self._breakers.begin()
-        for item in piece.items:
-            if isinstance(item, Bar):
-                name, ts, interval, open_, high, low, close, volume = item
-                if not (
-                    0.0 < low <= high < 1e300
-                    and 0.0 < open_ < 1e300
-                    and 0.0 < close < 1e300
-                    and 0.0 <= volume < 1e300
-                ):
-                    self._bad(name, problem_of(item))
-                    continue
-                for seat in self._bar_seats.get(name, ()):
-                    if seat.is_single:
-                        if seat.interval != interval:
-                            continue
-                        last = seat.bar
-                    else:
-                        last = seat.bars.get((name, interval))
-                    if last is not None and ts <= last.ts:
-                        self._bad(name, f"a bar must be later than the last one at {last.ts}, was at {ts}")
-                        break
-                    if seat.is_single:
-                        seat.bar = item
-                        due.append(seat)
-                    elif self._callers.arrive(seat, item):
-                        due.append(seat)
-                else:
-                    marks[name] = close
-            elif isinstance(item, Quote):
-                problem = problem_of(item)
-                if problem:
-                    self._bad(item.instrument, problem)
-                    continue
-                marks[item.instrument] = (item.bid + item.ask) * 0.5
-                is_quoted = True
-        if is_watched:
-            self._breakers.watch()
-        for seat in due:
-            if seat.is_single:
-                self._callers.call_single(seat)
-            else:
-                self._callers.call_round(seat)
-        if is_quoted:
-            self._quotes(piece)
-
-    def _quotes(self, piece: m.Slice) -> None:
-        for item in piece.items:
-            if not isinstance(item, Bar):
-                for seat in self._quote_seats.get(item.instrument, ()):
-                    self._callers.call_quote(seat, item)
-
-    def _bad(self, instrument: str, problem: str) -> None:
-        if not self._callers.muted:
-            self._rec.fact(f.BadDataSeen(ts=self._rec.now, instrument=instrument, problem=problem))
 
     # --- run ------------------------------------------------------------------------------------
 
@@ -233,10 +171,8 @@ class Engine:
                 else:
                     seat.add_leg(name, legs[name])
             self._seats.extend(own)
+        self._intake.seat(self._seats)
         for seat in self._seats:
-            table = self._quote_seats if seat.is_quoting else self._bar_seats
-            for name in dict.fromkeys(need[0] for need in seat.needs):
-                table.setdefault(name, []).append(seat)
             self._callers.start(seat)
 
     def _end(self, end: m.End) -> None:

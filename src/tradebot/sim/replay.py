@@ -79,6 +79,7 @@ class Replay:
         """Play slices in order of time; `after` is called once each was decided on."""
         engine, venue = self._engine, self._venue
         decide, has_work, mark = engine.decide, venue.has_work, venue.mark
+        close_first, close_last = self._close_first, not self._close_first
         for piece in market:
             ts, items = piece
             if ts >= self._soon:
@@ -91,12 +92,12 @@ class Replay:
                     self._match(item, ts)
                 else:
                     mark(name, item)
-            if ts >= self._soon and self._close_first:
+            if close_first and ts >= self._soon:
                 self._closes(ts)
             outcome = decide(piece, ts)
             if outcome is not NOTHING:
                 self._carry(outcome, ts)
-            if ts >= self._soon:
+            if close_last and ts >= self._soon:
                 self._closes(ts)
             if after is not None:
                 after(ts)

@@ -1,0 +1,139 @@
+"""Take market data in: marks first, then everybody who follows what came.
+
+Owns the routing of a slice and the refusal of data that cannot be true. This is the hot path of a
+backtest: half of its time is spent here, so it is written for speed, and only here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tradebot.core.breakers import Breakers
+from tradebot.core.callers import Callers
+from tradebot.core.facts import BadDataSeen
+from tradebot.core.legs import Seat
+from tradebot.core.market import problem_of
+from tradebot.core.messages import Slice
+from tradebot.core.model import Bar, MarketData, Quote
+from tradebot.core.recorder import Recorder
+
+_TOP = 1e300  # a price above it cannot be multiplied by anything
+
+
+class Intake:
+    """Applies all market data of one instant, then has the strategies called that follow it."""
+
+    __slots__ = ("_bar_seats", "_breakers", "_callers", "_lone", "_marks", "_quote_seats", "_rec")
+
+    def __init__(
+        self, recorder: Recorder, breakers: Breakers, callers: Callers, marks: dict[str, float]
+    ) -> None:
+        self._rec = recorder
+        self._breakers = breakers
+        self._callers = callers
+        self._marks = marks
+        self._bar_seats: dict[str, list[Seat]] = {}
+        self._quote_seats: dict[str, list[Seat]] = {}
+        self._lone: dict[str, Seat] = {}  # who alone follows an instrument, and nothing else
+
+    def seat(self, seats: Iterable[Seat]) -> None:
+        """Have these called with what they need from here on."""
+        for seat in seats:
+            table = self._quote_seats if seat.is_quoting else self._bar_seats
+            for name in dict.fromkeys(need[0] for need in seat.needs):
+                table.setdefault(name, []).append(seat)
+        self._lone = {
+            name: followers[0]
+            for name, followers in self._bar_seats.items()
+            if len(followers) == 1 and followers[0].is_single and name not in self._quote_seats
+        }
+
+    def take(self, piece: Slice) -> None:
+        """Take a slice."""
+        items = piece[1]
+        if len(items) == 1:
+            # What `_take` does, without its lists: nearly every slice of a backtest is one bar for
+            # one strategy.
+            bar = items[0]
+            seat = self._lone.get(bar[0])
+            if seat is not None and isinstance(bar, Bar):
+                name, ts, interval, open_, high, low, close, volume = bar
+                last = seat.bar
+                if (
+                    0.0 < low <= high < _TOP
+                    and 0.0 < open_ < _TOP
+                    and 0.0 < close < _TOP
+                    and 0.0 <= volume < _TOP
+                    and (last is None or last[1] < ts)
+                ):
+                    is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
+                    if is_watched:
+                        self._breakers.begin()
+                    self._marks[name] = close
+                    if is_watched:
+                        self._breakers.watch()
+                    if seat.interval == interval:
+                        seat.bar = bar
+                        self._callers.call_single(seat)
+                    return
+        self._take(items)
+
+    def _take(self, items: tuple[MarketData, ...]) -> None:
+        is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
+        if is_watched:
+            self._breakers.begin()
+        due, is_quoted = self._mark(items)
+        if is_watched:
+            self._breakers.watch()
+        for seat in due:
+            if seat.is_single:
+                self._callers.call_single(seat)
+            else:
+                self._callers.call_round(seat)
+        if is_quoted:
+            self._quotes(items)
+
+    def _mark(self, items: tuple[MarketData, ...]) -> tuple[list[Seat], bool]:
+        """Note all prices; return the seats whose bars are complete, and whether quotes are among them."""
+        due: list[Seat] = []
+        is_quoted = False
+        for item in items:
+            if isinstance(item, Bar):
+                problem = problem_of(item) or self._follow(item, due)
+                if problem:
+                    self._bad(item.instrument, problem)
+                else:
+                    self._marks[item.instrument] = item.close
+            elif isinstance(item, Quote):
+                problem = problem_of(item)
+                if problem:
+                    self._bad(item.instrument, problem)
+                    continue
+                self._marks[item.instrument] = (item.bid + item.ask) * 0.5
+                is_quoted = True
+        return due, is_quoted
+
+    def _follow(self, bar: Bar, due: list[Seat]) -> str:
+        """Hand a bar to the seats that wait for it; returns why not, empty when it was taken."""
+        for seat in self._bar_seats.get(bar.instrument, ()):
+            if seat.is_single and seat.interval != bar.interval:
+                continue
+            last = seat.bar if seat.is_single else seat.bars.get((bar.instrument, bar.interval))
+            if last is not None and bar.ts <= last.ts:
+                return f"a bar must be later than the last one at {last.ts}, was at {bar.ts}"
+            if seat.is_single:
+                seat.bar = bar
+                due.append(seat)
+            elif self._callers.arrive(seat, bar):
+                due.append(seat)
+        return ""
+
+    def _quotes(self, items: tuple[MarketData, ...]) -> None:
+        for item in items:
+            if not isinstance(item, Bar):
+                for seat in self._quote_seats.get(item.instrument, ()):
+                    self._callers.call_quote(seat, item)
+
+    def _bad(self, instrument: str, problem: str) -> None:
+        if not self._callers.muted:
+            self._rec.fact(BadDataSeen(ts=self._rec.now, instrument=instrument, problem=problem))
