@@ -113,9 +113,10 @@ class Collector:
     def _split(self, fact: f.SplitApplied) -> None:
         ratio = fact.ratio.as_integer_ratio()
         self.splits.append(SplitRecord(instrument=fact.instrument, ts=fact.ts, new=ratio[0], old=ratio[1]))
-        for strategy, qty in fact.positions:
-            if strategy is not None:
-                self.qty.setdefault((strategy, fact.instrument), Steps()).at(fact.ts, float(qty))
+        for after in fact.positions:
+            if after.strategy is not None:
+                steps = self.qty.setdefault((after.strategy, fact.instrument), Steps())
+                steps.at(fact.ts, float(after.qty))
         self._all_cash(fact.ts)
 
     def _filled(self, fact: f.OrderFilled) -> None:

@@ -168,27 +168,29 @@ def interest_paid(ledger: Ledger, fact: f.InterestPaid) -> None:
 
 def dividend_accrued(ledger: Ledger, fact: f.DividendAccrued) -> None:
     """Remember what is owed until it is paid."""
-    ledger.accrued.setdefault((fact.account, fact.instrument), []).append(fact)
+    ledger.accrued[ledger.seq] = fact
+    ledger.version += 1
 
 
 def dividend_paid(ledger: Ledger, fact: f.DividendPaid) -> None:
-    """Turn the oldest accrual into cash."""
-    owed = ledger.accrued[fact.account, fact.instrument]
-    owed.pop(0)
+    """Turn an accrual into cash."""
+    del ledger.accrued[fact.accrual]
+    ledger.version += 1
     for strategy, amount in fact.shares:
         _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
 
 
 def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
-    """Put the re-based lots and quantities in place; basis stays."""
+    """Put the re-based lots and positions in place."""
     account = ledger.accounts[fact.account]
     account.lots[fact.instrument] = list(fact.lots)
-    for strategy, qty in fact.positions:
-        position = ledger.sub_or_unassigned(fact.account, strategy).position(fact.instrument)
-        position.qty = qty
+    for after in fact.positions:
+        position = ledger.sub_or_unassigned(fact.account, after.strategy).position(fact.instrument)
+        position.qty, position.basis = after.qty, after.basis
+        position.realized += after.realized
         position.entry_qty *= fact.ratio
-        if not qty:
-            position.basis = position.entry_notional = position.entry_qty = ZERO
+        if not after.qty:
+            position.entry_notional = position.entry_qty = ZERO
     for strategy, amount in fact.cash_in_lieu:
         _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
     ledger.version += 1

@@ -271,8 +271,7 @@ class Engine:
                 leg = self._legs[parent.opened.strategy, parent.opened.instrument]
                 self._desk.advance(leg, parent)
         elif kind == "dividend":
-            account, _, rest = rest.partition("/")
-            events.dividend_paid(self._rec, account, rest.rpartition("/")[0])
+            events.dividend_paid(self._rec, int(rest))
         elif kind == "grace":
             self._callers.grace_over(next(s for s in self._seats if s.name == rest))
 
@@ -303,6 +302,10 @@ class Engine:
 
     def _dividend(self, dividend: m.Dividend) -> None:
         events.dividend_accrued(self.setup, self._rec, dividend)
+        mark = self.marks.get(dividend.instrument, 0.0)
+        if mark > float(dividend.amount):
+            # What is owed counts from here on; the last price still holds it, the next will not.
+            self.marks[dividend.instrument] = mark - float(dividend.amount)
 
     def _cash(self, event: m.CashEvent) -> None:
         events.cash_moved(self._rec, event)

@@ -1,23 +1,24 @@
 """Turn corporate actions and cash events into facts.
 
 Owns splits, dividends and explained cash. A split never signals: lots, positions, targets and
-exits are re-based before the first bar of the ex-day and basis stays as it was; the fraction of
-a share that the grid cannot hold is paid out at the last price.
+exits are re-based before the first bar of the ex-day and basis stays as it was, but for the
+fraction of a share that the grid cannot hold: that is sold at the last price.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tradebot.core import facts as f
-from tradebot.core.books import ZERO, AccountBook, SubLedger
+from tradebot.core.books import ZERO, AccountBook, Position, SubLedger
 from tradebot.core.facts import StrategyShare
 from tradebot.core.ledger import Ledger
+from tradebot.core.lots import LotMethod, trade_average, trade_lots
 from tradebot.core.messages import CashEvent, Dividend, SetTimer, Split
-from tradebot.core.model import Instrument, Lot
-from tradebot.core.quantize import money, price_nearest, qty_down
+from tradebot.core.model import Lot
+from tradebot.core.quantize import money, price_nearest, qty_down, share_of
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
 
@@ -30,84 +31,161 @@ def _holders(ledger: Ledger, account: str, instrument: str) -> list[tuple[str | 
 
 
 def dividend_accrued(setup: Setup, recorder: Recorder, dividend: Dividend) -> None:
-    """Record what every sub-ledger is owed; the money comes when it is paid."""
+    """Record what every sub-ledger is owed; the money comes when it is paid.
+
+    The account is owed its own total, rounded once; what the parts' rounding leaves is unassigned.
+    """
     ledger, instrument = recorder.ledger, setup.instruments[dividend.instrument]
     quantum = setup.quantum(instrument.quote)
     for account in ledger.accounts.values():
-        shares = tuple(
-            StrategyShare(strategy, money(qty * dividend.amount, quantum))
-            for strategy, qty in _holders(ledger, account.name, dividend.instrument)
-        )
-        if not shares:
+        held = _holders(ledger, account.name, dividend.instrument)
+        if not held:
             continue
-        recorder.fact(
+        shares = [
+            StrategyShare(strategy, money(qty * dividend.amount, quantum))
+            for strategy, qty in held
+            if strategy is not None
+        ]
+        total = money(account.qty(dividend.instrument) * dividend.amount, quantum)
+        rest = total - sum((share.amount for share in shares), ZERO)
+        if rest:
+            shares.append(StrategyShare(None, rest))
+        accrual = recorder.fact(
             f.DividendAccrued(
                 ts=recorder.now,
                 account=account.name,
                 instrument=dividend.instrument,
                 asset=instrument.quote,
                 per_share=dividend.amount,
-                shares=shares,
+                shares=tuple(shares),
                 pays_at=dividend.pays_at,
             )
         )
-        key = f"dividend/{account.name}/{dividend.instrument}/{dividend.ts}"
+        key = f"dividend/{accrual}"
         recorder.fact(f.TimerSet(ts=recorder.now, key=key, at=dividend.pays_at))
         recorder.command(SetTimer(key=key, at=dividend.pays_at))
 
 
-def dividend_paid(recorder: Recorder, account: str, instrument: str) -> None:
-    """Record the payment of the oldest accrual."""
-    owed = recorder.ledger.accrued[account, instrument][0]
-    recorder.fact(
-        f.DividendPaid(
-            ts=recorder.now, account=account, instrument=instrument, asset=owed.asset, shares=owed.shares
+def dividend_paid(recorder: Recorder, accrual: int) -> None:
+    """Record the payment of what was accrued by the fact with that seq."""
+    owed = recorder.ledger.accrued.get(accrual)
+    if owed is not None:
+        recorder.fact(
+            f.DividendPaid(
+                ts=recorder.now,
+                accrual=accrual,
+                account=owed.account,
+                instrument=owed.instrument,
+                asset=owed.asset,
+                shares=owed.shares,
+            ),
+            cause=accrual,
         )
-    )
 
 
 def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping[str, float]) -> None:
-    """Re-base every account's lots and sub-ledger quantities."""
+    """Re-base every account's lots and sub-ledger quantities.
+
+    What the grid cannot hold is sold at the last price: by the account for cash in lieu, by a
+    sub-ledger to unassigned where others' fractions make whole shares with it. Without a known
+    price the fractions are kept.
+    """
     instrument = setup.instruments[split.instrument]
-    mark = marks.get(split.instrument, 0.0)
+    mark = marks.get(split.instrument)
+    price = None if mark is None else price_nearest(mark, instrument.tick_size)
+    method = {a.name: a.lot_method for a in setup.accounts}
+    terms = _Terms(
+        ratio=split.ratio,
+        price=price,
+        lot_size=instrument.lot_size,
+        units=setup.quantum(instrument.base),
+        quantum=setup.quantum(instrument.quote),
+    )
     for account in recorder.ledger.accounts.values():
-        if not account.lots.get(split.instrument):
-            continue
         held = _holders(recorder.ledger, account.name, split.instrument)
-        after = [(s, qty_down(qty * split.ratio, instrument.lot_size)) for s, qty in held]
-        price = price_nearest(mark, instrument.tick_size)
-        quantum = setup.quantum(instrument.quote)
-        lieu = tuple(
-            StrategyShare(s, money((qty * split.ratio - new) * price / split.ratio, quantum))
-            for (s, qty), (_, new) in zip(held, after, strict=True)
-            if qty * split.ratio != new
-        )
-        total = sum((qty for _, qty in after), ZERO)
+        if not held:
+            continue
+        books = [recorder.ledger.sub_or_unassigned(account.name, strategy) for strategy, _ in held]
+        if account.unassigned not in books:
+            books.append(account.unassigned)
+        lots, closed, total, lieu = _split_lots(account, instrument.id, terms, method[account.name])
+        positions: list[f.RebasedPosition] = []
+        cash: list[StrategyShare] = []
+        for book in books:  # the unassigned one is last and takes what the others leave
+            exact = terms.scaled(book.qty(instrument.id))
+            if book.strategy is None:
+                whole = total - sum((p.qty for p in positions), ZERO)
+                paid = lieu - sum((share.amount for share in cash), ZERO)
+            else:
+                whole = terms.whole(exact)
+                paid = terms.worth(exact - whole)
+            before = Position()
+            before.qty, before.basis = exact, book.position(instrument.id).basis
+            change = trade_average(before, whole - exact, paid, terms.quantum)
+            rebased = f.RebasedPosition(book.strategy, whole, before.basis + change.basis, change.realized)
+            if exact or whole or paid:
+                positions.append(rebased)
+            if paid:
+                cash.append(StrategyShare(book.strategy, paid))
         recorder.fact(
             f.SplitApplied(
                 ts=recorder.now,
                 account=account.name,
                 instrument=split.instrument,
                 ratio=split.ratio,
-                lots=_rebased(account, instrument, split.ratio, total),
-                positions=tuple(StrategyShare(s, qty) for s, qty in after),
-                cash_in_lieu=lieu,
+                lots=lots,
+                closed=closed,
+                positions=tuple(positions),
+                cash_in_lieu=tuple(cash),
                 asset=instrument.quote,
             )
         )
 
 
-def _rebased(account: AccountBook, instrument: Instrument, ratio: Decimal, total: Decimal) -> tuple[Lot, ...]:
-    """Return the lots times `ratio`; what the grid cannot hold comes off the newest lots."""
-    lots = [replace(lot, qty=lot.qty * ratio) for lot in account.lots[instrument.id]]
-    excess = sum((lot.qty for lot in lots), ZERO) - total
-    kept: list[Lot] = []
-    for lot in reversed(lots):
-        cut = min(abs(excess), abs(lot.qty)) * (1 if lot.qty > 0 else -1)
-        excess -= cut
-        if lot.qty - cut:
-            kept.append(replace(lot, qty=lot.qty - cut))
-    return tuple(reversed(kept))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """A split's arithmetic: `units` is the base asset's quantum, `quantum` the quote asset's."""
+
+    ratio: Decimal
+    price: Decimal | None
+    lot_size: Decimal
+    units: Decimal
+    quantum: Decimal
+
+    def scaled(self, qty: Decimal) -> Decimal:
+        return money(qty * self.ratio, self.units)
+
+    def whole(self, exact: Decimal) -> Decimal:
+        return exact if self.price is None else qty_down(exact, self.lot_size)
+
+    def worth(self, fraction: Decimal) -> Decimal:
+        """Return what a fraction of a new share is worth at the last price of the old one."""
+        return ZERO if self.price is None else money(share_of(fraction, self.price, self.ratio), self.quantum)
+
+
+def _split_lots(
+    account: AccountBook, instrument: str, terms: _Terms, method: LotMethod
+) -> tuple[tuple[Lot, ...], tuple[f.LotClosed, ...], Decimal, Decimal]:
+    """Return the lots after a split, what the account's own fraction closed, its quantity and its cash."""
+    old = account.lots.get(instrument, [])
+    exact = terms.scaled(account.qty(instrument))
+    lots = [replace(lot, qty=terms.scaled(lot.qty)) for lot in old]
+    if lots:  # each lot was rounded to the quantum; the newest takes what that left
+        left = exact - sum((lot.qty for lot in lots), ZERO)
+        lots[-1] = replace(lots[-1], qty=lots[-1].qty + left)
+    total = terms.whole(exact)
+    lieu = terms.worth(exact - total)
+    if not lots or exact == total:
+        return tuple(lots), (), total, lieu
+    change = trade_lots(lots, total - exact, lieu, new_lot=lots[-1], quantum=terms.quantum, method=method)
+    gone = {part.lot_id: part for part in change.closed}
+    kept = [lot if lot.lot_id not in gone else _less(lot, gone[lot.lot_id]) for lot in lots]
+    return tuple(lot for lot in kept if lot.qty), change.closed, total, lieu
+
+
+def _less(lot: Lot, part: f.LotClosed) -> Lot:
+    qty = part.qty if lot.qty > 0 else -part.qty
+    return replace(lot, qty=lot.qty - qty, basis=lot.basis - part.basis)
 
 
 def share_of_capital(amount: Decimal, share: Decimal, quantum: Decimal) -> Decimal:

@@ -46,7 +46,7 @@ class Ledger:
         self.rates: dict[tuple[str, str], float] = {}
         self.timers: dict[str, int] = {}
         self.days: dict[str, f.DayStarted] = {}
-        self.accrued: dict[tuple[str, str], list[f.DividendAccrued]] = {}
+        self.accrued: dict[int, f.DividendAccrued] = {}  # by the seq of the fact, until paid
         self.order_times: list[int] = []  # when orders of the current day were intended
         self.version = 0  # grows whenever money or positions change; lets readers cache
 

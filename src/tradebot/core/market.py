@@ -40,13 +40,24 @@ class Valuer:
     price of valuing on every bar is one multiplication per holding.
     """
 
-    __slots__ = ("_book", "_cash", "_held", "_instruments", "_ledger", "_missing", "_version", "base")
+    __slots__ = (
+        "_account",
+        "_book",
+        "_cash",
+        "_held",
+        "_instruments",
+        "_ledger",
+        "_missing",
+        "_version",
+        "base",
+    )
 
     def __init__(
         self, ledger: Ledger, book: AccountBook | SubLedger, base: str, instruments: Mapping[str, Instrument]
     ) -> None:
         self._ledger = ledger
         self._book = book
+        self._account = book.name if isinstance(book, AccountBook) else book.account
         self._instruments = instruments
         self.base = base
         self._version = -1
@@ -91,12 +102,24 @@ class Valuer:
         for asset, amount in self._book.cash.items():
             if amount:
                 self._cash += float(amount) * self._known_rate(asset)
+        for asset, owed in self._receivable():
+            self._cash += float(owed) * self._known_rate(asset)
         self._held = []
         for name, qty in self._quantities():
             if qty:
                 instrument = self._instruments[name]
                 rate = self._known_rate(instrument.quote)
                 self._held.append((name, float(qty * instrument.multiplier) * rate))
+
+    def _receivable(self) -> list[tuple[str, Decimal]]:
+        """Return dividends owed since their ex-date: the price has fallen by them, the cash is to come."""
+        book, name = self._book, self._account
+        return [
+            (fact.asset, share.amount)
+            for fact in self._ledger.accrued.values()
+            for share in fact.shares
+            if fact.account == name and (isinstance(book, AccountBook) or share.strategy == book.strategy)
+        ]
 
     def _quantities(self) -> list[tuple[str, Decimal]]:
         if isinstance(self._book, AccountBook):

@@ -65,27 +65,39 @@ class DividendAccrued(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DividendPaid(Fact):
-    """What was accrued arrived as cash."""
+    """What was accrued by the fact with seq `accrual` arrived as cash."""
 
+    accrual: int
     account: str
     instrument: str
     asset: str
     shares: tuple[StrategyShare, ...]
 
 
+class RebasedPosition(NamedTuple):
+    """A sub-ledger's holding after a split; `realized` is the profit of the fraction it sold."""
+
+    strategy: str | None
+    qty: Decimal
+    basis: Decimal
+    realized: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitApplied(Fact):
-    """Lots and positions were re-based: basis unchanged, quantities multiplied by `ratio`.
+    """Lots and positions were re-based: quantities multiplied by `ratio`, basis unchanged.
 
-    `lots` are the lots after the split; `positions` the sub-ledger quantities after it. The
-    fraction of a share that the grid cannot hold is paid out as `cash_in_lieu`.
+    Except for the fraction of a share that the grid cannot hold: it is sold for `cash_in_lieu`,
+    closes its part of the lots (`closed`) and takes its part of the basis. `lots` are the lots
+    after the split.
     """
 
     account: str
     instrument: str
     ratio: Decimal
     lots: tuple[Lot, ...]
-    positions: tuple[StrategyShare, ...]
+    closed: tuple[LotClosed, ...]
+    positions: tuple[RebasedPosition, ...]
     cash_in_lieu: tuple[StrategyShare, ...]
     asset: str
 
