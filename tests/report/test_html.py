@@ -103,9 +103,9 @@ def test_the_file_asks_for_nothing_and_forbids_asking(page: str) -> None:
 
 
 def test_a_year_of_minutes_is_small_and_quick(year: RunResult) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     size = len(render_html(year).encode())
-    assert time.perf_counter() - begin < 1.5
+    assert time.process_time() - begin < 1.5
     assert size < 8_000_000
 
 

@@ -141,6 +141,6 @@ def test_a_year_of_minutes_costs_little() -> None:
 
 
 def _timed(result: object) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     measure(result)  # type: ignore[arg-type]
-    return time.perf_counter() - begin
+    return time.process_time() - begin
