@@ -1,0 +1,180 @@
+"""Take a strategy's word at a bar's close: count bars, size, set the target, work it.
+
+Owns what `core.callers`, `core.legs.count_bar`, `core.sizing` and `core.desk.want` do for one leg,
+in the same order of float operations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tradebot.sim.kernel import layout as k
+from tradebot.sim.kernel.book import bail
+from tradebot.sim.kernel.grid import OUT_OF_RANGE, TOWARD_ZERO, ratio, to_grid
+from tradebot.sim.kernel.jit import helper
+from tradebot.sim.kernel.react import note, suspend, work
+from tradebot.sim.kernel.take import take
+
+if TYPE_CHECKING:
+    from tradebot.sim.kernel.layout import Ints, Orders, State
+
+_SLACK = 1e-9
+_DAY = 86_400_000_000_000
+
+# Why a target is set
+SIGNAL, STANDING, BARS_PASSED = 0, 1, 2
+
+
+# --- sizing -----------------------------------------------------------------------------------------
+
+
+@helper
+def _full(m: State, equity: float, price: float) -> float:
+    """Return the full size in base units, as `core.sizing.Sizer.full`."""
+    kind = m.sizing
+    if kind == k.FIXED_QTY:
+        return m.size_qty
+    unit = price * m.multiplier
+    if kind == k.FIXED_NOTIONAL:
+        return m.size_notional / unit
+    if kind == k.FRACTION_OF_EQUITY:
+        return (m.fraction * equity) / unit
+    distance = m.risk_stop * price
+    by_risk = m.risk * equity / (distance * m.multiplier)
+    return min(by_risk, m.max_fraction * equity / unit)
+
+
+@helper
+def _wanted(m: State, weight: float) -> int:
+    """Return the wanted quantity in units; OUT_OF_RANGE when there is no equity to size with."""
+    if weight == 0.0:
+        return 0
+    equity = m.cash_f + m.units_f * m.mark
+    if equity <= 0.0:
+        m.no_equity += 1
+        return OUT_OF_RANGE
+    wanted = weight * _full(m, equity, m.mark)
+    lots = to_grid(wanted, m.qty_scale, m.lot, TOWARD_ZERO)
+    if lots == OUT_OF_RANGE:
+        bail(m, k.TOO_LARGE)
+        return OUT_OF_RANGE
+    return lots * m.lot
+
+
+@helper
+def _is_worth_resizing(m: State, wanted: int) -> bool:
+    change = abs(wanted - m.wanted)
+    if m.resize == k.RESIZE_BAND:
+        before = abs(ratio(m.wanted, m.qty_scale))
+        return ratio(change, m.qty_scale) > m.band * before
+    return change != 0
+
+
+@helper
+def want(m: State, log: Ints, weight: float, because: int) -> bool:
+    """Set the target; returns whether the target or its size changed."""
+    same = m.has_target == 1 and m.weight == weight
+    resizing = same and because == SIGNAL
+    if resizing and (m.suspended != 0 or m.resize == k.ON_CHANGE):
+        return False
+    wanted = _wanted(m, weight)
+    if wanted == OUT_OF_RANGE or (resizing and not _is_worth_resizing(m, wanted)):
+        return False
+    if m.suspended != 0 and because == SIGNAL:
+        m.suspended = 0
+        note(m, log, k.RELEASED_BY_SIGNAL)
+    m.has_target = 1
+    m.wanted = wanted
+    m.target_bar = m.now
+    m.weight = weight
+    if wanted == 0 and weight != 0.0:
+        m.too_small += 1
+    return True
+
+
+# --- what bars alone bring about --------------------------------------------------------------------
+
+
+@helper
+def count_bar(m: State, orders: Orders, log: Ints) -> None:
+    """Count a closed bar for time exits and timed suspensions, and act on them."""
+    bar = m.now
+    if m.pos != 0:
+        if m.opened != m.counted_position:
+            m.counted_position = m.opened
+            m.bars_held = 0
+        if bar > m.opened:
+            m.bars_held += 1
+    if m.suspended != 0:
+        if m.suspended_bar != m.counted_suspension:
+            m.counted_suspension = m.suspended_bar
+            m.bars_suspended = 0
+        if bar > m.suspended_bar:
+            m.bars_suspended += 1
+    is_timed = m.max_bars >= 0 and m.pos != 0 and m.suspended == 0
+    if is_timed and m.bars_held >= m.max_bars:
+        suspend(m, orders, log, k.BY_TIME, 1 if m.after_bars == k.AT_ONCE else m.after_bars)
+        work(m, orders, log)
+    elif m.suspended != 0 and m.suspended_bars >= 0 and m.bars_suspended >= m.suspended_bars:
+        m.suspended = 0
+        note(m, log, k.RELEASED_BY_BARS)
+        if m.has_target == 1:
+            want(m, log, m.weight, BARS_PASSED)
+        work(m, orders, log)
+
+
+# --- the word ---------------------------------------------------------------------------------------
+
+
+@helper
+def _go_live(m: State, orders: Orders, log: Ints, target: float, muted: float) -> None:
+    """Judge the first word after the start: act on it, or let a standing signal rest."""
+    said = target if target == target else muted
+    if said != said:
+        return
+    m.is_live = 1
+    is_standing = muted != muted or muted == said
+    if want(m, log, said, SIGNAL if target == target else STANDING):
+        if m.next_signal == 1 and is_standing and said != 0.0:
+            suspend(m, orders, log, k.BY_START, k.UNLIMITED)
+        work(m, orders, log)
+
+
+@helper
+def hear(m: State, orders: Orders, log: Ints, target: float, muted: float) -> None:
+    """Take a strategy's word (NaN: none); `muted` is what it last said while warming up."""
+    if m.is_live == 0:
+        _go_live(m, orders, log, target, muted)
+    elif target == target and want(m, log, target, SIGNAL):
+        work(m, orders, log)
+
+
+@helper
+def fill_at_close(m: State, orders: Orders, log: Ints) -> None:
+    """Let market orders that arrived after the bar meet its close (`same_close`)."""
+    while m.arrived == 1 and m.status == k.DONE:
+        m.arrived = 0
+        if orders[k.MARKET].on == 1:
+            m.used = 0
+            take(m, orders, log, orders[k.MARKET], m.mark, False, False)
+
+
+# --- breakers ---------------------------------------------------------------------------------------
+
+
+@helper
+def watch(m: State) -> None:
+    """Compare the account's equity with its loss limits; a day begins at midnight UTC."""
+    equity = ratio(m.cash + m.rest_cash, 100_000_000.0) + m.units_f * m.mark
+    day = m.now_ts // _DAY
+    if day != m.day:
+        m.day = day
+        m.peak = max(m.peak, equity)
+        m.day_equity = equity
+    m.peak = max(m.peak, equity)
+    if m.max_loss_total >= 0.0 and m.peak > 0.0:
+        if 1.0 - equity / m.peak > m.max_loss_total + _SLACK:
+            bail(m, k.LOSS_LIMIT)
+    if m.max_loss_day >= 0.0 and m.day_equity > 0.0:
+        if 1.0 - equity / m.day_equity > m.max_loss_day + _SLACK:
+            bail(m, k.LOSS_LIMIT)

@@ -1,0 +1,170 @@
+"""Run the compiled loop over all bars: the kernel's one door for Python.
+
+Importing this module compiles the loop, or loads it from numba's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numba
+
+from tradebot.sim.kernel import layout as k
+from tradebot.sim.kernel.book import refresh
+from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, watch
+from tradebot.sim.kernel.grid import NEAREST, to_grid
+from tradebot.sim.kernel.intrabar import NOBODY
+from tradebot.sim.kernel.jit import digest, entry, helper, register_constants
+from tradebot.sim.kernel.match import match_bar, next_by_arrival
+from tradebot.sim.kernel.orders import note_quiet
+from tradebot.sim.kernel.react import suspend, work
+from tradebot.sim.kernel.take import take_ticks
+
+if TYPE_CHECKING:
+    from tradebot.sim.kernel.layout import Floats, Ints, Orders, State
+
+_FLOATS = numba.types.Array(numba.float64, 1, "C", readonly=True)
+_INTS = numba.types.Array(numba.int64, 1, "C", readonly=True)
+_SIGNATURE = numba.void(
+    numba.from_dtype(k.STATE)[::1],
+    numba.from_dtype(k.ORDER)[::1],
+    numba.int64[::1],
+    _INTS,
+    *(_FLOATS,) * 6,
+    _INTS,
+    numba.float64,
+    numba.float64[::1],
+)
+
+
+@helper
+def bars_hold(ts: Ints, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats) -> int:
+    """Return DONE when every bar can be true and time stamps rise, else the reason."""
+    ok = True
+    for i in range(ts.shape[0]):
+        ok &= (lows[i] > 0.0) & (lows[i] <= highs[i]) & (highs[i] < 1e300)
+        ok &= (opens[i] > 0.0) & (opens[i] < 1e300) & (closes[i] > 0.0) & (closes[i] < 1e300)
+        ok &= (volumes[i] >= 0.0) & (volumes[i] < 1e300)
+    if not ok:
+        return k.BAD_BAR
+    for i in range(1, ts.shape[0]):
+        ok &= ts[i] > ts[i - 1]
+    return k.DONE if ok else k.NOT_RISING
+
+
+@helper
+def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> None:
+    """Hear the strategy at the close that stands in the state."""
+    if m.has_breakers == 1:
+        watch(m)
+    if m.status == k.DONE:
+        if m.counts == 1:
+            count_bar(m, orders, log)
+        hear(m, orders, log, target, muted)
+        if m.market_at == k.SAME_CLOSE:
+            fill_at_close(m, orders, log)
+    m.arrived = 0
+
+
+@helper
+def force_flat(m: State, orders: Orders, log: Ints) -> None:
+    """Close what is held at the last close or open: whole, without slippage or volume cap."""
+    suspend(m, orders, log, k.BY_FLATTEN, k.UNLIMITED)
+    work(m, orders, log)
+    if m.market_at == k.SAME_CLOSE:
+        fill_at_close(m, orders, log)
+    price = m.bar_open if m.end == k.FORCE_OPEN else m.bar_close
+    ticks = to_grid(price, m.price_scale, m.tick, NEAREST)
+    m.slip_kind = k.NO_SLIP
+    done = 0
+    while m.status == k.DONE:
+        chosen = next_by_arrival(orders, done, m.next_seq)
+        if chosen == NOBODY:
+            return
+        done = orders[chosen].seq
+        if orders[chosen].role == k.AS_MARKET and orders[chosen].reducing == 1:
+            take_ticks(m, orders, log, orders[chosen], ticks, False, False, False)
+
+
+@helper
+def show(
+    m: State, i: int, ts: int, opened: float, high: float, low: float, close: float, volume: float
+) -> None:
+    """Put a bar into the state; an open or close outside its range widens it."""
+    m.now, m.now_ts = i, ts
+    m.bar_open, m.bar_close, m.bar_volume = opened, close, volume
+    m.bar_high, m.bar_low = max(high, opened, close), min(low, opened, close)
+
+
+Replay = Callable[..., None]
+
+
+def _build(code: int) -> Replay:
+    @entry(_SIGNATURE)
+    def replay(
+        state: Orders,
+        orders: Orders,
+        log: Ints,
+        ts: Ints,
+        opens: Floats,
+        highs: Floats,
+        lows: Floats,
+        closes: Floats,
+        volumes: Floats,
+        targets: Floats,
+        closed: Ints,
+        muted: float,
+        equity: Floats,
+    ) -> None:
+        m: State = state[0]  # type: ignore[assignment]
+        m.code = code
+        m.status = bars_hold(ts, opens, highs, lows, closes, volumes)
+        refresh(m)
+        n, has_sessions, has_curve = ts.shape[0], closed.shape[0] > 0, equity.shape[0] > 0
+        always = m.counts == 1 or m.has_breakers == 1
+        resizes = m.resize != k.ON_CHANGE
+        busy, live, weight, top, worst = False, False, 0.0, 0.0, 0.0
+        cash, units = m.cash_f, m.units_f
+        quiet_low, quiet_high, lift_low, lift_high = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            close, target = closes[i], targets[i]
+            # On most bars no order acts and the word is the old one: they pass in registers.
+            acts = False
+            if busy:
+                high, low = max(highs[i], opens[i], close), min(lows[i], opens[i], close)
+                acts = not (quiet_low < low and high < quiet_high) or high > lift_high or low < lift_low
+            speaks = always or not live or (target == target and (target != weight or resizes))
+            if acts or speaks:
+                if m.status != k.DONE:
+                    return
+                show(m, i, ts[i], opens[i], highs[i], lows[i], close, volumes[i])
+                m.is_closed = closed[i] if has_sessions else 0
+                if acts:
+                    m.mark = closes[i - 1]
+                    match_bar(m, orders, log)
+                m.mark = m.q = close
+                if speaks and m.status == k.DONE:
+                    decide(m, orders, log, target, muted)
+                note_quiet(m, orders)
+                busy, live, weight = m.busy == 1, m.is_live == 1, m.weight
+                quiet_low, quiet_high = m.quiet_low, m.quiet_high
+                lift_low, lift_high = m.lift_low, m.lift_high
+                cash, units = m.cash_f, m.units_f
+            value = cash + units * close
+            top = max(top, value)
+            worst = max(worst, 1.0 - value / top)
+            if has_curve:
+                equity[i] = value
+        m.max_drawdown = worst
+        if m.status == k.DONE and m.end != k.LEAVE and n > 0:
+            last = n - 1
+            show(m, last, ts[last], opens[last], highs[last], lows[last], closes[last], volumes[last])
+            m.mark = m.q = closes[last]
+            force_flat(m, orders, log)
+
+    return replay
+
+
+register_constants(vars(k))
+replay = _build(digest())

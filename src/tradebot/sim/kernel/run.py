@@ -1,0 +1,293 @@
+"""Run the kernel over arrays and hand its log back as fills.
+
+Importing this module loads the compiled code (see the package). Owns the borders: arrays in,
+exact Decimals out, sessions turned into flags, logs grown when they were too short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradebot.core.model import Fill, Liquidity, OrderKind, Purpose, Side
+from tradebot.errors import InvariantError
+from tradebot.sim.kernel import layout as k
+from tradebot.sim.kernel.entry import replay
+from tradebot.sim.kernel.layout import Floats, Ints
+from tradebot.sim.kernel.plan import Plan, Refusal
+
+_NEVER = np.iinfo(np.int64).min
+_QUANTUM = Decimal("1e-8")
+_NO_INTS: Ints = np.empty(0, dtype=np.int64)
+_NO_FLOATS: Floats = np.empty(0, dtype=np.float64)
+_KINDS = {
+    k.MARKET: (OrderKind.MARKET, Purpose.TARGET),
+    k.STOP: (OrderKind.STOP, Purpose.PROTECT),
+    k.LIMIT: (OrderKind.LIMIT, Purpose.PROTECT),
+    k.TRAIL: (OrderKind.TRAILING_STOP, Purpose.PROTECT),
+    k.FLATTENING: (OrderKind.MARKET, Purpose.FLATTEN),
+}
+_EVENTS = {
+    k.BY_STOP: "stop_loss",
+    k.BY_LIMIT: "take_profit",
+    k.BY_TRAIL: "trailing_stop",
+    k.BY_TIME: "time",
+    k.BY_START: "standing at start",
+    k.BY_FLATTEN: "flatten",
+    k.RELEASED_BY_SIGNAL: "target changed",
+    k.RELEASED_BY_BARS: "bars passed",
+}
+
+
+class Columns(Protocol):
+    """Bars of one series as contiguous arrays of equal length, int64 `ts` (close, ns UTC), else float64."""
+
+    @property
+    def ts(self) -> Ints: ...
+    @property
+    def open(self) -> Floats: ...
+    @property
+    def high(self) -> Floats: ...
+    @property
+    def low(self) -> Floats: ...
+    @property
+    def close(self) -> Floats: ...
+    @property
+    def volume(self) -> Floats: ...
+
+
+class Sessions(NamedTuple):
+    """Opens and closes of the instrument's calendar over the run, in ns UTC, rising."""
+
+    opens: Ints
+    closes: Ints
+
+
+class KernelFill(NamedTuple):
+    """A fill with what led to it. `bar` and `decided` are rows: where it filled, where the target was set."""
+
+    bar: int
+    decided: int
+    kind: OrderKind
+    purpose: Purpose
+    fill: Fill
+
+
+class Suspension(NamedTuple):
+    """A target was suspended, or released, at the close of row `bar` or inside it."""
+
+    bar: int
+    is_start: bool
+    because: str
+
+
+class Resting(NamedTuple):
+    """An order still working at the end; `price` is the limit or stop, None at market."""
+
+    kind: OrderKind
+    purpose: Purpose
+    side: Side
+    qty: Decimal
+    filled: Decimal
+    price: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KernelRun:
+    """What a run gave. Arrays first; Decimals are made when asked for.
+
+    `equity` is the strategy's cash plus holdings at each bar's close, float64 as the engine values
+    it (empty when it was not asked for); `max_drawdown` a fraction of the highest equity so far.
+    `log` has a row per fill (see `layout.F_*`), amounts as whole numbers.
+    """
+
+    plan: Plan
+    ts: Ints
+    log: Ints
+    events: Ints
+    orders: NDArray[Any]
+    equity: Floats
+    max_drawdown: float
+    cash: Decimal
+    position: Decimal
+    denials: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    @cached_property
+    def fills(self) -> tuple[KernelFill, ...]:
+        """Fills in order, exact. Ids are numbers by order of appearance."""
+        return tuple(self._fills())
+
+    def _fills(self) -> Iterator[KernelFill]:
+        instrument, unit = self.plan.instrument, self.plan.qty_unit
+        stamps = self.ts[self.log[:, k.F_BAR]].tolist()
+        for number, (row, ts) in enumerate(zip(self.log.tolist(), stamps, strict=True), start=1):
+            kind, purpose = _KINDS[row[k.F_KIND]]
+            fill = Fill(
+                fill_id=f"f{number}",
+                client_order_id=f"k{row[k.F_NUMBER]}",
+                instrument=instrument.id,
+                side=Side.BUY if row[k.F_QTY] > 0 else Side.SELL,
+                qty=abs(row[k.F_QTY]) * unit,
+                price=row[k.F_PRICE] * instrument.tick_size,
+                ts=ts,
+                fee=row[k.F_FEE] * _QUANTUM,
+                fee_asset=instrument.base if row[k.F_IN_BASE] else instrument.quote,
+                liquidity=Liquidity.MAKER if row[k.F_IS_MAKER] else Liquidity.TAKER,
+                assumed=bool(row[k.F_IS_ASSUMED]),
+            )
+            yield KernelFill(row[k.F_BAR], row[k.F_DECIDED], kind, purpose, fill)
+
+    @property
+    def cash_after(self) -> Floats:
+        """The strategy's cash in the quote asset after each fill, as floats."""
+        cash: Floats = self.log[:, k.F_CASH] / 1e8
+        return cash
+
+    @property
+    def position_after(self) -> Floats:
+        """The signed quantity held after each fill, as floats."""
+        held: Floats = self.log[:, k.F_POS] / float(1 / self.plan.qty_unit)
+        return held
+
+    @cached_property
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """Suspensions and releases in order, in the engine's words."""
+        return tuple(
+            Suspension(bar, what < k.RELEASED_BY_SIGNAL, _EVENTS[what]) for bar, what in self.events.tolist()
+        )
+
+    @property
+    def resting(self) -> tuple[Resting, ...]:
+        """Orders still working at the end, by arrival."""
+        unit, tick = self.plan.qty_unit, self.plan.instrument.tick_size
+        found = sorted((w for w in self.orders if w["on"]), key=lambda w: int(w["seq"]))
+        rows = []
+        for w in found:
+            kind, purpose = _KINDS[int(w["kind"])]
+            if w["kind"] == k.MARKET and w["purpose"] == k.FLATTEN:
+                purpose = Purpose.FLATTEN
+            rows.append(
+                Resting(
+                    kind,
+                    purpose,
+                    Side.BUY if w["side"] > 0 else Side.SELL,
+                    int(w["qty"]) * unit,
+                    int(w["filled"]) * unit,
+                    None if kind is OrderKind.MARKET else int(w["price"]) * tick,
+                )
+            )
+        return tuple(rows)
+
+
+def run(
+    plan: Plan,
+    bars: Columns,
+    targets: Floats,
+    *,
+    start: int = 0,
+    sessions: Sessions | None = None,
+    equity: bool = True,
+) -> KernelRun | Refusal:
+    """Replay bars from row `start` on; `targets` are wanted weights per bar of `bars` (NaN: keep).
+
+    Rows before `start` only say what the strategy wanted while it warmed up. `sessions` is needed
+    when the instrument's market closes. Raises InvariantError for arrays that do not fit together.
+    """
+    columns = [bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, targets]
+    if any(c.ndim != 1 or len(c) != len(bars.ts) for c in columns):
+        raise InvariantError(
+            f"bars and targets must be flat and of one length, were {[c.shape for c in columns]}"
+        )
+    traded = [np.ascontiguousarray(c[start:]) for c in columns]
+    said = targets[:start]
+    said = said[~np.isnan(said)]
+    closed = _NO_INTS
+    if sessions is not None:
+        same_close = plan.fields["market_at"] == k.SAME_CLOSE
+        flags = _closed_after(np.ascontiguousarray(bars.ts[start:]), sessions, decides_first=same_close)
+        if isinstance(flags, Refusal):
+            return flags
+        closed = flags
+        if plan.fields["times_room"] and closed.any():
+            return Refusal(reason="limits on the number of orders need the moment a session opens")
+    curve = np.empty(len(traded[0])) if equity else _NO_FLOATS
+    muted = float(said[-1]) if len(said) else float("nan")
+    return _attempts(plan, traded, closed, muted, curve)
+
+
+def _attempts(
+    plan: Plan, traded: list[NDArray[Any]], closed: Ints, muted: float, curve: Floats
+) -> KernelRun | Refusal:
+    rows = 4096
+    while True:
+        state, orders, log = _fresh(plan, rows)
+        replay(state, orders, log, *traded, closed, muted, curve)
+        m = state[0]
+        if m["status"] != k.MORE_ROOM:
+            break
+        rows *= 8
+    if m["status"] != k.DONE:
+        return Refusal(reason=k.REASONS[int(m["status"])], bar=int(m["bailed_at"]))
+    fills = log[m["fills_at"] :][: m["fills"] * k.FILL_WIDTH].reshape(-1, k.FILL_WIDTH)
+    events = log[m["events_at"] :][: m["events"] * k.EVENT_WIDTH].reshape(-1, k.EVENT_WIDTH)
+    counts = {
+        "too_small": int(m["too_small"]),
+        "no_equity": int(m["no_equity"]),
+        "session_closed": int(m["session_closed"]),
+    }
+    return KernelRun(
+        plan=plan,
+        ts=traded[0],
+        log=fills.copy(),
+        events=events.copy(),
+        orders=orders,
+        equity=curve,
+        max_drawdown=float(m["max_drawdown"]),
+        cash=int(m["cash"]) * _QUANTUM,
+        position=int(m["pos"]) * plan.qty_unit,
+        denials={rule: count for rule, count in counts.items() if count},
+    )
+
+
+def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
+    """Return a new record, an empty order table and a log for `rows` fills."""
+    state, orders = np.zeros(1, k.STATE), np.zeros(k.SLOTS, k.ORDER)
+    m = state[0]
+    for name, value in plan.fields.items():
+        m[name] = value
+    m["phase"] = k.NOT_MATCHING
+    m["opened"] = m["counted_position"] = m["suspended_bar"] = m["counted_suspension"] = -1
+    m["peak"] = -np.inf
+    m["fills_at"] = m["times_room"]
+    m["fills_end"] = m["events_at"] = m["fills_at"] + rows * k.FILL_WIDTH
+    m["events_end"] = m["events_at"] + rows * 2 * k.EVENT_WIDTH
+    orders["kind"] = np.arange(k.SLOTS)
+    orders["reference"] = np.nan
+    return state, orders, np.empty(int(m["events_end"]), dtype=np.int64)
+
+
+def _closed_after(ts: Ints, sessions: Sessions, *, decides_first: bool) -> Ints | Refusal:
+    """Return 1 for each bar after whose close the market is closed, else 0.
+
+    A decision of such a bar leaves at the next open, which is the same as at once if that open
+    comes before the next bar. A bar outside all sessions breaks that, and is the engine's.
+    `decides_first`: decisions on a closing bar come before the close (`same_close`).
+    """
+    opened = np.searchsorted(sessions.opens, ts, side="right")
+    over = np.searchsorted(sessions.closes, ts, side="left" if decides_first else "right")
+    opens, closes = np.append(_NEVER, sessions.opens), np.append(_NEVER, sessions.closes)
+    # Before the first session is known the engine takes the market for open.
+    is_closed = (closes[over] >= opens[opened]) & (over > 0)
+    waits = is_closed[:-1] & (opened[1:] <= opened[:-1])
+    if waits.any():
+        return Refusal(reason="a bar lies outside the calendar's sessions", bar=int(np.argmax(waits)) + 1)
+    return is_closed.astype(np.int64)
