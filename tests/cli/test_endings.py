@@ -35,8 +35,18 @@ def test_no_configuration_is_78_and_names_what_writes_one(tradebot: Tradebot) ->
 
     assert ended.code == ExitCode.CONFIG
     assert ended.err == (
-        "Error: .: no configuration: neither tradebot.yaml nor config/tradebot.yaml exists; "
+        "Error: tradebot.yaml: does not exist, nor does config/tradebot.yaml; "
         "`tradebot init` writes one; -c FILE names another\n"
+    )
+
+
+def test_a_wrong_option_does_not_send_the_reader_to_the_file(tradebot: Tradebot, project: Path) -> None:
+    ended = tradebot("backtest", "--set", "strategies.trend.sizing.fraction=95")
+
+    assert ended.code == ExitCode.CONFIG
+    assert ended.err == (
+        "Error: --set strategies.trend.sizing.fraction  strategies[0].sizing.fraction\n"
+        "  must be a fraction; 95 is ambiguous: write 95% or 0.95\n"
     )
 
 

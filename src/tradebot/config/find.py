@@ -18,6 +18,5 @@ def find_config(start: str | Path = ".") -> Path:
     for place in PLACES:
         if (start / place).is_file():
             return start / place
-    message = f"no configuration: neither {start / PLACES[0]} nor {start / PLACES[1]} exists"
-    hint = "`tradebot init` writes one; -c FILE names another"
-    raise ConfigError([Problem(file=str(start), line=None, key="", message=f"{message}; {hint}")])
+    message = f"does not exist, nor does {start / PLACES[1]}; `tradebot init` writes one; -c FILE names another"
+    raise ConfigError([Problem(file=str(start / PLACES[0]), line=None, key="", message=message)])
