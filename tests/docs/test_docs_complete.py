@@ -73,9 +73,8 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    assert [
-        p.name for p in sorted(DOCS.glob("*.md")) if p.name != "README.md" and f"({p.name})" not in index
-    ] == []
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert sorted(name for name in pages if f"({name})" not in index) == []
 
 
 def test_first_screen_of_the_readme_says_how_to_begin() -> None:

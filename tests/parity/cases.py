@@ -175,7 +175,9 @@ def make_bars(rng: random.Random, n: int, interval: int, tick: float, level: flo
     rows = []
     for _ in range(n):
         shock = rng.gauss(0, step)
-        opened = close + (round(rng.gauss(0, step * 4)) if rng.random() < 0.08 else rng.choice([0, 0, 0, 1, -1]))
+        opened = close + (
+            round(rng.gauss(0, step * 4)) if rng.random() < 0.08 else rng.choice([0, 0, 0, 1, -1])
+        )
         if rng.random() < 0.02:
             shock *= 12
         close = opened + (0 if rng.random() < 0.1 else round(shock))
@@ -255,7 +257,9 @@ def _fees(rng: random.Random, long_only: bool) -> FeeModel:
             bps,
             PerShareFees(rate=D("0.005"), minimum=D(1), cap=rng.choice([None, D("0.01"), D("0.005")])),
             in_base if long_only or rng.random() < 0.3 else bps,
-            ThirdAssetFees(maker=D(1), taker=D(2), asset="BNB", per_quote=D("0.01")) if rng.random() < 0.2 else bps,
+            ThirdAssetFees(maker=D(1), taker=D(2), asset="BNB", per_quote=D("0.01"))
+            if rng.random() < 0.2
+            else bps,
         ]
     )
 
@@ -494,5 +498,3 @@ def run_kernel(case: Case) -> Outcome | Refusal:
         denials=result.denials,
         resting=sorted(((r.kind, r.purpose, r.side, r.qty, r.filled) for r in result.resting), key=str),
     )
-
-

@@ -18,5 +18,7 @@ def find_config(start: str | Path = ".") -> Path:
     for place in PLACES:
         if (start / place).is_file():
             return start / place
-    message = f"does not exist, nor does {start / PLACES[1]}; `tradebot init` writes one; -c FILE names another"
+    message = (
+        f"does not exist, nor does {start / PLACES[1]}; `tradebot init` writes one; -c FILE names another"
+    )
     raise ConfigError([Problem(file=str(start / PLACES[0]), line=None, key="", message=message)])
