@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
-import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
 from tradebot.app.gaps import told_apart, with_gap_policy
@@ -27,20 +26,18 @@ from tradebot.app.market import (
     load_series,
     slices_of,
 )
-from tradebot.app.outcome import Collector, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.outcome import Collector, axis_of
 from tradebot.app.rates import first_rates, rate_events
+from tradebot.app.results import Digests, Scene, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
-from tradebot.core.messages import End, Split, Start
-from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
+from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Split, Start
+from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
-from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
 from tradebot.errors import ConfigError, UsageError
-from tradebot.report.result import Candles, FloatArray, RunMode, RunResult, StrategyRef, TsArray, costs_of
-from tradebot.report.roundtrips import round_trips
-from tradebot.report.series import candles_from_prices, candles_of
+from tradebot.report.result import RunResult
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
 from tradebot.sim.replay import Event, Replay
@@ -123,6 +120,9 @@ class _AccountRun:
         self.events = events
         splits = tuple(e for e in events if isinstance(e, Split))
         specs = self._specs(splits)
+        for recipe in self.recipes:
+            self.verdicts[recipe.words.id] = verdict_of(recipe, self.series)
+        scene = self._scene()
         setup = Setup(
             instruments=self.instruments,
             accounts=(plan.account_spec(self.config, self.account),),
@@ -141,21 +141,18 @@ class _AccountRun:
             close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
         )
         run_id = f"backtest-{begin // SECOND}"
-        digests = self._digests()
         replay.tell(
             Start(
                 ts=begin,
                 run_id=run_id,
                 epoch=max(begin // SECOND, 1),
-                config_digest=digests[0],
-                code_digest=digests[1],
+                config_digest=scene.digests.config,
+                code_digest=scene.digests.code,
             ),
             begin,
         )
         for rate in first_rates(self.config, self.catalogue, begin):
             replay.tell(rate, begin)
-        for recipe in self.recipes:
-            self.verdicts[recipe.words.id] = verdict_of(recipe, self.series)
         series = list(self.series.values())
         engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
         self._tell("running", 0.0)
@@ -164,7 +161,27 @@ class _AccountRun:
             self._force(replay, venue, last)
         replay.tell(End(ts=last, reason="end of data"), last)
         self._tell("running", 1.0)
-        return [self._result(spec, collector, engine, digests) for spec in specs]
+        return [self._finished(scene, spec, collector) for spec in specs]
+
+    def _scene(self) -> Scene:
+        return Scene(
+            config=self.config,
+            account=self.account,
+            catalogue=self.catalogue,
+            instruments=self.instruments,
+            series=self.series,
+            events=self.events,
+            digests=self._digests(),
+            verdicts=self.verdicts,
+            started=self.started,
+        )
+
+    def _finished(self, scene: Scene, spec: StrategySpec, collector: Collector) -> RunResult:
+        recipe = next(r for r in self.recipes if r.words.id == spec.id)
+        own = [self.series[name, spec.interval] for name in spec.instruments]
+        axis = axis_of(own)
+        traded = traded_by_engine(scene, spec, collector, own, axis)
+        return result_of(scene, recipe, spec, traded, own, axis)
 
     def _play(self, replay: Replay, series: Sequence[Loaded]) -> None:
         """Run through the market data, telling how far it is now and then."""
@@ -253,116 +270,20 @@ class _AccountRun:
             latency=plan.latency_model(self.config.latency_of(self.account)),
         )
 
-    def _digests(self) -> tuple[str, str, str]:
+    def _digests(self) -> Digests:
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
         data = hashlib.sha256("".join(s.digest for s in self.series.values()).encode()).hexdigest()
-        return config_digest(self.config), code, data
+        return Digests(config=config_digest(self.config), code=code, data=data)
 
     # --- after ------------------------------------------------------------------------------------
 
     def _force(self, replay: Replay, venue: SimVenue, last: int) -> None:
+        """Close what is held at the end; not a decision of the strategy, and marked as none."""
         price = ForcePrice(self.config.fills_of(self.account).end.price)
+        for calendar in dict.fromkeys(i.calendar for i in self.instruments.values()):
+            if calendar != ALWAYS_OPEN:
+                replay.tell(SessionOpen(ts=last, calendar=calendar, closes_at=last), last)
+        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason="end of data"), last)
         for name in self.instruments:
             venue.force_close(name, price)
         replay.finish(last)
-
-    def _result(
-        self, spec: StrategySpec, collector: Collector, engine: Engine, digests: tuple[str, str, str]
-    ) -> RunResult:
-        recipe = next(r for r in self.recipes if r.words.id == spec.id)
-        own = [self.series[name, spec.interval] for name in spec.instruments]
-        axis = axis_of(own)
-        curves = curves_of(collector, spec.id, axis, own, self.instruments, self.base)
-        fills = tuple(x for x in collector.fills if x.strategy == spec.id)
-        capital = float(curves.equity[0]) if len(axis) else 0.0
-        names = ", ".join(spec.instruments)
-        name, hold = self._benchmark(capital, axis, own)
-        return RunResult(
-            run_id=f"{spec.id}",
-            label=spec.id,
-            mode=RunMode.BACKTEST,
-            strategies=(
-                StrategyRef(
-                    id=spec.id,
-                    class_path=recipe.words.class_path,
-                    params={k: str(v) for k, v in recipe.words.params.items()},
-                ),
-            ),
-            instruments=tuple(self.instruments[name] for name in spec.instruments),
-            interval=spec.interval,
-            start_ts=int(axis[0]),
-            end_ts=int(axis[-1]),
-            base_currency=self.base,
-            data_source=", ".join(dict.fromkeys(s.source for s in own if s.source)) or names,
-            data_label=", ".join(dict.fromkeys(s.label for s in own if s.label)),
-            equity_ts=axis,
-            equity=curves.equity,
-            benchmark_name=name,
-            benchmark_equity=hold,
-            exposure=curves.gross,
-            net_exposure=curves.net,
-            candles=tuple(_candles(s) for s in own),
-            trades=round_trips(fills, splits=collector.splits, bar_ts=axis),
-            fills=fills,
-            costs=costs_of(fills),
-            assumed_fills=sum(1 for x in fills if x.assumed),
-            open_orders=collector.open_orders(spec.id),
-            warnings=self._warnings(spec, collector),
-            assumptions=plan.assumptions(self.config, self.account),
-            check_verdict=self.verdicts.get(spec.id, ""),
-            config_digest=digests[0],
-            code_digest=digests[1],
-            data_digest=digests[2],
-            denials=collector.denials.get(spec.id, {}),
-            elapsed_s=perf_counter() - self.started,
-            version=tradebot.__version__,
-        )
-
-    def _benchmark(
-        self, capital: float, axis: TsArray, own: Sequence[Loaded]
-    ) -> tuple[str, FloatArray | None]:
-        """Return what the strategy is compared with: its instruments held, or another one."""
-        word = self.config.backtest.benchmark
-        if word == "none":
-            return "", None
-        if word == "hold":
-            return "buy & hold", hold_curve(capital, axis, own, self.events)
-        instrument = self.catalogue.instrument(word)
-        first, last = int(axis[0]), int(axis[-1])
-        other = load_series(
-            self.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
-        )
-        events = events_of(self.catalogue, [instrument], first, last)
-        return f"hold {word}", hold_curve(capital, axis, [other], events)
-
-    def _warnings(self, spec: StrategySpec, collector: Collector) -> tuple[str, ...]:
-        found = [
-            f"{failure.strategy} failed and was not called again: {failure.error}"
-            for failure in collector.failures
-            if failure.strategy == spec.id
-        ]
-        found += [f"trading was halted: {halt.reason}" for halt in collector.halts if halt.level.value]
-        found += [
-            f"{name} is an index: it cannot be bought, and its prices leave out dividends"
-            for name in spec.instruments
-            if self.instruments[name].asset_class is AssetClass.INDEX
-        ]
-        if collector.bad_data:
-            found.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
-        found += plan.not_simulated(self.config, self.account)
-        return tuple(found)
-
-
-def _candles(series: Loaded) -> Candles:
-    rows, columns = series.traded, series.columns
-    if isinstance(columns, BarArrays):
-        return candles_of(
-            series.instrument,
-            columns.ts[rows],
-            columns.open[rows],
-            columns.high[rows],
-            columns.low[rows],
-            columns.close[rows],
-            interval=series.interval,
-        )
-    return candles_from_prices(series.instrument, *prices_of(series))

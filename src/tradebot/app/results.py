@@ -1,0 +1,192 @@
+"""Make the result of a strategy's run: what it traded, beside what holding would have made.
+
+Owns the record that reports read, whoever ran it, engine or kernel (`Traded` is what both give).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import tradebot
+from tradebot.app import plan
+from tradebot.app.deciders import Recipe
+from tradebot.app.market import Loaded, events_of, load_series
+from tradebot.app.outcome import Collector, Curves, curves_of, hold_curve, prices_of
+from tradebot.config.models import Config
+from tradebot.core.model import DAY, AssetClass, Instrument
+from tradebot.core.setup import StrategySpec
+from tradebot.data.arrays import BarArrays
+from tradebot.data.catalogue import Catalogue
+from tradebot.report.result import (
+    Candles,
+    FillRecord,
+    FloatArray,
+    OpenOrder,
+    RunMode,
+    RunResult,
+    SplitRecord,
+    StrategyRef,
+    TsArray,
+    costs_of,
+)
+from tradebot.report.roundtrips import round_trips
+from tradebot.report.series import candles_from_prices, candles_of
+from tradebot.sim.replay import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Digests:
+    """What was run, as digests of its configuration, code and data."""
+
+    config: str
+    code: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Traded:
+    """What a strategy did over a run; `notes` are said beside the figures."""
+
+    curves: Curves
+    fills: tuple[FillRecord, ...]
+    splits: tuple[SplitRecord, ...] = ()
+    open_orders: tuple[OpenOrder, ...] = ()
+    denials: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """What all strategies of an account's run have in common."""
+
+    config: Config
+    account: str
+    catalogue: Catalogue
+    instruments: Mapping[str, Instrument]
+    series: Mapping[tuple[str, int], Loaded]
+    events: Sequence[Event]
+    digests: Digests
+    verdicts: Mapping[str, str]
+    started: float
+
+    @property
+    def base(self) -> str:
+        return plan.base_currency(self.config.accounts[self.account])
+
+
+def traded_by_engine(
+    scene: Scene, spec: StrategySpec, collector: Collector, own: Sequence[Loaded], axis: TsArray
+) -> Traded:
+    """Return what the facts say about one strategy."""
+    notes = [
+        f"{failure.strategy} failed and was not called again: {failure.error}"
+        for failure in collector.failures
+        if failure.strategy == spec.id
+    ]
+    notes += [
+        f"trading was halted: {halt.reason}"
+        for halt in collector.halts
+        if halt.level.value and halt.rule != "owner"
+    ]
+    if collector.bad_data:
+        notes.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
+    return Traded(
+        curves=curves_of(collector, spec.id, axis, own, scene.instruments, scene.base),
+        fills=tuple(x for x in collector.fills if x.strategy == spec.id),
+        splits=tuple(collector.splits),
+        open_orders=collector.open_orders(spec.id),
+        denials=collector.denials.get(spec.id, {}),
+        notes=tuple(notes),
+    )
+
+
+def result_of(
+    scene: Scene, recipe: Recipe, spec: StrategySpec, traded: Traded, own: Sequence[Loaded], axis: TsArray
+) -> RunResult:
+    """Return the finished record of one strategy; its run id is given when it is stored."""
+    name, hold = _benchmark(scene, float(traded.curves.equity[0]), axis, own)
+    names = ", ".join(spec.instruments)
+    return RunResult(
+        run_id=spec.id,
+        label=spec.id,
+        mode=RunMode.BACKTEST,
+        strategies=(
+            StrategyRef(
+                id=spec.id,
+                class_path=recipe.words.class_path,
+                params={k: str(v) for k, v in recipe.words.params.items()},
+            ),
+        ),
+        instruments=tuple(scene.instruments[name] for name in spec.instruments),
+        interval=spec.interval,
+        start_ts=int(axis[0]),
+        end_ts=int(axis[-1]),
+        base_currency=scene.base,
+        data_source=", ".join(dict.fromkeys(s.source for s in own if s.source)) or names,
+        data_label=", ".join(dict.fromkeys(s.label for s in own if s.label)),
+        equity_ts=axis,
+        equity=traded.curves.equity,
+        benchmark_name=name,
+        benchmark_equity=hold,
+        exposure=traded.curves.gross,
+        net_exposure=traded.curves.net,
+        candles=tuple(_candles(s) for s in own),
+        trades=round_trips(traded.fills, splits=traded.splits, bar_ts=axis),
+        fills=traded.fills,
+        costs=costs_of(traded.fills),
+        assumed_fills=sum(1 for x in traded.fills if x.assumed),
+        open_orders=traded.open_orders,
+        warnings=_warnings(scene, spec, traded),
+        assumptions=plan.assumptions(scene.config, scene.account),
+        check_verdict=scene.verdicts.get(spec.id, ""),
+        config_digest=scene.digests.config,
+        code_digest=scene.digests.code,
+        data_digest=scene.digests.data,
+        denials=traded.denials,
+        elapsed_s=perf_counter() - scene.started,
+        version=tradebot.__version__,
+    )
+
+
+def _benchmark(
+    scene: Scene, capital: float, axis: TsArray, own: Sequence[Loaded]
+) -> tuple[str, FloatArray | None]:
+    """Return what the strategy is compared with: its instruments held, or another one."""
+    word = scene.config.backtest.benchmark
+    if word == "none":
+        return "", None
+    if word == "hold":
+        return "buy & hold", hold_curve(capital, axis, own, scene.events)
+    instrument = scene.catalogue.instrument(word)
+    first, last = int(axis[0]), int(axis[-1])
+    other = load_series(
+        scene.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
+    )
+    events = events_of(scene.catalogue, [instrument], first, last)
+    return f"hold {word}", hold_curve(capital, axis, [other], events)
+
+
+def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ...]:
+    index = [
+        f"{name} is an index: it cannot be bought, and its prices leave out dividends"
+        for name in spec.instruments
+        if scene.instruments[name].asset_class is AssetClass.INDEX
+    ]
+    return (*traded.notes, *index, *plan.not_simulated(scene.config, scene.account))
+
+
+def _candles(series: Loaded) -> Candles:
+    rows, columns = series.traded, series.columns
+    if isinstance(columns, BarArrays):
+        return candles_of(
+            series.instrument,
+            columns.ts[rows],
+            columns.open[rows],
+            columns.high[rows],
+            columns.low[rows],
+            columns.close[rows],
+            interval=series.interval,
+        )
+    return candles_from_prices(series.instrument, *prices_of(series))
