@@ -10,7 +10,7 @@ fact, and the facts before it stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tradebot.core import events
@@ -27,7 +27,7 @@ from tradebot.core.intake import Intake
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import Valuer
-from tradebot.core.model import OrderKind, Purpose, Side
+from tradebot.core.model import Bar, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
@@ -93,6 +93,19 @@ class Engine:
             handler(message)
         # Most bars lead to nothing, and asking costs less than calling.
         return rec.take() if rec.facts or rec.commands else NOTHING
+
+    def glide(
+        self, market: Iterator[m.Slice], until: int, mark: Callable[[str, Bar], None]
+    ) -> tuple[m.Slice | None, Outcome | None]:
+        """Take bars of `market` one by one, each seen at its own time, until something follows.
+
+        For a driver in whose world nothing else happens before `until`, and no order rests: its way
+        to pass a stretch of quiet bars at once. Returns the slice that ended it (None: the market
+        did) with its outcome, which is None when that slice is still to be decided on. `mark` is told
+        every bar that was taken.
+        """
+        piece, is_taken = self._intake.glide(market, until, mark)
+        return piece, self._rec.take() if is_taken else None
 
     @property
     def now(self) -> int:

@@ -1,12 +1,12 @@
 """Take market data in: marks first, then everybody who follows what came.
 
-Owns the routing of a slice and the refusal of data that cannot be true. This is the hot path of a
-backtest: half of its time is spent here, so it is written for speed, and only here.
+Owns the routing of a slice and the refusal of data that cannot be true. `glide` is the hot loop of
+a backtest and written for speed; `take` is the rule that it follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
@@ -48,37 +48,51 @@ class Intake:
             if len(followers) == 1 and followers[0].is_single and name not in self._quote_seats
         }
 
+    def glide(
+        self, feed: Iterator[Slice], until: int, mark: Callable[[str, Bar], None]
+    ) -> tuple[Slice | None, bool]:
+        """Take bars that come one by one to a strategy each, as long as nothing follows from them.
+
+        The hot loop of a backtest: what `take` does, without a call for each step. `mark` is told
+        every bar taken. Returns the slice that ended it (None: the feed did) and whether it was
+        taken: one at `until` or later, or one that is not as simple, is not.
+        """
+        rec, breakers, marks, lone = self._rec, self._breakers, self._marks, self._lone
+        facts, commands, call = rec.facts, rec.commands, self._callers.call_single
+        for piece in feed:
+            now, items = piece
+            bar = items[0]
+            seat = lone.get(bar[0])
+            if seat is None or not isinstance(bar, Bar) or len(items) > 1 or not rec.now <= now < until:
+                return piece, False
+            name, ts, interval, open_, high, low, close, volume = bar
+            last = seat.bar
+            if not (
+                0.0 < low <= high < _TOP
+                and 0.0 < open_ < _TOP
+                and 0.0 < close < _TOP
+                and 0.0 <= volume < _TOP
+                and interval == seat.interval
+                and (last is None or last[1] < ts)
+            ):
+                return piece, False
+            rec.now = now
+            mark(name, bar)
+            is_watched = now >= breakers.watch_at
+            if is_watched:
+                breakers.begin()
+            marks[name] = close
+            if is_watched:
+                breakers.watch()
+            seat.bar = bar
+            call(seat)
+            if facts or commands:
+                return piece, True
+        return None, False
+
     def take(self, piece: Slice) -> None:
         """Take a slice."""
-        items = piece[1]
-        if len(items) == 1:
-            # What `_take` does, without its lists: nearly every slice of a backtest is one bar for
-            # one strategy.
-            bar = items[0]
-            seat = self._lone.get(bar[0])
-            if seat is not None and isinstance(bar, Bar):
-                name, ts, interval, open_, high, low, close, volume = bar
-                last = seat.bar
-                if (
-                    0.0 < low <= high < _TOP
-                    and 0.0 < open_ < _TOP
-                    and 0.0 < close < _TOP
-                    and 0.0 <= volume < _TOP
-                    and (last is None or last[1] < ts)
-                ):
-                    is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
-                    if is_watched:
-                        self._breakers.begin()
-                    self._marks[name] = close
-                    if is_watched:
-                        self._breakers.watch()
-                    if seat.interval == interval:
-                        seat.bar = bar
-                        self._callers.call_single(seat)
-                    return
-        self._take(items)
-
-    def _take(self, items: tuple[MarketData, ...]) -> None:
+        items = piece.items
         is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
         if is_watched:
             self._breakers.begin()

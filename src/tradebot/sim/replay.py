@@ -77,30 +77,20 @@ class Replay:
 
     def run(self, market: Iterable[Slice], after: Callable[[int], None] | None = None) -> None:
         """Play slices in order of time; `after` is called once each was decided on."""
-        engine, venue = self._engine, self._venue
-        decide, has_work, mark = engine.decide, venue.has_work, venue.mark
-        close_first, close_last = self._close_first, not self._close_first
-        for piece in market:
-            ts, items = piece
-            if ts >= self._soon:
-                self._catch_up(ts)
-            for item in items:
-                if isinstance(item, Book):
-                    raise InvariantError("the simulated venue takes bars and quotes, was given a book")
-                name = item[0]
-                if has_work(name):
-                    self._match(item, ts)
-                else:
-                    mark(name, item)
-            if close_first and ts >= self._soon:
-                self._closes(ts)
-            outcome = decide(piece, ts)
-            if outcome is not NOTHING:
-                self._carry(outcome, ts)
-            if close_last and ts >= self._soon:
-                self._closes(ts)
+        feed = iter(market)
+        while True:
+            if after is None and self._venue.is_idle:
+                piece, outcome = self._engine.glide(feed, self._soon, self._venue.mark)
+                if piece is not None and outcome is not None:
+                    self._carry(outcome, piece.ts)
+                    continue
+            else:
+                piece = next(feed, None)
+            if piece is None:
+                return
+            self._play(piece)
             if after is not None:
-                after(ts)
+                after(piece.ts)
 
     def finish(self, until: int) -> None:
         """Let timers and events up to `until` happen without further market data."""
@@ -110,6 +100,25 @@ class Replay:
         self._drain(max(until, self._engine.now))
 
     # --- one instant ----------------------------------------------------------------------------
+
+    def _play(self, piece: Slice) -> None:
+        ts, items = piece
+        if ts >= self._soon:
+            self._catch_up(ts)
+        for item in items:
+            if isinstance(item, Book):
+                raise InvariantError("the simulated venue takes bars and quotes, was given a book")
+            if self._venue.has_work(item.instrument):
+                self._match(item, ts)
+            else:
+                self._venue.mark(item.instrument, item)
+        if ts >= self._soon and self._close_first:
+            self._closes(ts)
+        outcome = self._engine.decide(piece, ts)
+        if outcome is not NOTHING:
+            self._carry(outcome, ts)
+        if ts >= self._soon:
+            self._closes(ts)
 
     def _match(self, item: Bar | Quote, ts: int) -> None:
         for report in self._venue.on_market(item):

@@ -155,6 +155,11 @@ class SimVenue:
             self._release(name, now)
         self._pay(now)
 
+    @property
+    def is_idle(self) -> bool:
+        """True while no instrument has work."""
+        return not self._blotter.busy
+
     def account(self, name: str) -> AccountView:
         """Return a copy of the account's books."""
         return self._blotter.accounts[name].view()
