@@ -27,7 +27,7 @@ from tradebot.app.market import (
     slices_of,
 )
 from tradebot.app.outcome import Collector, axis_of
-from tradebot.app.rates import first_rates, rate_events
+from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.results import Digests, Scene, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
@@ -115,6 +115,7 @@ class _AccountRun:
         first = min(s.columns.ts[s.start] for s in self.series.values())
         last = int(max(s.columns.ts[-1] for s in self.series.values()))
         begin = int(first) - max((s.interval for s in self.series.values()), default=0)
+        require_rates(self.config, self.account, self.instruments.values(), self.catalogue, begin)
         events = events_of(self.catalogue, list(self.instruments.values()), begin, last)
         events = rate_events(self.config, self.catalogue, events, begin, last)
         self.events = events

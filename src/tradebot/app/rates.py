@@ -1,17 +1,20 @@
 """Say what currencies were worth during a run.
 
-Owns the reading of `rates:`: a fixed amount, or the price of an instrument over time. Without a
-word an asset has no rate, and sizing stops with that reason rather than guess.
+Owns the reading of `rates:`: a fixed amount, or the price of an instrument over time. Refuses a run
+whose money could not be added up; before an instrument's first price sizing stops with that reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from tradebot.app.plan import refuse
+from tradebot.app.plan import base_currency, refuse
 from tradebot.config.models import Config
 from tradebot.config.units import Money
 from tradebot.core.messages import Rate
+from tradebot.core.model import Instrument
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
 from tradebot.sim.replay import Event
@@ -29,6 +32,38 @@ def first_rates(config: Config, catalogue: Catalogue, ts: int) -> list[Rate]:
         if row >= 0:
             found.append(Rate(ts=ts, asset=asset, base=base, rate=float(bars.close[row])))
     return found
+
+
+def require_rates(
+    config: Config, name: str, instruments: Iterable[Instrument], catalogue: Catalogue, start: int
+) -> None:
+    """Raise ConfigError unless all that account `name` holds and may get has a rate to its base.
+
+    Cash it begins with must have one at `start` (ns UTC); what instruments are priced in, some day.
+    """
+    account = config.accounts[name]
+    base = base_currency(account)
+    known = {rate.asset: rate.base for rate in first_rates(config, catalogue, start)}
+    cash = dict.fromkeys(money.asset for money in account.cash)
+    for asset in [*cash, *dict.fromkeys(i.quote for i in instruments)]:
+        if asset == base:
+            continue
+        word = config.rates.get(asset)
+        if word is None:
+            raise refuse(
+                f"rates.{asset}",
+                f"is required: account {name} is counted in {base} and gets {asset}; "
+                f"write rates: {{{asset}: 1.5 {base}}}, or the instrument whose price it is",
+            )
+        to = word.asset if isinstance(word, Money) else _series(catalogue, asset, word)[1]
+        if to != base:
+            raise refuse(f"rates.{asset}", f"must be in {base}, the base of account {name}, was in {to}")
+        if asset in cash and asset not in known:
+            raise refuse(
+                f"rates.{asset}",
+                f"must be known when the run begins, because account {name} holds {asset} then; "
+                f"import earlier bars of {word}, or begin later",
+            )
 
 
 def rate_events(
