@@ -17,7 +17,7 @@ from tradebot.app.market import Loaded
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Dividend, Split
-from tradebot.core.model import Instrument
+from tradebot.core.model import Instrument, Order, OrderKind, Purpose
 from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
 from tradebot.data.arrays import BarArrays
 from tradebot.report.result import (
@@ -49,6 +49,13 @@ class Steps:
         return found
 
 
+EXIT_NAMES = {
+    OrderKind.STOP: "stop_loss",
+    OrderKind.LIMIT: "take_profit",
+    OrderKind.TRAILING_STOP: "trailing_stop",
+}
+
+
 class Collector:
     """Listens to the facts of a run."""
 
@@ -57,6 +64,7 @@ class Collector:
         self._instruments = instruments
         self._orders: dict[str, tuple[f.OrderIntended | f.ReplaceRequested, str]] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self._rests: dict[tuple[str, str], str] = {}
         self.fills: list[FillRecord] = []
         self.splits: list[SplitRecord] = []
         self.denials: dict[str, dict[str, int]] = {}
@@ -73,6 +81,8 @@ class Collector:
         match fact:
             case f.TargetSet():
                 self._reasons[fact.strategy, fact.instrument] = _why(fact)
+            case f.TargetSuspended():
+                self._rests[fact.strategy, fact.instrument] = fact.because
             case f.OrderIntended() | f.ReplaceRequested():
                 reason = self._reasons.get((fact.order.strategy, fact.order.instrument), "")
                 self._orders[fact.order.client_order_id] = (fact, reason)
@@ -146,10 +156,18 @@ class Collector:
                 rate=self._rate(instrument.quote, fact.account),
                 liquidity=fill.liquidity,
                 purpose=order.purpose,
-                reason=reason if order.purpose.value == "target" else _exit_name(order.kind.value),
+                reason=self._why(order, reason),
                 assumed=fill.assumed,
             )
         )
+
+    def _why(self, order: Order, reason: str) -> str:
+        """Return why an order existed: the strategy's numbers, or the exit's name."""
+        if order.purpose is Purpose.PROTECT:
+            return EXIT_NAMES[order.kind]
+        if order.purpose is Purpose.FLATTEN:
+            return self._rests.get((order.strategy, order.instrument), "flatten")
+        return reason
 
     def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:
         fill = fact.fill
@@ -185,11 +203,6 @@ def _why(fact: f.TargetSet) -> str:
     if fact.reason:
         return fact.reason
     return " ".join(f"{e.name}={e.value:.6g}" for e in fact.explained)
-
-
-def _exit_name(kind: str) -> str:
-    names = {"stop": "stop_loss", "limit": "take_profit", "trailing_stop": "trailing_stop", "market": "time"}
-    return names.get(kind, kind)
 
 
 # --- curves ---------------------------------------------------------------------------------------
