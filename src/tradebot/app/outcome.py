@@ -17,7 +17,7 @@ from tradebot.app.market import Loaded
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Dividend, Split
-from tradebot.core.model import Instrument, Order, OrderKind, Purpose
+from tradebot.core.model import Fill, Instrument, Order, OrderKind, Purpose
 from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
 from tradebot.data.arrays import BarArrays
 from tradebot.report.result import (
@@ -152,6 +152,7 @@ class Collector:
                 fee=self._fee_in_quote(fact, instrument),
                 fee_asset=fill.fee_asset,
                 fee_base_qty=fill.fee if in_base else Decimal(0),
+                slippage=_slippage(fill, instrument),
                 multiplier=instrument.multiplier,
                 rate=self._rate(instrument.quote, fact.account),
                 liquidity=fill.liquidity,
@@ -203,6 +204,14 @@ def _why(fact: f.TargetSet) -> str:
     if fact.reason:
         return fact.reason
     return " ".join(f"{e.name}={e.value:.6g}" for e in fact.explained)
+
+
+def _slippage(fill: Fill, instrument: Instrument) -> Decimal:
+    """Return what the fill model took beside the data's price, in the quote asset."""
+    if fill.data_price is None or fill.data_price == fill.price:
+        return Decimal(0)
+    worse = (fill.price - fill.data_price) * fill.side.sign
+    return LEDGER_CONTEXT.multiply(LEDGER_CONTEXT.multiply(worse, fill.qty), instrument.multiplier)
 
 
 # --- curves ---------------------------------------------------------------------------------------

@@ -220,6 +220,7 @@ class Fill:
 
     `qty` is positive; `fee` is what was paid (negative: a rebate) in `fee_asset`.
     `assumed` is True when a worst-case assumption about the path inside a bar decided it.
+    `data_price` is what the data said before a fill model made it worse; None for real fills.
     """
 
     fill_id: str
@@ -233,6 +234,7 @@ class Fill:
     fee_asset: str = ""
     liquidity: Liquidity = Liquidity.TAKER
     assumed: bool = False
+    data_price: Decimal | None = None
 
     @property
     def qty_signed(self) -> Decimal:

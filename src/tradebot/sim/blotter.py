@@ -174,8 +174,12 @@ class Blotter:
         liquidity: Liquidity,
         *,
         assumed: bool = False,
+        before: Decimal | None = None,
     ) -> bool:
-        """Trade `qty` at `price` if the account can carry it; return whether it traded."""
+        """Trade `qty` at `price` if the account can carry it; return whether it traded.
+
+        `before` is the price without slippage, for the record; None = the same.
+        """
         if price <= ZERO:
             raise BadData(
                 f"{w.order.instrument}: a fill price must be above 0 on the grid of the tick "
@@ -205,6 +209,7 @@ class Blotter:
             fee_asset=fee.asset,
             liquidity=liquidity,
             assumed=assumed,
+            data_price=price if before is None else before,
         )
         self.reports.append(VenueFilled(ts=ts, fill=fill))
         self._follow(w, qty, float(price), ts)

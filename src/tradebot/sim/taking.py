@@ -56,9 +56,10 @@ def take(
     if qty <= ZERO:
         return
     exact = price if isinstance(price, Decimal) else price_nearest(price, w.instrument.tick_size)
+    before = exact
     if slip and liquidity is Liquidity.TAKER and not isinstance(blotter.slippage, NoSlippage):
         exact = _slipped(blotter, w, budget, qty, exact, span)
-    if blotter.fill(w, qty, exact, ts, liquidity, assumed=assumed):
+    if blotter.fill(w, qty, exact, ts, liquidity, assumed=assumed, before=before):
         budget.spend(qty)
 
 
