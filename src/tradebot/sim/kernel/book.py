@@ -107,30 +107,22 @@ def _cannot_carry(m: State, side: int, qty: int, cost: int) -> bool:
 
 @helper
 def _book_entry(m: State, change: int, price: int) -> None:
-    """Follow the average entry price (before the position itself is changed)."""
+    """Follow the average entry price and the bar a position was opened in; what is below a lot is none."""
     held = m.pos
     after = held + change
     if not fits(after, price) or not fits(change, price):
         bail(m, k.TOO_LARGE)
         return
-    if held != 0 and after != 0 and (held > 0) == (after > 0):
-        if abs(after) > abs(held):
-            m.entry_qty += abs(change)
-            m.entry_notional += abs(change) * price
-    else:
+    flips = (held > 0) != (after > 0)
+    opens = after != 0 and (abs(held) < m.lot or flips)
+    if opens or after == 0:
         m.entry_qty = abs(after)
         m.entry_notional = abs(after) * price
-
-
-@helper
-def _book_position(m: State, change: int) -> None:
-    before = m.pos
-    m.pos = after = before + change
-    if before == 0 or (before > 0) != (after > 0):
+    elif abs(after) > abs(held):
+        m.entry_qty += abs(change)
+        m.entry_notional += abs(change) * price
+    if opens or held == 0 or flips:
         m.opened = m.now
-    if after == 0:
-        m.entry_qty = 0
-        m.entry_notional = 0
 
 
 @helper
@@ -177,7 +169,9 @@ def book_fill(m: State, w: Order, log: Ints, qty: int, price: int, is_maker: boo
     if abs(m.cash) + abs(m.rest_cash) > _MOST:
         bail(m, k.TOO_LARGE)
     _book_entry(m, change, price)
-    _book_position(m, change)
+    m.pos += change
+    if w.kind == k.MARKET and w.purpose == k.TARGET:
+        m.fee_qty += side * qty - change
     w.filled += qty
     w.notional += notional
     w.fee += fee

@@ -13,7 +13,7 @@ from tradebot.sim.kernel.book import bail
 from tradebot.sim.kernel.grid import OUT_OF_RANGE, TOWARD_ZERO, ratio, to_grid
 from tradebot.sim.kernel.jit import helper
 from tradebot.sim.kernel.react import note, suspend, work
-from tradebot.sim.kernel.take import take
+from tradebot.sim.kernel.take import open_budget, take
 
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Ints, Orders, State
@@ -47,6 +47,9 @@ def _full(m: State, equity: float, price: float) -> float:
 @helper
 def _wanted(m: State, weight: float) -> int:
     """Return the wanted quantity in units; OUT_OF_RANGE when there is no equity to size with."""
+    if not abs(weight) <= 1.0 + _SLACK:
+        m.weight_range += 1
+        return OUT_OF_RANGE
     if weight == 0.0:
         return 0
     equity = m.cash_f + m.units_f * m.mark
@@ -85,6 +88,7 @@ def want(m: State, log: Ints, weight: float, because: int) -> bool:
         note(m, log, k.RELEASED_BY_SIGNAL)
     m.has_target = 1
     m.wanted = wanted
+    m.fee_qty = 0
     m.target_bar = m.now
     m.weight = weight
     if wanted == 0 and weight != 0.0:
@@ -97,7 +101,7 @@ def want(m: State, log: Ints, weight: float, because: int) -> bool:
 
 @helper
 def count_bar(m: State, orders: Orders, log: Ints) -> None:
-    """Count a closed bar for time exits and timed suspensions, and act on them."""
+    """Count a closed bar for time exits and timed suspensions, and let a time exit act."""
     bar = m.now
     if m.pos != 0:
         if m.opened != m.counted_position:
@@ -111,11 +115,16 @@ def count_bar(m: State, orders: Orders, log: Ints) -> None:
             m.bars_suspended = 0
         if bar > m.suspended_bar:
             m.bars_suspended += 1
-    is_timed = m.max_bars >= 0 and m.pos != 0 and m.suspended == 0
-    if is_timed and m.bars_held >= m.max_bars:
+    is_leaving = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
+    if m.max_bars >= 0 and m.bars_held >= m.max_bars and abs(m.pos) >= m.lot and not is_leaving:
         suspend(m, orders, log, k.BY_TIME, 1 if m.after_bars == k.AT_ONCE else m.after_bars)
         work(m, orders, log)
-    elif m.suspended != 0 and m.suspended_bars >= 0 and m.bars_suspended >= m.suspended_bars:
+
+
+@helper
+def release_rested(m: State, orders: Orders, log: Ints) -> None:
+    """End a suspension whose bars have passed, unless the strategy just said something new."""
+    if m.suspended != 0 and m.suspended_bars >= 0 and m.bars_suspended >= m.suspended_bars:
         m.suspended = 0
         note(m, log, k.RELEASED_BY_BARS)
         if m.has_target == 1:
@@ -155,7 +164,7 @@ def fill_at_close(m: State, orders: Orders, log: Ints) -> None:
     while m.arrived == 1 and m.status == k.DONE:
         m.arrived = 0
         if orders[k.MARKET].on == 1:
-            m.used = 0
+            open_budget(m)
             take(m, orders, log, orders[k.MARKET], m.mark, False, False)
 
 
@@ -164,13 +173,14 @@ def fill_at_close(m: State, orders: Orders, log: Ints) -> None:
 
 @helper
 def watch(m: State) -> None:
-    """Compare the account's equity with its loss limits; a day begins at midnight UTC."""
-    equity = ratio(m.cash + m.rest_cash, 100_000_000.0) + m.units_f * m.mark
+    """Compare the account's equity with its loss limits; a UTC day begins with the last prices before."""
+    cash = ratio(m.cash + m.rest_cash, 100_000_000.0)
     day = m.now_ts // _DAY
     if day != m.day:
         m.day = day
-        m.peak = max(m.peak, equity)
-        m.day_equity = equity
+        m.day_equity = cash + m.units_f * m.last_mark
+        m.peak = max(m.peak, m.day_equity)
+    equity = cash + m.units_f * m.mark
     m.peak = max(m.peak, equity)
     if m.max_loss_total >= 0.0 and m.peak > 0.0:
         if 1.0 - equity / m.peak > m.max_loss_total + _SLACK:

@@ -12,7 +12,7 @@ import numba
 
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import refresh
-from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, watch
+from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, release_rested, watch
 from tradebot.sim.kernel.grid import NEAREST, to_grid
 from tradebot.sim.kernel.intrabar import NOBODY
 from tradebot.sim.kernel.jit import digest, entry, helper, register_constants
@@ -62,6 +62,8 @@ def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> 
         if m.counts == 1:
             count_bar(m, orders, log)
         hear(m, orders, log, target, muted)
+        if m.counts == 1:
+            release_rested(m, orders, log)
         if m.market_at == k.SAME_CLOSE:
             fill_at_close(m, orders, log)
     m.arrived = 0
@@ -76,7 +78,7 @@ def force_flat(m: State, orders: Orders, log: Ints) -> None:
         fill_at_close(m, orders, log)
     price = m.bar_open if m.end == k.FORCE_OPEN else m.bar_close
     ticks = to_grid(price, m.price_scale, m.tick, NEAREST)
-    m.slip_kind = k.NO_SLIP
+    m.slip_kind, m.is_capped = k.NO_SLIP, 0
     done = 0
     while m.status == k.DONE:
         chosen = next_by_arrival(orders, done, m.next_seq)
@@ -140,8 +142,8 @@ def _build(code: int) -> Replay:
                     return
                 show(m, i, ts[i], opens[i], highs[i], lows[i], close, volumes[i])
                 m.is_closed = closed[i] if has_sessions else 0
+                m.mark = m.last_mark = closes[max(i - 1, 0)]
                 if acts:
-                    m.mark = closes[i - 1]
                     match_bar(m, orders, log)
                 m.mark = m.q = close
                 if speaks and m.status == k.DONE:

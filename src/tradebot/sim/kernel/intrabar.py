@@ -65,6 +65,17 @@ def _goes_before(a: Order, a_away: float, b: Order, b_away: float) -> bool:
 
 
 @helper
+def _is_across(m: State, orders: Orders, chosen: int) -> bool:
+    """Return whether a sibling on the other side of q could have acted first."""
+    away = level_of(m, orders[chosen]) - m.q
+    for kind in range(k.STOP, k.SLOTS):
+        w = orders[kind]
+        if kind != chosen and _is_met(m, w) and away * (level_of(m, w) - m.q) < 0.0:
+            return True
+    return False
+
+
+@helper
 def next_worst(m: State, orders: Orders) -> tuple[int, bool]:
     """Return the kind of the order that acts next in the worst case, and whether it is an assumption."""
     stop_blocks = trail_blocks = False
@@ -82,6 +93,8 @@ def next_worst(m: State, orders: Orders) -> tuple[int, bool]:
     if chosen == NOBODY or chosen == k.LIMIT:
         return chosen, False
     w = orders[chosen]
+    if _is_across(m, orders, chosen):
+        return chosen, True
     is_certain = w.must_low - m.snap <= w.level <= w.must_high + m.snap
     is_rival = stop_blocks if chosen == k.STOP else trail_blocks
     return chosen, is_rival or (w.alive == k.MID and not is_certain)

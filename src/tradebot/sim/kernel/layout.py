@@ -71,11 +71,13 @@ class State(Protocol):
     cash_f: float
     units_f: float
     mark: float
+    last_mark: float
     # target and suspension
     is_live: int
     has_target: int
     weight: float
     wanted: int
+    fee_qty: int
     target_bar: int
     suspended: int
     suspended_bar: int
@@ -101,12 +103,14 @@ class State(Protocol):
     q: float
     certain_low: float
     certain_high: float
+    budget_bar: int
     budget: int
     used: int
     # logs and counts
     fills: int
     events: int
     too_small: int
+    weight_range: int
     no_equity: int
     session_closed: int
     # equity

@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tradebot.sim.kernel import layout as k
-from tradebot.sim.kernel.book import bail
-from tradebot.sim.kernel.grid import OUT_OF_RANGE, TOWARD_ZERO, to_grid
 from tradebot.sim.kernel.intrabar import NOBODY, level_of, next_on_leg, next_worst
 from tradebot.sim.kernel.jit import helper
 from tradebot.sim.kernel.orders import is_marketable, is_through, lift
-from tradebot.sim.kernel.take import take, take_ticks
+from tradebot.sim.kernel.take import open_budget, take, take_ticks
 
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Ints, Order, Orders, State
@@ -23,7 +21,7 @@ _AT_MARKET, _AT_STOP, _AT_LIMIT, _NO_RANK = 0, 1, 2, 9
 
 @helper
 def _begin(m: State, orders: Orders) -> None:
-    """Wake every order and see what the bar's volume allows."""
+    """Wake every order."""
     for kind in range(k.SLOTS):
         w = orders[kind]
         w.tried = 0
@@ -31,12 +29,7 @@ def _begin(m: State, orders: Orders) -> None:
         w.fresh = 1
     m.phase = k.OPEN
     m.certain_low, m.certain_high = m.bar_low, m.bar_high
-    m.used = 0
-    if m.is_capped == 1:
-        lots = to_grid(m.cap * m.bar_volume, m.qty_scale, m.lot, TOWARD_ZERO)
-        m.budget = lots * m.lot
-        if lots == OUT_OF_RANGE:
-            bail(m, k.TOO_LARGE)
+    open_budget(m)
 
 
 # --- one price --------------------------------------------------------------------------------------

@@ -132,13 +132,17 @@ def work(m: State, orders: Orders, log: Ints) -> None:
         elif diff != 0:
             _send(m, orders, log, diff, k.FLATTEN)
         return
-    if m.has_target == 0 or _whole_lots(m.wanted - m.pos - working, m.lot) == 0:
+    wanted = m.wanted - (m.pos + m.fee_qty)
+    if m.has_target == 0 or _whole_lots(wanted - working, m.lot) == 0:
+        return
+    if market.on == 1 and market.purpose == k.FLATTEN:
+        bail(m, k.FLATTEN_CROSSING)
         return
     if market.on == 1 and m.arrived == 1 and m.market_at == k.SAME_CLOSE:
         bail(m, k.CLOSE_CROSSING)
         return
     market.on = 0
-    diff = _whole_lots(m.wanted - m.pos, m.lot)
+    diff = _whole_lots(wanted, m.lot)
     if diff != 0:
         _send(m, orders, log, diff, k.TARGET)
 
@@ -179,5 +183,5 @@ def after_fill(m: State, orders: Orders, log: Ints, w: Order, qty: int) -> None:
         if m.suspended == 0 and m.after_bars != k.AT_ONCE:
             suspend(m, orders, log, w.kind, m.after_bars)
     protect(m, orders, log)
-    if is_done and (w.kind == k.MARKET or m.suspended == 0):
+    if is_done and (w.kind == k.MARKET or m.after_bars == k.AT_ONCE):
         work(m, orders, log)

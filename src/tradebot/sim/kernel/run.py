@@ -241,6 +241,7 @@ def _attempts(
     events = log[m["events_at"] :][: m["events"] * k.EVENT_WIDTH].reshape(-1, k.EVENT_WIDTH)
     counts = {
         "too_small": int(m["too_small"]),
+        "weight_range": int(m["weight_range"]),
         "no_equity": int(m["no_equity"]),
         "session_closed": int(m["session_closed"]),
     }
@@ -265,6 +266,7 @@ def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
     for name, value in plan.fields.items():
         m[name] = value
     m["phase"] = k.NOT_MATCHING
+    m["budget_bar"] = -1
     m["opened"] = m["counted_position"] = m["suspended_bar"] = m["counted_suspension"] = -1
     m["peak"] = -np.inf
     m["fills_at"] = m["times_room"]

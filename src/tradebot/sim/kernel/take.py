@@ -9,13 +9,35 @@ from typing import TYPE_CHECKING
 
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import bail, book_fill, price_of
-from tradebot.sim.kernel.grid import CEILING, FLOOR, NEAREST, OUT_OF_RANGE, ratio, to_grid
+from tradebot.sim.kernel.grid import (
+    CEILING,
+    FLOOR,
+    NEAREST,
+    OUT_OF_RANGE,
+    TOWARD_ZERO,
+    ratio,
+    to_grid,
+)
 from tradebot.sim.kernel.jit import helper
 from tradebot.sim.kernel.orders import leaves
 from tradebot.sim.kernel.react import after_fill
 
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Ints, Order, Orders, State
+
+
+@helper
+def open_budget(m: State) -> None:
+    """See what the bar's volume allows our orders together, once per bar."""
+    if m.budget_bar == m.now:
+        return
+    m.budget_bar = m.now
+    m.used = 0
+    if m.is_capped == 1:
+        lots = to_grid(m.cap * m.bar_volume, m.qty_scale, m.lot, TOWARD_ZERO)
+        m.budget = lots * m.lot
+        if lots == OUT_OF_RANGE:
+            bail(m, k.TOO_LARGE)
 
 
 @helper
@@ -77,11 +99,11 @@ def take_ticks(
 ) -> None:
     """Fill as much of an order at a grid price as position and budget allow.
 
-    `in_bar`: a bar is being matched, so its volume bounds what is taken and its range slippage.
+    `in_bar`: a bar is being matched, so its range may bound slippage.
     """
     w.tried = 1
     qty = _tradable(m, w)
-    if in_bar and m.is_capped == 1 and m.budget < qty:
+    if m.is_capped == 1 and m.budget < qty:
         qty = m.budget // m.lot * m.lot
     if qty <= 0 or m.status != k.DONE:
         return
