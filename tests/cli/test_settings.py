@@ -1,5 +1,6 @@
 """Settings that a backtest cannot honour are said, never dropped in silence."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -46,19 +47,42 @@ def test_a_setting_that_would_change_trades_is_refused(tradebot: Tradebot, small
     assert setting.partition("=")[0].removeprefix("strategies.fast.") in ended.err
 
 
-@pytest.mark.parametrize(
-    ("settings", "must"),
-    [
-        (["accounts.main.cash=[10000 USD, 1 BTC]"], "rates.BTC\n  is required"),
-        (["accounts.main.cash=[10000 USD, 1 BTC]", "rates={BTC: 9000 EUR}"], "rates.BTC\n  must be in USD"),
-        (["accounts.main.cash=10000 EUR"], "rates.USD\n  is required"),
-        (["accounts.main.base=EUR"], "rates.USD\n  is required"),
-    ],
-)
-def test_money_that_cannot_be_added_up_is_refused(
-    tradebot: Tradebot, small: Path, settings: list[str], must: str
-) -> None:
-    ended = tradebot("backtest", "--no-report", *(word for s in settings for word in ("--set", s)))
+def test_what_slippage_took_is_counted_among_the_costs(tradebot: Tradebot, small: Path) -> None:
+    """Fixed quantities, so that both runs trade alike and only prices differ."""
+    words = ("backtest", "--json", "--no-report", "--to", "2011-06-30")
+    words += ("--set", "backtest.close_open_positions_at_end=force")
+    words += ("--set", "strategies.fast.sizing={kind: fixed_qty, qty: 3}")
+    free = tradebot(*words).json["runs"][0]
+    slipped = tradebot(*words, "--set", "slippage={kind: bps, bps: 25}").json["runs"][0]
 
-    assert ended.code == ExitCode.CONFIG
-    assert must in ended.err
+    def paid(run: dict[str, dict[str, list[dict[str, str]]]]) -> Decimal:
+        trades = run["run"]["trades"]
+        return sum((Decimal(t["entry_value"]) - Decimal(t["exit_value"]) for t in trades), Decimal(0))
+
+    assert len(slipped["run"]["trades"]) > 3
+    assert all(t["exit_value"] for t in slipped["run"]["trades"])
+    assert free["run"]["costs"]["slippage"] == "0"
+    assert Decimal(slipped["run"]["costs"]["slippage"]) == paid(slipped) - paid(free) > 0
+
+
+@pytest.mark.parametrize("price", ["last_close", "last_open"])
+@pytest.mark.parametrize(
+    "more", ["", "exits: {stop_loss: 50%, take_profit: 50%}", "execution: {kind: twap, slices: 3, over: 3d}"]
+)
+def test_open_positions_are_closed_at_the_end_when_asked(
+    tradebot: Tradebot, here: Path, price: str, more: str
+) -> None:
+    text = configured(entry("fast", CROSSOVER, more=f"params: {{fast: 5, slow: 20}}, {more}".rstrip(", ")))
+    (here / "tradebot.yaml").write_text(text + "backtest: {from: 2010-01-01, to: 2011-04-01}\n")
+    end = ("--set", f"fills.end.price={price}")
+    left = tradebot("backtest", "--json", "--no-report", *end).json["runs"][0]["run"]
+    end += ("--set", "backtest.close_open_positions_at_end=force")
+    forced = tradebot("backtest", "--json", "--no-report", *end).json["runs"][0]["run"]
+
+    assert left["trades"][-1]["exit_price"] is None
+    assert [t for t in forced["trades"] if t["exit_price"] is None] == []
+    assert forced["open_orders"] == []
+    assert forced["warnings"] == left["warnings"]
+    last = forced["trades"][-1]
+    assert last["exit_reason"] == "end of data"
+    assert last["exit_price"] == {"last_close": "1332.410034", "last_open": "1329.479980"}[price]

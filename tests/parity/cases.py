@@ -21,7 +21,6 @@ from tradebot.core.model import (
     Bar,
     ExitRules,
     Instrument,
-    OrderKind,
 )
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, SizingSpec

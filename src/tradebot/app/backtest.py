@@ -26,7 +26,7 @@ from tradebot.app.market import (
     load_series,
     slices_of,
 )
-from tradebot.app.outcome import Collector, axis_of
+from tradebot.app.outcome import END_OF_DATA, Collector, axis_of
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.results import Digests, Scene, result_of, traded_by_engine
 from tradebot.config.models import Config
@@ -160,7 +160,7 @@ class _AccountRun:
         self._play(replay, series)
         if self.config.backtest.close_open_positions_at_end == "force":
             self._force(replay, venue, last)
-        replay.tell(End(ts=last, reason="end of data"), last)
+        replay.tell(End(ts=last, reason=END_OF_DATA), last)
         self._tell("running", 1.0)
         return [self._finished(scene, spec, collector) for spec in specs]
 
@@ -280,11 +280,13 @@ class _AccountRun:
 
     def _force(self, replay: Replay, venue: SimVenue, last: int) -> None:
         """Close what is held at the end; not a decision of the strategy, and marked as none."""
-        price = ForcePrice(self.config.fills_of(self.account).end.price)
+        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason=END_OF_DATA), last)
         for calendar in dict.fromkeys(i.calendar for i in self.instruments.values()):
             if calendar != ALWAYS_OPEN:
                 replay.tell(SessionOpen(ts=last, calendar=calendar, closes_at=last), last)
-        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason="end of data"), last)
+        arrived = last + self.config.latency_of(self.account).order
+        replay.finish(arrived)
+        price = ForcePrice(self.config.fills_of(self.account).end.price)
         for name in self.instruments:
             venue.force_close(name, price)
-        replay.finish(last)
+        replay.finish(arrived)
