@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Tradebot, configured, entry
+from tests.cli.conftest import Tradebot, configured, entry, write_bars
 from tradebot.errors import ExitCode
 
 CROSSOVER = "ma_crossover.py:MovingAverageCrossover"
@@ -55,6 +55,7 @@ def test_what_slippage_took_is_counted_among_the_costs(tradebot: Tradebot, small
     free = tradebot(*words).json["runs"][0]
     slipped = tradebot(*words, "--set", "slippage={kind: bps, bps: 25}").json["runs"][0]
 
+<<<<<<< HEAD
     def paid(run: dict[str, dict[str, list[dict[str, str]]]]) -> Decimal:
         trades = run["run"]["trades"]
         return sum((Decimal(t["entry_value"]) - Decimal(t["exit_value"]) for t in trades), Decimal(0))
@@ -86,3 +87,32 @@ def test_open_positions_are_closed_at_the_end_when_asked(
     last = forced["trades"][-1]
     assert last["exit_reason"] == "end of data"
     assert last["exit_price"] == {"last_close": "1332.410034", "last_open": "1329.479980"}[price]
+=======
+    assert ended.code == ExitCode.CONFIG
+    assert must in ended.err
+
+
+@pytest.mark.parametrize("feed", ["prices/none.csv", "none.csv", "~/none"])
+def test_a_feed_that_is_a_path_to_nothing_is_refused(tradebot: Tradebot, small: Path, feed: str) -> None:
+    ended = tradebot("backtest", "--no-report", "--set", f"accounts.main.feed={feed}")
+
+    assert ended.code == ExitCode.CONFIG
+    assert "accounts.main.feed\n  must be a file or folder of bars, there is no" in ended.err
+
+
+def test_a_file_is_not_taken_for_several_instruments(tradebot: Tradebot, small: Path) -> None:
+    write_bars(small / "prices.csv")
+    both = ("--set", "strategies.fast.instruments=[SPX, SYN/USD]")
+
+    ended = tradebot("backtest", "--no-report", *both, "--set", "accounts.main.feed=prices.csv")
+
+    assert ended.code == ExitCode.CONFIG
+    assert "is one file, which holds one instrument; SPX, SYN/USD are traded" in ended.err
+
+
+def test_a_feed_that_only_trading_can_follow_is_named(tradebot: Tradebot, small: Path) -> None:
+    ended = tradebot("backtest", "--no-report", "--set", "accounts.main.feed=binance")
+
+    assert ended.code == 0
+    assert "! accounts.main.feed: binance is not followed, the backtest reads what is stored" in ended.out
+>>>>>>> b08b06d (Refuse a feed that is a path to nothing)

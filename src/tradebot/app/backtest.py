@@ -14,15 +14,15 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, lookback_of, recipes, seat
+from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
 from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import (
+    Feed,
     Loaded,
-    catalogue_for,
     events_of,
+    feed_of,
     instrument_of,
-    load_file,
     load_series,
     slices_of,
 )
@@ -35,7 +35,6 @@ from tradebot.core.engine import Engine
 from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Split, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
-from tradebot.data.catalogue import Catalogue
 from tradebot.errors import ConfigError, UsageError
 from tradebot.report.result import RunResult
 from tradebot.sim.accounts import SimAccount
@@ -102,7 +101,8 @@ class _AccountRun:
                 f"accounts.{account}.cash", "a backtest of a venue's account needs cash, such as 10000 USD"
             )
         self.base = plan.base_currency(words)
-        self.catalogue: Catalogue = catalogue_for(self.config, request.project, words.feed)
+        self.feed: Feed = self._feed()
+        self.catalogue = self.feed.catalogue
         self.instruments: dict[str, Instrument] = {}
         self.series: dict[tuple[str, int], Loaded] = {}
         self.events: list[Event] = []
@@ -214,10 +214,8 @@ class _AccountRun:
         for (name, interval), lookback in needs.items():
             if name not in self.instruments:
                 self.instruments[name] = self._instrument(name)
-            instrument, feed = self.instruments[name], self._feed_file()
-            load: Callable[..., Loaded] = load_series if feed is None or not interval else load_file
-            place = self.catalogue if feed is None or not interval else feed
-            loaded = load(place, instrument, interval, start=start, end=end, lookback=lookback)
+            instrument = self.instruments[name]
+            loaded = self.feed.load(instrument, interval, start=start, end=end, lookback=lookback)
             self.series[name, interval] = with_gap_policy(loaded, GapPolicy(self.config.data.gap_policy))
         if self.config.fills_of(self.account).intrabar_path == "finer_bars":
             self._load_finer(start, end)
@@ -235,11 +233,9 @@ class _AccountRun:
                 self.catalogue, self.instruments[name], finest, start=start, end=end, lookback=0
             )
 
-    def _feed_file(self) -> Path | None:
-        """Return the file a feed's words name, None when they name a catalogue."""
-        feed = self.config.accounts[self.account].feed
-        path = None if feed is None else self.request.project / feed
-        return path if path is not None and path.is_file() else None
+    def _feed(self) -> Feed:
+        names = [name for recipe in self.recipes for name in instruments_of(recipe)]
+        return feed_of(self.config, self.request.project, self.account, names)
 
     def _instrument(self, name: str) -> Instrument:
         return instrument_of(self.catalogue, self.config, name)

@@ -83,6 +83,12 @@ def recipes(config: Config, project: Path, only: tuple[str, ...] = ()) -> list[R
     return made
 
 
+def instruments_of(recipe: Recipe) -> list[str]:
+    """Return the instruments a strategy trades or reads bars of."""
+    read = [wanted.instrument for wanted in recipe.create().inputs() if wanted.instrument]
+    return [*recipe.words.instruments, *read]
+
+
 def lookback_of(strategy: Strategy, wanted: Input | None = None) -> int:
     """Return how many bars of a series must come before the first decision."""
     asks = getattr(strategy, "lookback_of", None)

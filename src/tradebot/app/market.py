@@ -7,7 +7,7 @@ before the start as warm-up, and the merging of series. Refuses to judge data: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tradebot.app.plan import refuse
 from tradebot.config.models import Config
 from tradebot.core.messages import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
@@ -49,18 +50,54 @@ class Loaded:
         return slice(self.start, len(self.columns))
 
 
-def catalogue_for(config: Config, project: Path, feed: str | None) -> Catalogue:
-    """Return the catalogue a feed's words lead to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """Where an account's data come from: a catalogue, or for bars one `file` of one instrument.
 
-    `sample` looks at the bundled data first and at the project's own behind them; any other word
-    the other way round.
+    `live` is the venue that was named instead, which only trading can follow; "" when none was.
     """
-    if feed is not None and (project / feed).is_dir():
-        return Catalogue(project / feed, bundled_root())
-    folder = Path(config.data.dir) if config.data.dir is not None else Path("data")
-    if feed == "sample":
-        return Catalogue(bundled_root(), project / folder)
-    return Catalogue(project / folder, bundled_root())
+
+    catalogue: Catalogue
+    file: Path | None = None
+    live: str = ""
+
+    def load(
+        self, instrument: Instrument, interval: int, *, start: int | None, end: int | None, lookback: int
+    ) -> Loaded:
+        """Return bars (quotes for interval 0, always from the catalogue); see `load_series`."""
+        if self.file is not None and interval:
+            return load_file(self.file, instrument, interval, start=start, end=end, lookback=lookback)
+        return load_series(self.catalogue, instrument, interval, start=start, end=end, lookback=lookback)
+
+
+def feed_of(config: Config, project: Path, account: str, instruments: Iterable[str]) -> Feed:
+    """Return what the words of an account's feed lead to, for these instruments.
+
+    `sample` looks at the bundled data first and at the project's own behind them; without a word,
+    or with a venue's name, it is the other way round. Raises ConfigError for a path to nothing, and
+    for a file that would have to be several instruments.
+    """
+    word, own = config.accounts[account].feed, data_folder(config, project)
+    if word == "sample":
+        return Feed(catalogue=Catalogue(bundled_root(), own))
+    path = None if word is None else project / Path(word).expanduser()
+    if word is None or path is None or (word.isidentifier() and not path.exists()):
+        return Feed(catalogue=Catalogue(own, bundled_root()), live=word or "")
+    if path.is_dir():
+        return Feed(catalogue=Catalogue(path, bundled_root()))
+    if not path.is_file():
+        raise refuse(f"accounts.{account}.feed", f"must be a file or folder of bars, there is no {path}")
+    names = sorted(set(instruments))
+    if len(names) > 1:
+        message = f"is one file, which holds one instrument; {', '.join(names)} are traded: import them"
+        raise refuse(f"accounts.{account}.feed", message)
+    return Feed(catalogue=Catalogue(own, bundled_root()), file=path)
+
+
+def data_folder(config: Config | None, project: Path) -> Path:
+    """Return the folder of the project's own catalogue."""
+    folder = None if config is None else config.data.dir
+    return project / Path("data" if folder is None else folder).expanduser()
 
 
 def instrument_of(catalogue: Catalogue, config: Config, name: str) -> Instrument:

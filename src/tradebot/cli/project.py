@@ -48,10 +48,10 @@ class Project:
 
     def catalogue(self, config: Config | None) -> Catalogue:
         """Return the project's bars and quotes, with the bundled ones behind them."""
+        from tradebot.app.market import data_folder
         from tradebot.data.catalogue import Catalogue, bundled_root
 
-        folder = config.data.dir if config is not None and config.data.dir is not None else "data"
-        return Catalogue(self.root / folder, bundled_root())
+        return Catalogue(data_folder(config, self.root), bundled_root())
 
     def own_config(self) -> Config | None:
         """Return the configuration if the project has one. Raises ConfigError when it is wrong."""

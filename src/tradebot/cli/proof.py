@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
 
-from tradebot.app.deciders import Recipe
-from tradebot.app.market import Loaded, catalogue_for, instrument_of, items_of, load_file, load_series
+from tradebot.app.deciders import Recipe, instruments_of
+from tradebot.app.market import Loaded, feed_of, instrument_of, items_of
 from tradebot.config.models import Config
 from tradebot.core.model import Bar
 from tradebot.core.strategy import BarStrategy, Input, Strategy
@@ -29,27 +28,12 @@ def load_for(recipe: Recipe, config: Config, project: Path) -> Series:
 
     Raises DataError when one is not stored.
     """
-    feed = config.accounts[recipe.words.account].feed
-    catalogue = catalogue_for(config, project, feed)
-    file = None if feed is None else project / feed
+    feed = feed_of(config, project, recipe.words.account, instruments_of(recipe))
     series: dict[tuple[str, int], Loaded] = {}
     for name, interval in _needed(recipe):
-        instrument = instrument_of(catalogue, config, name)
-        span: _Span = {"start": None, "end": None, "lookback": 0}
-        series[name, interval] = (
-            load_file(file, instrument, interval, **span)
-            if interval and file is not None and file.is_file()
-            else load_series(catalogue, instrument, interval, **span)
-        )
+        instrument = instrument_of(feed.catalogue, config, name)
+        series[name, interval] = feed.load(instrument, interval, start=None, end=None, lookback=0)
     return series
-
-
-class _Span(TypedDict):
-    """All rows that there are."""
-
-    start: None
-    end: None
-    lookback: int
 
 
 def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
