@@ -55,7 +55,6 @@ def test_what_slippage_took_is_counted_among_the_costs(tradebot: Tradebot, small
     free = tradebot(*words).json["runs"][0]
     slipped = tradebot(*words, "--set", "slippage={kind: bps, bps: 25}").json["runs"][0]
 
-<<<<<<< HEAD
     def paid(run: dict[str, dict[str, list[dict[str, str]]]]) -> Decimal:
         trades = run["run"]["trades"]
         return sum((Decimal(t["entry_value"]) - Decimal(t["exit_value"]) for t in trades), Decimal(0))
@@ -87,8 +86,9 @@ def test_open_positions_are_closed_at_the_end_when_asked(
     last = forced["trades"][-1]
     assert last["exit_reason"] == "end of data"
     assert last["exit_price"] == {"last_close": "1332.410034", "last_open": "1329.479980"}[price]
-=======
-    assert ended.code == ExitCode.CONFIG
+
+
+assert ended.code == ExitCode.CONFIG
     assert must in ended.err
 
 
@@ -115,4 +115,3 @@ def test_a_feed_that_only_trading_can_follow_is_named(tradebot: Tradebot, small:
 
     assert ended.code == 0
     assert "! accounts.main.feed: binance is not followed, the backtest reads what is stored" in ended.out
->>>>>>> b08b06d (Refuse a feed that is a path to nothing)
