@@ -88,7 +88,21 @@ def test_open_positions_are_closed_at_the_end_when_asked(
     assert last["exit_price"] == {"last_close": "1332.410034", "last_open": "1329.479980"}[price]
 
 
-assert ended.code == ExitCode.CONFIG
+@pytest.mark.parametrize(
+    ("settings", "must"),
+    [
+        (["accounts.main.cash=[10000 USD, 1 BTC]"], "rates.BTC\n  is required"),
+        (["accounts.main.cash=[10000 USD, 1 BTC]", "rates={BTC: 9000 EUR}"], "rates.BTC\n  must be in USD"),
+        (["accounts.main.cash=10000 EUR"], "rates.USD\n  is required"),
+        (["accounts.main.base=EUR"], "rates.USD\n  is required"),
+    ],
+)
+def test_money_that_cannot_be_added_up_is_refused(
+    tradebot: Tradebot, small: Path, settings: list[str], must: str
+) -> None:
+    ended = tradebot("backtest", "--no-report", *(word for s in settings for word in ("--set", s)))
+
+    assert ended.code == ExitCode.CONFIG
     assert must in ended.err
 
 

@@ -7,7 +7,7 @@ accounts do not touch each other and run one after the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from time import perf_counter
 
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
+from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import (
@@ -26,9 +27,9 @@ from tradebot.app.market import (
     load_series,
     slices_of,
 )
-from tradebot.app.outcome import END_OF_DATA, Collector, axis_of
+from tradebot.app.outcome import END_OF_DATA, Collector
 from tradebot.app.rates import first_rates, rate_events, require_rates
-from tradebot.app.results import Digests, Scene, result_of, traded_by_engine
+from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
@@ -130,6 +131,30 @@ class _AccountRun:
             strategies=tuple(specs),
             quanta={},
         )
+        self._tell("running", 0.0)
+        traded = self._trade(scene, setup, begin, last)
+        self._tell("running", 1.0)
+        return [self._finished(scene, spec, traded) for spec in specs]
+
+    def _trade(self, scene: Scene, setup: Setup, begin: int, last: int) -> dict[str, Traded]:
+        """Run on the kernel where that is asked for, pays and can be done; else on the engine."""
+        rows = sum(len(s.columns) - s.start for s in self.series.values())
+        refused = ""
+        if wants_kernel(self.request.speed, rows):
+            found = traded_by_kernel(scene, setup, setup.strategies)
+            if isinstance(found, dict):
+                return found
+            refused = found
+        collector = self._run_engine(scene, setup, begin, last)
+        notes: tuple[str, ...] = ()
+        if refused and self.request.speed == "kernel":
+            notes = (f"the engine ran instead of the kernel: {refused}",)
+        return {
+            spec.id: traded_by_engine(scene, spec, collector, self._own(spec), notes)
+            for spec in setup.strategies
+        }
+
+    def _run_engine(self, scene: Scene, setup: Setup, begin: int, last: int) -> Collector:
         engine = Engine(setup)
         collector = Collector(engine.ledger, self.instruments)
         venue = self._venue()
@@ -137,7 +162,7 @@ class _AccountRun:
         replay = Replay(
             engine,
             venue,
-            events=events,
+            events=self.events,
             on_fact=collector,
             close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
         )
@@ -156,13 +181,11 @@ class _AccountRun:
             replay.tell(rate, begin)
         series = list(self.series.values())
         engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
-        self._tell("running", 0.0)
         self._play(replay, series)
         if self.config.backtest.close_open_positions_at_end == "force":
             self._force(replay, venue, last)
         replay.tell(End(ts=last, reason=END_OF_DATA), last)
-        self._tell("running", 1.0)
-        return [self._finished(scene, spec, collector) for spec in specs]
+        return collector
 
     def _scene(self) -> Scene:
         return Scene(
@@ -175,14 +198,21 @@ class _AccountRun:
             digests=self._digests(),
             verdicts=self.verdicts,
             started=self.started,
+            notes=self._notes(),
         )
 
-    def _finished(self, scene: Scene, spec: StrategySpec, collector: Collector) -> RunResult:
+    def _notes(self) -> tuple[str, ...]:
+        if not self.feed.live:
+            return ()
+        key = f"accounts.{self.account}.feed"
+        return (f"{key}: {self.feed.live} is not followed, the backtest reads what is stored",)
+
+    def _own(self, spec: StrategySpec) -> list[Loaded]:
+        return [self.series[name, spec.interval] for name in spec.instruments]
+
+    def _finished(self, scene: Scene, spec: StrategySpec, traded: Mapping[str, Traded]) -> RunResult:
         recipe = next(r for r in self.recipes if r.words.id == spec.id)
-        own = [self.series[name, spec.interval] for name in spec.instruments]
-        axis = axis_of(own)
-        traded = traded_by_engine(scene, spec, collector, own, axis)
-        return result_of(scene, recipe, spec, traded, own, axis)
+        return result_of(scene, recipe, spec, traded[spec.id], self._own(spec))
 
     def _play(self, replay: Replay, series: Sequence[Loaded]) -> None:
         """Run through the market data, telling how far it is now and then."""

@@ -139,7 +139,6 @@ class Collector:
         steps.at(fact.ts, float(sub.qty(fill.instrument)))
         order = self._ledger.orders[fill.client_order_id].order
         _, reason = self._orders.get(fill.client_order_id, (None, ""))
-        in_base = fill.fee_asset == instrument.base and fill.fee_asset != instrument.quote
         self.fills.append(
             FillRecord(
                 fill_id=fill.fill_id,
@@ -150,9 +149,9 @@ class Collector:
                 qty=fill.qty,
                 price=fill.price,
                 ts=fill.ts,
-                fee=self._fee_in_quote(fact, instrument),
+                fee=fee_in_quote(fill, instrument),
                 fee_asset=fill.fee_asset,
-                fee_base_qty=fill.fee if in_base else Decimal(0),
+                fee_base_qty=base_qty_of_fee(fill, instrument),
                 slippage=_slippage(fill, instrument),
                 multiplier=instrument.multiplier,
                 rate=self._rate(instrument.quote, fact.account),
@@ -171,12 +170,6 @@ class Collector:
             because = self._rests.get((order.strategy, order.instrument), "flatten")
             return END_OF_DATA if because == "flatten" else because
         return reason
-
-    def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:
-        fill = fact.fill
-        if fill.fee_asset == instrument.base and fill.fee_asset != instrument.quote:
-            return LEDGER_CONTEXT.multiply(fill.fee, fill.price)
-        return fill.fee
 
     def _rate(self, asset: str, account: str) -> Decimal:
         base = self._ledger.accounts[account].base_currency
@@ -206,6 +199,18 @@ def _why(fact: f.TargetSet) -> str:
     if fact.reason:
         return fact.reason
     return " ".join(f"{e.name}={e.value:.6g}" for e in fact.explained)
+
+
+def base_qty_of_fee(fill: Fill, instrument: Instrument) -> Decimal:
+    """Return the units of the base asset that the venue kept as its fee."""
+    in_base = fill.fee_asset == instrument.base and fill.fee_asset != instrument.quote
+    return fill.fee if in_base else Decimal(0)
+
+
+def fee_in_quote(fill: Fill, instrument: Instrument) -> Decimal:
+    """Return a fee's value in the quote asset: one kept in base counts at the fill's price."""
+    kept = base_qty_of_fee(fill, instrument)
+    return LEDGER_CONTEXT.multiply(kept, fill.price) if kept else fill.fee
 
 
 def _slippage(fill: Fill, instrument: Instrument) -> Decimal:

@@ -13,8 +13,9 @@ import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
-from tradebot.app.outcome import Collector, Curves, curves_of, hold_curve, prices_of
+from tradebot.app.outcome import Collector, Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.config.models import Config
+from tradebot.core.messages import Dividend, Rate, Split
 from tradebot.core.model import DAY, AssetClass, Instrument
 from tradebot.core.setup import StrategySpec
 from tradebot.data.arrays import BarArrays
@@ -59,7 +60,7 @@ class Traded:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """What all strategies of an account's run have in common."""
+    """What all strategies of an account's run have in common; `notes` are said with each result."""
 
     config: Config
     account: str
@@ -70,6 +71,12 @@ class Scene:
     digests: Digests
     verdicts: Mapping[str, str]
     started: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def events_move_money(self) -> bool:
+        """True when splits, dividends or moving rates fall into the run."""
+        return any(isinstance(event, Split | Dividend | Rate) for event in self.events)
 
     @property
     def base(self) -> str:
@@ -77,9 +84,14 @@ class Scene:
 
 
 def traded_by_engine(
-    scene: Scene, spec: StrategySpec, collector: Collector, own: Sequence[Loaded], axis: TsArray
+    scene: Scene,
+    spec: StrategySpec,
+    collector: Collector,
+    own: Sequence[Loaded],
+    said: tuple[str, ...] = (),
 ) -> Traded:
-    """Return what the facts say about one strategy."""
+    """Return what the facts say about one strategy; `said` are notes to begin with."""
+    axis = axis_of(own)
     notes = [
         f"{failure.strategy} failed and was not called again: {failure.error}"
         for failure in collector.failures
@@ -98,14 +110,15 @@ def traded_by_engine(
         splits=tuple(collector.splits),
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
-        notes=tuple(notes),
+        notes=(*said, *notes),
     )
 
 
 def result_of(
-    scene: Scene, recipe: Recipe, spec: StrategySpec, traded: Traded, own: Sequence[Loaded], axis: TsArray
+    scene: Scene, recipe: Recipe, spec: StrategySpec, traded: Traded, own: Sequence[Loaded]
 ) -> RunResult:
     """Return the finished record of one strategy; its run id is given when it is stored."""
+    axis = axis_of(own)
     name, hold = _benchmark(scene, float(traded.curves.equity[0]), axis, own)
     names = ", ".join(spec.instruments)
     return RunResult(
@@ -174,7 +187,7 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         for name in spec.instruments
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
-    return (*traded.notes, *index, *plan.not_simulated(scene.config, scene.account))
+    return (*traded.notes, *index, *scene.notes, *plan.not_simulated(scene.config, scene.account))
 
 
 def _candles(series: Loaded) -> Candles:

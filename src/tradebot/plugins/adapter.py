@@ -40,6 +40,13 @@ class FrameAdapter(BarStrategy):
             i: deque(maxlen=n) for i, n in self._runner.lookbacks.items()
         }
 
+    @property
+    def precomputed(self) -> PrecomputedTargets:
+        """The targets that are replayed. Raises InvariantError when rows are computed bar by bar."""
+        if self._precomputed is None:
+            raise InvariantError(f"{type(self.strategy).__name__} was not computed in advance")
+        return self._precomputed
+
     def inputs(self) -> tuple[Input, ...]:
         return self._runner.inputs
 
