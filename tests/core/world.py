@@ -172,11 +172,13 @@ class World:
         on_fact: Callable[[f.Recorded], None] | None = None,
         close_first: bool = True,
         checks_rest: bool = True,
+        checks_protection: bool = True,
         start: int = START,
         **venue: Any,
     ) -> None:
         """`venue`: settings, fees, slippage, latency. `checks_rest` False: reports travel, so that venue and
-        ledger agree only later."""
+        ledger agree only later. `checks_protection` False: the venue may refuse protective orders.
+        """
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
         self.engine = Engine(
@@ -191,7 +193,9 @@ class World:
         self.facts: list[f.Recorded] = []
         self.replayed = Ledger()
         self._on_fact = on_fact
+        self._instants = 0
         self._checks_rest = checks_rest
+        self._checks_protection = checks_protection
         self._children: dict[str, Decimal] = {}
         self.replay = Replay(
             self.engine, self.venue, events=events, on_fact=self._checked, close_first=close_first
@@ -291,8 +295,18 @@ class World:
     def _rested(self, ts: int) -> None:
         """Check what must hold when an instant is over and nothing is on its way."""
         self.now = ts
+        self._instants += 1
+        # Writing out a ledger takes as long as it has orders: long runs do it now and then.
+        if self._instants % (1 + len(self.ledger.orders) // 10) == 0:
+            self.compare()
+        self._check_at_rest()
+
+    def compare(self) -> None:
+        """Compare the ledger that lived the facts with the one that was replayed from the journal."""
         if ledger_text(self.replayed) != ledger_text(self.ledger):
             raise Broken(_first_difference(ledger_text(self.replayed), ledger_text(self.ledger)))
+
+    def _check_at_rest(self) -> None:
         if not self._checks_rest:
             return
         for name, book in self.ledger.accounts.items():
@@ -306,6 +320,8 @@ class World:
                 if held != real:
                     raise Broken(f"{name}: position must be the venue's {real} {instrument}, was {held}")
         self._check_working()
+        if not self._checks_protection:
+            return
         for spec_ in self.engine.setup.strategies:
             for instrument in spec_.instruments:
                 self._check_protection(spec_.id, instrument)

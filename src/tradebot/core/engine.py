@@ -311,6 +311,7 @@ class Engine:
         for leg in self._legs.values():
             if leg.instrument.id == split.instrument:
                 self._desk.rebase(leg, split.ratio)
+                self._guard.protect(leg)  # dust may have become a lot
                 self._callers.rebase(leg, split)
 
     def _dividend(self, dividend: m.Dividend) -> None:
