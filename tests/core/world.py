@@ -269,7 +269,7 @@ class World:
 
     def _check_fill(self, fact: f.OrderFilled) -> None:
         record = self.ledger.orders[fact.fill.client_order_id]
-        if record.filled_qty > record.order.qty:
+        if record.filled_qty > record.qty:
             raise Broken(f"order {record.order} must not fill beyond its quantity, did: {record.filled_qty}")
         quote = self.instruments[fact.fill.instrument].quote
         paid = -sum((a.amount for a in fact.cash if a.asset == quote), ZERO)

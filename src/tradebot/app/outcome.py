@@ -184,7 +184,7 @@ class Collector:
                 instrument=r.order.instrument,
                 side=r.order.side,
                 kind=r.order.kind,
-                qty=r.order.qty,
+                qty=r.qty,
                 filled_qty=r.filled_qty,
                 price=r.order.limit_price or r.order.stop_price,
                 purpose=r.order.purpose,

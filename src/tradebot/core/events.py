@@ -103,7 +103,8 @@ def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping
     )
     for account in recorder.ledger.accounts.values():
         held = _holders(recorder.ledger, account.name, split.instrument)
-        if not held:
+        orders = _rebased_orders(recorder.ledger, account.name, split.instrument, terms)
+        if not held and not orders:
             continue
         books = [recorder.ledger.sub_or_unassigned(account.name, strategy) for strategy, _ in held]
         if account.unassigned not in books:
@@ -138,8 +139,27 @@ def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping
                 positions=tuple(positions),
                 cash_in_lieu=tuple(cash),
                 asset=instrument.quote,
+                orders=orders,
             )
         )
+
+
+def _rebased_orders(
+    ledger: Ledger, account: str, instrument: str, terms: _Terms
+) -> tuple[f.RebasedOrder, ...]:
+    return tuple(
+        f.RebasedOrder(
+            record.order.client_order_id,
+            *(
+                qty_down(terms.scaled(x), terms.lot_size)
+                for x in (record.qty, record.filled_qty, record.reduced)
+            ),
+        )
+        for (_, name), working in ledger.open.items()
+        if name == instrument
+        for record in working.values()
+        if record.order.account == account
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ class OrderRecord:
         "filled_qty",
         "notional",
         "order",
+        "qty",
         "reason",
         "reduced",
         "status",
@@ -95,6 +96,7 @@ class OrderRecord:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.status = Status.PENDING_NEW
+        self.qty = order.qty  # in today's units: a split while the order works changes it
         self.filled_qty = Decimal(0)
         self.notional = Decimal(0)
         self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
@@ -109,7 +111,7 @@ class OrderRecord:
     @property
     def leaves(self) -> Decimal:
         """Quantity still to trade, 0 or more; meaningful while open."""
-        rest = self.order.qty - self.filled_qty - self.reduced
+        rest = self.qty - self.filled_qty - self.reduced
         return rest if rest > 0 else Decimal(0)
 
     @property
@@ -134,18 +136,22 @@ class OrderRecord:
             raise InvariantError(
                 f"fill {fill.fill_id} of order {self.order.client_order_id} was already booked"
             )
-        if self.filled_qty + fill.qty > self.order.qty:
+        if self.filled_qty + fill.qty > self.qty:
             raise InvariantError(
-                f"order {self.order.client_order_id}: fills must not exceed {self.order.qty}, "
+                f"order {self.order.client_order_id}: fills must not exceed {self.qty}, "
                 f"were {self.filled_qty} and now {fill.qty} more"
             )
         self.fill_ids[fill.fill_id] = None
         self.filled_qty += fill.qty
         self.notional += fill.qty * fill.price
-        if self.filled_qty == self.order.qty or (self.is_open and not self.leaves):
+        if self.filled_qty == self.qty or (self.is_open and not self.leaves):
             self.status = Status.FILLED
         else:
             self.status = self._live(Status.NEW if self.status is Status.UNKNOWN else self.status)
+
+    def rebase(self, qty: Decimal, filled_qty: Decimal, reduced: Decimal) -> None:
+        """Count in the units after a split from here on."""
+        self.qty, self.filled_qty, self.reduced = qty, filled_qty, reduced
 
     def _live(self, status: Status) -> Status:
         if self.filled_qty and status in (Status.NEW, Status.PENDING_NEW):

@@ -83,6 +83,15 @@ class RebasedPosition(NamedTuple):
     realized: Decimal
 
 
+class RebasedOrder(NamedTuple):
+    """What a working order counts after a split, as a venue that adjusts orders has it."""
+
+    client_order_id: str
+    qty: Decimal
+    filled_qty: Decimal
+    reduced: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitApplied(Fact):
     """Lots and positions were re-based: quantities multiplied by `ratio`, basis unchanged.
@@ -100,6 +109,7 @@ class SplitApplied(Fact):
     positions: tuple[RebasedPosition, ...]
     cash_in_lieu: tuple[StrategyShare, ...]
     asset: str
+    orders: tuple[RebasedOrder, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
