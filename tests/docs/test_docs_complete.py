@@ -1,11 +1,16 @@
-"""The documentation leaves nothing out and leads nowhere that does not exist."""
+"""The documentation leaves nothing out, leads nowhere that does not exist, and shows what is so.
 
+TRADEBOT_UPDATE_DOCS=1 writes the table of the README anew.
+"""
+
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tradebot.cli.border import run
 from tradebot.config.loader import parse
 from tradebot.config.schema import json_schema
 
@@ -88,3 +93,22 @@ def test_picture_of_the_report_is_small() -> None:
     picture = (DOCS / "images" / "report.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) < 300_000
+
+
+def test_table_in_the_readme_is_what_a_newcomer_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "README.md"
+    readme = page.read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```\n(  BACKTEST  trend .*?)```", readme, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "--defaults"]) == 0
+    capfd.readouterr()
+    assert run(["backtest", "trend"]) == 0
+    printed = capfd.readouterr().out
+    if os.environ.get("TRADEBOT_UPDATE_DOCS") == "1":
+        page.write_text(readme.replace(shown, printed), encoding="utf-8")
+        shown = printed
+
+    # The name of the run holds the time.
+    assert re.sub(r"20[\dT:-]+-trend", "RUN", shown) == re.sub(r"20[\dT:-]+-trend", "RUN", printed)
