@@ -303,10 +303,10 @@ def make_sessions(rng: random.Random, case: Case) -> tuple[SessionOpen | Session
     while i < len(ts):
         last = min(len(ts) - 1, i + rng.randint(2, 25))
         closes = ts[last]
-        events.append(SessionOpen(ts=ts[i] - step, calendar="XNYS", closes_at=closes))
-        following = ts[last + 1] - step if last + 1 < len(ts) else None
+        events.append(SessionOpen(ts=ts[i] - step + SECOND, calendar="XNYS", closes_at=closes))
+        following = ts[last + 1] - step + SECOND if last + 1 < len(ts) else None
         events.append(SessionClose(ts=closes, calendar="XNYS", opens_at=following))
-        i = last + 1 + (1 if rng.random() < 0.02 else 0)
+        i = last + 1 + (1 if rng.random() < 0.01 else 0)
     return tuple(events)
 
 
@@ -393,7 +393,7 @@ class _Listener:
                 self.denials[fact.rule] = self.denials.get(fact.rule, 0) + 1
             case f.SkipEnded():
                 self.denials[fact.rule] = self.denials.get(fact.rule, 0) + fact.repeats
-            case f.OrderDenied() | f.OrderRejected() | f.RetrySet() | f.HaltSet() | f.OrderShrunk():
+            case f.OrderDenied() | f.OrderRejected() | f.HaltSet() | f.OrderShrunk():
                 if not (isinstance(fact, f.HaltSet) and fact.rule == "owner"):
                     self.refused = self.refused or f"{type(fact).__name__} {fact}"
             case _:

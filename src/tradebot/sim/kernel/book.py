@@ -128,10 +128,9 @@ def _book_entry(m: State, change: int, price: int) -> None:
 @helper
 def _write(m: State, w: Order, log: Ints, qty: int, price: int, fee: int, flags: int) -> None:
     row = m.fills_at + m.fills * k.FILL_WIDTH
-    is_flattening = w.kind == k.MARKET and w.purpose == k.FLATTEN
     log[row + k.F_BAR] = m.now
     log[row + k.F_NUMBER] = w.number
-    log[row + k.F_KIND] = k.FLATTENING if is_flattening else w.kind
+    log[row + k.F_KIND] = w.kind
     log[row + k.F_QTY] = w.side * qty
     log[row + k.F_PRICE] = price
     log[row + k.F_FEE] = fee
@@ -170,7 +169,7 @@ def book_fill(m: State, w: Order, log: Ints, qty: int, price: int, is_maker: boo
         bail(m, k.TOO_LARGE)
     _book_entry(m, change, price)
     m.pos += change
-    if w.kind == k.MARKET and w.purpose == k.TARGET:
+    if w.kind == k.TARGET:
         m.fee_qty += side * qty - change
     w.filled += qty
     w.notional += notional

@@ -12,6 +12,7 @@ from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import bail
 from tradebot.sim.kernel.grid import OUT_OF_RANGE, TOWARD_ZERO, ratio, to_grid
 from tradebot.sim.kernel.jit import helper
+from tradebot.sim.kernel.orders import next_by_arrival
 from tradebot.sim.kernel.react import note, suspend, work
 from tradebot.sim.kernel.take import open_budget, take
 
@@ -117,8 +118,11 @@ def count_bar(m: State, orders: Orders, log: Ints) -> None:
             m.bars_suspended += 1
     is_leaving = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
     if m.max_bars >= 0 and m.bars_held >= m.max_bars and abs(m.pos) >= m.lot and not is_leaving:
+        asks_again = orders[k.TARGET].on == 1  # the end of an order on its way is worked, too
         suspend(m, orders, log, k.BY_TIME, 1 if m.after_bars == k.AT_ONCE else m.after_bars)
         work(m, orders, log)
+        if asks_again:
+            work(m, orders, log)
 
 
 @helper
@@ -161,11 +165,16 @@ def hear(m: State, orders: Orders, log: Ints, target: float, muted: float) -> No
 @helper
 def fill_at_close(m: State, orders: Orders, log: Ints) -> None:
     """Let market orders that arrived after the bar meet its close (`same_close`)."""
+    open_budget(m)
+    done = 0
     while m.arrived == 1 and m.status == k.DONE:
-        m.arrived = 0
-        if orders[k.MARKET].on == 1:
-            open_budget(m)
-            take(m, orders, log, orders[k.MARKET], m.mark, False, False)
+        kind = next_by_arrival(orders, done, m.next_seq)
+        if kind == k.NOBODY:
+            return
+        w = orders[kind]
+        done = w.seq
+        if w.role == k.AS_MARKET and w.since == m.now and w.tried == 0:
+            take(m, orders, log, w, m.mark, False, False)
 
 
 # --- breakers ---------------------------------------------------------------------------------------

@@ -14,10 +14,9 @@ from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import refresh
 from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, release_rested, watch
 from tradebot.sim.kernel.grid import NEAREST, to_grid
-from tradebot.sim.kernel.intrabar import NOBODY
 from tradebot.sim.kernel.jit import digest, entry, helper, register_constants
-from tradebot.sim.kernel.match import match_bar, next_by_arrival
-from tradebot.sim.kernel.orders import note_quiet
+from tradebot.sim.kernel.match import match_bar
+from tradebot.sim.kernel.orders import next_by_arrival, note_quiet
 from tradebot.sim.kernel.react import suspend, work
 from tradebot.sim.kernel.take import take_ticks
 
@@ -54,6 +53,15 @@ def bars_hold(ts: Ints, opens: Floats, highs: Floats, lows: Floats, closes: Floa
 
 
 @helper
+def open_session(m: State, orders: Orders, log: Ints, i: int, ts: int) -> None:
+    """Work what waited for the session that opens before bar `i`."""
+    m.now, m.now_ts, m.is_closed, m.q = i, ts, 0, m.mark
+    work(m, orders, log)
+    m.arrived = 0
+    note_quiet(m, orders)
+
+
+@helper
 def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> None:
     """Hear the strategy at the close that stands in the state."""
     if m.has_breakers == 1:
@@ -79,10 +87,10 @@ def force_flat(m: State, orders: Orders, log: Ints) -> None:
     price = m.bar_open if m.end == k.FORCE_OPEN else m.bar_close
     ticks = to_grid(price, m.price_scale, m.tick, NEAREST)
     m.slip_kind, m.is_capped = k.NO_SLIP, 0
-    done = 0
+    done, last = 0, m.next_seq
     while m.status == k.DONE:
-        chosen = next_by_arrival(orders, done, m.next_seq)
-        if chosen == NOBODY:
+        chosen = next_by_arrival(orders, done, last)
+        if chosen == k.NOBODY:
             return
         done = orders[chosen].seq
         if orders[chosen].role == k.AS_MARKET and orders[chosen].reducing == 1:
@@ -115,7 +123,7 @@ def _build(code: int) -> Replay:
         closes: Floats,
         volumes: Floats,
         targets: Floats,
-        closed: Ints,
+        sessions: Ints,
         muted: float,
         equity: Floats,
     ) -> None:
@@ -123,7 +131,7 @@ def _build(code: int) -> Replay:
         m.code = code
         m.status = bars_hold(ts, opens, highs, lows, closes, volumes)
         refresh(m)
-        n, has_sessions, has_curve = ts.shape[0], closed.shape[0] > 0, equity.shape[0] > 0
+        n, has_sessions, has_curve = ts.shape[0], sessions.shape[0] > 0, equity.shape[0] > 0
         always = m.counts == 1 or m.has_breakers == 1
         resizes = m.resize != k.ON_CHANGE
         busy, live, weight, top, worst = False, False, 0.0, 0.0, 0.0
@@ -131,6 +139,10 @@ def _build(code: int) -> Replay:
         quiet_low, quiet_high, lift_low, lift_high = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
             close, target = closes[i], targets[i]
+            if has_sessions and sessions[i] & k.OPENED:
+                m.mark = closes[max(i - 1, 0)]
+                open_session(m, orders, log, i, ts[i])
+                busy, quiet_low, quiet_high = m.busy == 1, m.quiet_low, m.quiet_high
             # On most bars no order acts and the word is the old one: they pass in registers.
             acts = False
             if busy:
@@ -141,11 +153,11 @@ def _build(code: int) -> Replay:
                 if m.status != k.DONE:
                     return
                 show(m, i, ts[i], opens[i], highs[i], lows[i], close, volumes[i])
-                m.is_closed = closed[i] if has_sessions else 0
                 m.mark = m.last_mark = closes[max(i - 1, 0)]
                 if acts:
                     match_bar(m, orders, log)
                 m.mark = m.q = close
+                m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
                 if speaks and m.status == k.DONE:
                     decide(m, orders, log, target, muted)
                 note_quiet(m, orders)

@@ -13,7 +13,6 @@ from tradebot.sim.kernel.jit import helper
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Order, Orders, State
 
-NOBODY = -1
 _FAR = 1e308
 
 
@@ -68,7 +67,7 @@ def _goes_before(a: Order, a_away: float, b: Order, b_away: float) -> bool:
 def _is_across(m: State, orders: Orders, chosen: int) -> bool:
     """Return whether a sibling on the other side of q could have acted first."""
     away = level_of(m, orders[chosen]) - m.q
-    for kind in range(k.STOP, k.SLOTS):
+    for kind in range(k.STOP, k.KINDS):
         w = orders[kind]
         if kind != chosen and _is_met(m, w) and away * (level_of(m, w) - m.q) < 0.0:
             return True
@@ -82,15 +81,15 @@ def next_worst(m: State, orders: Orders) -> tuple[int, bool]:
     if _is_met(m, orders[k.LIMIT]):
         stop_blocks = _is_blocked(m, orders[k.LIMIT], orders[k.STOP])
         trail_blocks = _is_blocked(m, orders[k.LIMIT], orders[k.TRAIL])
-    chosen, best = NOBODY, _FAR
-    for kind in range(k.STOP, k.SLOTS):
+    chosen, best = k.NOBODY, _FAR
+    for kind in range(k.STOP, k.KINDS):
         w = orders[kind]
         if not _is_met(m, w) or (kind == k.LIMIT and (stop_blocks or trail_blocks)):
             continue
         away = abs(level_of(m, w) - m.q)
-        if chosen == NOBODY or _goes_before(w, away, orders[chosen], best):
+        if chosen == k.NOBODY or _goes_before(w, away, orders[chosen], best):
             chosen, best = kind, away
-    if chosen == NOBODY or chosen == k.LIMIT:
+    if chosen == k.NOBODY or chosen == k.LIMIT:
         return chosen, False
     w = orders[chosen]
     if _is_across(m, orders, chosen):
@@ -104,8 +103,8 @@ def next_worst(m: State, orders: Orders) -> tuple[int, bool]:
 def next_on_leg(m: State, orders: Orders, end: float) -> int:
     """Return the kind of the first order that a straight line from q to `end` meets."""
     low, high, is_up = min(m.q, end), max(m.q, end), end >= m.q
-    chosen, best = NOBODY, _FAR
-    for kind in range(k.STOP, k.SLOTS):
+    chosen, best = k.NOBODY, _FAR
+    for kind in range(k.STOP, k.KINDS):
         w = orders[kind]
         if not _acts(m, w) or ((w.side > 0) == is_up) != (w.role == k.AS_STOP):
             continue
@@ -113,6 +112,6 @@ def next_on_leg(m: State, orders: Orders, end: float) -> int:
         if not low - m.snap <= level <= high + m.snap:
             continue
         away = abs(level - m.q)
-        if chosen == NOBODY or _goes_before(w, away, orders[chosen], best):
+        if chosen == k.NOBODY or _goes_before(w, away, orders[chosen], best):
             chosen, best = kind, away
     return chosen

@@ -1,4 +1,4 @@
-"""Lay out what compiled code works on: one record of state and settings, four orders, one log.
+"""Lay out what compiled code works on: one record of state and settings, five orders, one log.
 
 The fields of `State` and `Order` are the fields of the records: the annotations below are read to
 build them. Amounts are integers: cash in quanta of 1e-8, quantities in units of 10**-digits (`lot`
@@ -38,7 +38,6 @@ class Order(Protocol):
     fee: int
     number: int
     decided: int
-    purpose: int
     since: int
     reducing: int
     level: float
@@ -215,16 +214,15 @@ STATE = _record(State)
 
 # --- words ------------------------------------------------------------------------------------------
 
-# Order.kind, which is also its place in the table: a leg never has two of a kind
-MARKET, STOP, LIMIT, TRAIL = 0, 1, 2, 3
-SLOTS = 4
+# Order.kind, which is also its place in the table: a leg never has two of a kind. Towards a target
+# and flattening are at market, the others protect.
+TARGET, FLATTEN, STOP, LIMIT, TRAIL = 0, 1, 2, 3, 4
+KINDS = 5
+NOBODY = -1
 
 # Order.role and Order.alive, as in sim.working; State.phase is one of the latter
 AS_MARKET, AS_LIMIT, AS_STOP = 0, 1, 2
 NOT_MATCHING, ASLEEP, OPEN, MID = -1, 0, 1, 2
-
-# Order.purpose of the market order; protective orders speak for themselves
-TARGET, FLATTEN = 0, 1
 
 NO_FEE, BPS_FEE, RECEIVED_FEE, PER_SHARE_FEE = 0, 1, 2, 3
 NO_SLIP, BPS_SLIP, TICK_SLIP, HALF_SPREAD_SLIP, VOLUME_SLIP = 0, 1, 2, 3, 4
@@ -236,19 +234,19 @@ WORST_CASE, OHLC, ADAPTIVE, COLOUR = 0, 1, 2, 3
 FIXED_QTY, FIXED_NOTIONAL, FRACTION_OF_EQUITY, FIXED_RISK = 0, 1, 2, 3
 ON_CHANGE, ALWAYS, RESIZE_BAND = 0, 1, 2
 LEAVE, FORCE_CLOSE, FORCE_OPEN = 0, 1, 2
+CLOSED, OPENED = 1, 2  # bits per bar: closed after its close; a session opened before it
 UNLIMITED = -1  # a limit or a number of bars that is not set
 AT_ONCE = -2  # State.after_bars: a protective exit does not suspend
 
 # State.suspended (a protective exit: the order's kind), and what the event log tells
-BY_STOP, BY_LIMIT, BY_TRAIL, BY_TIME, BY_START, BY_FLATTEN = 1, 2, 3, 4, 5, 6
-RELEASED_BY_SIGNAL, RELEASED_BY_BARS = 7, 8
+BY_STOP, BY_LIMIT, BY_TRAIL, BY_TIME, BY_START, BY_FLATTEN = 2, 3, 4, 5, 6, 7
+RELEASED_BY_SIGNAL, RELEASED_BY_BARS = 8, 9
 
 # --- rows of the log ----------------------------------------------------------------------------------
 
 FILL_WIDTH = 12
 (F_BAR, F_NUMBER, F_KIND, F_QTY, F_PRICE, F_FEE, F_IN_BASE, F_IS_MAKER) = range(8)
 (F_IS_ASSUMED, F_DECIDED, F_CASH, F_POS) = range(8, 12)
-FLATTENING = 4  # F_KIND of the market order that flattens
 EVENT_WIDTH = 2
 
 # --- State.status: DONE, or why the engine must run -----------------------------------------------------

@@ -1,4 +1,4 @@
-"""Let the leg's orders meet one bar, event by event: `sim.bars` for four orders.
+"""Let the leg's orders meet one bar, event by event: `sim.bars` for one leg.
 
 The rules are written down there; names follow it so that the two can be read side by side.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tradebot.sim.kernel import layout as k
-from tradebot.sim.kernel.intrabar import NOBODY, level_of, next_on_leg, next_worst
+from tradebot.sim.kernel.intrabar import level_of, next_on_leg, next_worst
 from tradebot.sim.kernel.jit import helper
-from tradebot.sim.kernel.orders import is_marketable, is_through, lift
+from tradebot.sim.kernel.orders import is_marketable, is_through, lift, next_by_arrival
 from tradebot.sim.kernel.take import open_budget, take, take_ticks
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _AT_MARKET, _AT_STOP, _AT_LIMIT, _NO_RANK = 0, 1, 2, 9
 @helper
 def _begin(m: State, orders: Orders) -> None:
     """Wake every order."""
-    for kind in range(k.SLOTS):
+    for kind in range(k.KINDS):
         w = orders[kind]
         w.tried = 0
         w.alive = k.OPEN
@@ -70,10 +70,10 @@ def _take_limit(m: State, orders: Orders, log: Ints, w: Order, price: float) -> 
 
 @helper
 def _first_at(m: State, orders: Orders, price: float) -> tuple[int, int]:
-    chosen, best = NOBODY, _NO_RANK
-    for kind in range(k.SLOTS):
+    chosen, best = k.NOBODY, _NO_RANK
+    for kind in range(k.KINDS):
         rank = _rank_at(m, orders[kind], price)
-        is_earlier = chosen != NOBODY and rank == best and orders[kind].seq < orders[chosen].seq
+        is_earlier = chosen != k.NOBODY and rank == best and orders[kind].seq < orders[chosen].seq
         if rank < best or is_earlier:
             chosen, best = kind, rank
     return chosen, best
@@ -85,7 +85,7 @@ def _at_point(m: State, orders: Orders, log: Ints, price: float, is_open: bool) 
     m.q = price
     while m.status == k.DONE:
         chosen, rank = _first_at(m, orders, price)
-        if chosen == NOBODY:
+        if chosen == k.NOBODY:
             break
         w = orders[chosen]
         w.fresh = 0
@@ -95,7 +95,7 @@ def _at_point(m: State, orders: Orders, log: Ints, price: float, is_open: bool) 
             at = _open_price(m, w) if is_open and rank == _AT_STOP else price
             w.role = k.AS_MARKET
             take(m, orders, log, w, at, False, True)
-    for kind in range(k.SLOTS):
+    for kind in range(k.KINDS):
         orders[kind].fresh = 0
 
 
@@ -126,7 +126,7 @@ def _act_inside(m: State, orders: Orders, log: Ints, w: Order, is_assumed: bool)
 def _inside_worst(m: State, orders: Orders, log: Ints) -> None:
     while m.status == k.DONE:
         chosen, is_assumed = next_worst(m, orders)
-        if chosen == NOBODY:
+        if chosen == k.NOBODY:
             return
         w = orders[chosen]
         _note_certain(m, w, level_of(m, w))
@@ -153,7 +153,7 @@ def _inside_path(m: State, orders: Orders, log: Ints) -> None:
         end = _path_point(m, step)
         while m.status == k.DONE:
             chosen = next_on_leg(m, orders, end)
-            if chosen == NOBODY:
+            if chosen == k.NOBODY:
                 break
             _act_inside(m, orders, log, orders[chosen], False)
         m.q = end
@@ -178,23 +178,12 @@ def _acts_at_close(m: State, w: Order) -> bool:
 
 
 @helper
-def next_by_arrival(orders: Orders, after: int, upto: int) -> int:
-    """Return the kind of the first order with after < seq <= upto, NOBODY when there is none."""
-    chosen, first = NOBODY, upto + 1
-    for kind in range(k.SLOTS):
-        w = orders[kind]
-        if w.on == 1 and after < w.seq < first:
-            chosen, first = kind, w.seq
-    return chosen
-
-
-@helper
 def _at_close(m: State, orders: Orders, log: Ints) -> None:
     m.q = m.bar_close
     last, done = m.next_seq, 0  # what is born at the close waits for the next bar
     while m.status == k.DONE:
         chosen = next_by_arrival(orders, done, last)
-        if chosen == NOBODY:
+        if chosen == k.NOBODY:
             return
         w = orders[chosen]
         done = w.seq
@@ -223,7 +212,7 @@ def _lift_awake(m: State, trail: Order, price: float) -> None:
 @helper
 def _lift_afterwards(m: State, orders: Orders) -> None:
     """Lift the trailing stop by what the bar showed since its birth; nobody takes any more."""
-    for kind in range(k.SLOTS):
+    for kind in range(k.KINDS):
         w = orders[kind]
         if w.on == 0 or w.alive == k.ASLEEP:
             continue
@@ -240,7 +229,7 @@ def _lift_afterwards(m: State, orders: Orders) -> None:
 def match_bar(m: State, orders: Orders, log: Ints) -> None:
     """Match the bar in the state; one inside the quiet range only moves the trailing stop."""
     if m.bar_low > m.quiet_low and m.bar_high < m.quiet_high:
-        for kind in range(k.SLOTS):
+        for kind in range(k.KINDS):
             orders[kind].alive = k.OPEN
         _lift_afterwards(m, orders)
         return

@@ -1,7 +1,7 @@
-"""Keep the four orders a leg can have working: one at market, a stop, a limit, a trailing stop.
+"""Keep the orders a leg can have working: to the target, to get flat, stop, limit, trailing stop.
 
-Owns what `sim.working` and `sim.venue` do on arrival. Each kind has one slot: a leg never has two
-of a kind, because a new one always replaces or follows the old.
+Owns what `sim.working` and `sim.venue` do on arrival. A leg never has two of a kind, because
+a new one always replaces or follows the old.
 """
 
 from __future__ import annotations
@@ -86,12 +86,11 @@ def _fill_in(m: State, w: Order, side: int, qty: int) -> None:
 
 
 @helper
-def place_market(m: State, w: Order, side: int, qty: int, purpose: int) -> None:
+def place_market(m: State, w: Order, side: int, qty: int) -> None:
     """Let a market order arrive; while a bar is matched it waits for the next price."""
     _fill_in(m, w, side, qty)
     w.role = k.AS_MARKET
-    w.purpose = purpose
-    w.reducing = 1 if purpose == k.FLATTEN else 0
+    w.reducing = 1 if w.kind == k.FLATTEN else 0
     if m.phase == k.NOT_MATCHING:
         m.arrived = 1
 
@@ -133,6 +132,17 @@ def place_exit(m: State, w: Order, side: int, qty: int, price: int) -> None:
 
 
 @helper
+def next_by_arrival(orders: Orders, after: int, upto: int) -> int:
+    """Return the kind of the first order with after < seq <= upto, k.NOBODY when there is none."""
+    chosen, first = k.NOBODY, upto + 1
+    for kind in range(k.KINDS):
+        w = orders[kind]
+        if w.on == 1 and after < w.seq < first:
+            chosen, first = kind, w.seq
+    return chosen
+
+
+@helper
 def note_quiet(m: State, orders: Orders) -> None:
     """Note the price range inside which no resting order acts, and what lifts the trailing stop.
 
@@ -141,13 +151,13 @@ def note_quiet(m: State, orders: Orders) -> None:
     low, high = 0.0, 1e308
     lift_low, lift_high = -1.0, 1e308
     is_busy = 0
-    for slot in range(k.SLOTS):
-        w = orders[slot]
+    for kind in range(k.KINDS):
+        w = orders[kind]
         if w.on == 0:
             continue
         is_busy = 1
         level, is_buy = w.level, w.side > 0
-        if w.role == k.AS_MARKET or (slot == k.TRAIL and m.lift_before == 1):
+        if w.role == k.AS_MARKET or (kind == k.TRAIL and m.lift_before == 1):
             low, high = 1e308, 0.0
         elif w.role == k.AS_STOP:
             if w.has_level == 1:
@@ -159,7 +169,7 @@ def note_quiet(m: State, orders: Orders) -> None:
             low = max(low, level + m.snap)
         else:
             high = min(high, level - m.snap)
-        if slot == k.TRAIL and w.role == k.AS_STOP:
+        if kind == k.TRAIL and w.role == k.AS_STOP:
             seen = w.reference
             if is_buy:
                 lift_low = seen

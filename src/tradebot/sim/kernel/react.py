@@ -39,9 +39,7 @@ def suspend(m: State, orders: Orders, log: Ints, because: int, bars: int) -> Non
     m.suspended_bar = m.now
     m.suspended_bars = bars
     note(m, log, because)
-    market = orders[k.MARKET]
-    if market.purpose == k.TARGET:
-        market.on = 0
+    orders[k.TARGET].on = 0
 
 
 # --- protective exits -------------------------------------------------------------------------------
@@ -77,7 +75,7 @@ def protect(m: State, orders: Orders, log: Ints) -> None:
     size = abs(m.pos) // m.lot * m.lot
     side = -1 if m.pos > 0 else 1
     is_wanted = size != 0 and m.entry_qty != 0
-    for kind in range(k.STOP, k.SLOTS):
+    for kind in range(k.STOP, k.KINDS):
         if not is_wanted or orders[kind].side != side:
             orders[kind].on = 0
     if not is_wanted:
@@ -86,7 +84,7 @@ def protect(m: State, orders: Orders, log: Ints) -> None:
         bail(m, k.TOO_LARGE)
         return
     entry = ratio(m.entry_notional * m.tick, m.entry_scale) / ratio(m.entry_qty, m.qty_scale)
-    for kind in range(k.STOP, k.SLOTS):
+    for kind in range(k.STOP, k.KINDS):
         if not _is_used(m, kind):
             continue
         w, price = orders[kind], _exit_price(m, kind, side, entry)
@@ -106,42 +104,40 @@ def _whole_lots(diff: int, lot: int) -> int:
 
 
 @helper
-def _send(m: State, orders: Orders, log: Ints, diff: int, purpose: int) -> None:
+def _send(m: State, orders: Orders, log: Ints, diff: int, kind: int) -> None:
     if m.is_closed == 1:
-        m.session_closed += 1  # it leaves when the session opens, which is before the next price
+        m.session_closed += 1  # it is worked again when the session opens
+        return
     side = 1 if diff > 0 else -1
-    if purpose == k.FLATTEN:
-        ask_reducing(m, k.MARKET, abs(diff), 0)
+    if kind == k.FLATTEN:
+        ask_reducing(m, kind, abs(diff), 0)
     else:
         ask_target(m, log, side, abs(diff))
-    place_market(m, orders[k.MARKET], side, abs(diff), purpose)
+    place_market(m, orders[kind], side, abs(diff))
     remember_time(m, log)
 
 
 @helper
 def work(m: State, orders: Orders, log: Ints) -> None:
     """Send the difference between what is wanted and what is held, if there is one."""
-    market = orders[k.MARKET]
-    working = leaves(market) * market.side
+    target, flatten = orders[k.TARGET], orders[k.FLATTEN]
+    flattening = leaves(flatten) * flatten.side
     if m.suspended != 0:
         if m.suspended != k.BY_TIME and m.suspended != k.BY_FLATTEN:
             return
-        diff = _whole_lots(-m.pos - working, m.lot)
-        if diff != 0 and market.on == 1:
+        diff = _whole_lots(-m.pos - flattening, m.lot)
+        if diff != 0 and flatten.on == 1:
             bail(m, k.FLATTEN_CROSSING)
         elif diff != 0:
             _send(m, orders, log, diff, k.FLATTEN)
         return
-    wanted = m.wanted - (m.pos + m.fee_qty)
-    if m.has_target == 0 or _whole_lots(wanted - working, m.lot) == 0:
+    wanted = m.wanted - (m.pos + m.fee_qty + flattening)
+    if m.has_target == 0 or _whole_lots(wanted - leaves(target) * target.side, m.lot) == 0:
         return
-    if market.on == 1 and market.purpose == k.FLATTEN:
-        bail(m, k.FLATTEN_CROSSING)
-        return
-    if market.on == 1 and m.arrived == 1 and m.market_at == k.SAME_CLOSE:
+    if target.on == 1 and m.arrived == 1 and m.market_at == k.SAME_CLOSE:
         bail(m, k.CLOSE_CROSSING)
         return
-    market.on = 0
+    target.on = 0
     diff = _whole_lots(wanted, m.lot)
     if diff != 0:
         _send(m, orders, log, diff, k.TARGET)
@@ -161,8 +157,8 @@ def _carry(orders: Orders, w: Order, qty: int) -> bool:
     is_done = _is_done(w)
     if is_done:
         w.on = 0
-    if w.kind != k.MARKET:
-        for kind in range(k.STOP, k.SLOTS):
+    if w.kind >= k.STOP:
+        for kind in range(k.STOP, k.KINDS):
             other = orders[kind]
             if kind != w.kind and other.on == 1:
                 other.reduced += qty
@@ -175,7 +171,7 @@ def _carry(orders: Orders, w: Order, qty: int) -> bool:
 def after_fill(m: State, orders: Orders, log: Ints, w: Order, qty: int) -> None:
     """Do what follows a booked fill of `qty` of an order."""
     is_done = _carry(orders, w, qty)
-    if w.kind != k.MARKET:
+    if w.kind >= k.STOP:
         if m.fee_kind == k.RECEIVED_FEE and w.side > 0:
             # What is left of the short keeps exits that its fill has just ended at the venue.
             bail(m, k.SHORT_EXIT_IN_BASE)
@@ -183,5 +179,5 @@ def after_fill(m: State, orders: Orders, log: Ints, w: Order, qty: int) -> None:
         if m.suspended == 0 and m.after_bars != k.AT_ONCE:
             suspend(m, orders, log, w.kind, m.after_bars)
     protect(m, orders, log)
-    if is_done and (w.kind == k.MARKET or m.after_bars == k.AT_ONCE):
+    if is_done and (w.kind < k.STOP or m.after_bars == k.AT_ONCE):
         work(m, orders, log)

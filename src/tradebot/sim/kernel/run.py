@@ -27,11 +27,11 @@ _QUANTUM = Decimal("1e-8")
 _NO_INTS: Ints = np.empty(0, dtype=np.int64)
 _NO_FLOATS: Floats = np.empty(0, dtype=np.float64)
 _KINDS = {
-    k.MARKET: (OrderKind.MARKET, Purpose.TARGET),
+    k.TARGET: (OrderKind.MARKET, Purpose.TARGET),
+    k.FLATTEN: (OrderKind.MARKET, Purpose.FLATTEN),
     k.STOP: (OrderKind.STOP, Purpose.PROTECT),
     k.LIMIT: (OrderKind.LIMIT, Purpose.PROTECT),
     k.TRAIL: (OrderKind.TRAILING_STOP, Purpose.PROTECT),
-    k.FLATTENING: (OrderKind.MARKET, Purpose.FLATTEN),
 }
 _EVENTS = {
     k.BY_STOP: "stop_loss",
@@ -173,8 +173,6 @@ class KernelRun:
         rows = []
         for w in found:
             kind, purpose = _KINDS[int(w["kind"])]
-            if w["kind"] == k.MARKET and w["purpose"] == k.FLATTEN:
-                purpose = Purpose.FLATTEN
             rows.append(
                 Resting(
                     kind,
@@ -210,27 +208,24 @@ def run(
     traded = [np.ascontiguousarray(c[start:]) for c in columns]
     said = targets[:start]
     said = said[~np.isnan(said)]
-    closed = _NO_INTS
+    flags = _NO_INTS
     if sessions is not None:
         same_close = plan.fields["market_at"] == k.SAME_CLOSE
-        flags = _closed_after(np.ascontiguousarray(bars.ts[start:]), sessions, decides_first=same_close)
-        if isinstance(flags, Refusal):
-            return flags
-        closed = flags
-        if plan.fields["times_room"] and closed.any():
+        flags = _session_flags(bars.ts[start:], sessions, decides_first=same_close)
+        if plan.fields["times_room"]:
             return Refusal(reason="limits on the number of orders need the moment a session opens")
     curve = np.empty(len(traded[0])) if equity else _NO_FLOATS
     muted = float(said[-1]) if len(said) else float("nan")
-    return _attempts(plan, traded, closed, muted, curve)
+    return _attempts(plan, traded, flags, muted, curve)
 
 
 def _attempts(
-    plan: Plan, traded: list[NDArray[Any]], closed: Ints, muted: float, curve: Floats
+    plan: Plan, traded: list[NDArray[Any]], flags: Ints, muted: float, curve: Floats
 ) -> KernelRun | Refusal:
     rows = 4096
     while True:
         state, orders, log = _fresh(plan, rows)
-        replay(state, orders, log, *traded, closed, muted, curve)
+        replay(state, orders, log, *traded, flags, muted, curve)
         m = state[0]
         if m["status"] != k.MORE_ROOM:
             break
@@ -261,7 +256,7 @@ def _attempts(
 
 def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
     """Return a new record, an empty order table and a log for `rows` fills."""
-    state, orders = np.zeros(1, k.STATE), np.zeros(k.SLOTS, k.ORDER)
+    state, orders = np.zeros(1, k.STATE), np.zeros(k.KINDS, k.ORDER)
     m = state[0]
     for name, value in plan.fields.items():
         m[name] = value
@@ -272,24 +267,21 @@ def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
     m["fills_at"] = m["times_room"]
     m["fills_end"] = m["events_at"] = m["fills_at"] + rows * k.FILL_WIDTH
     m["events_end"] = m["events_at"] + rows * 2 * k.EVENT_WIDTH
-    orders["kind"] = np.arange(k.SLOTS)
+    orders["kind"] = np.arange(k.KINDS)
     orders["reference"] = np.nan
     return state, orders, np.empty(int(m["events_end"]), dtype=np.int64)
 
 
-def _closed_after(ts: Ints, sessions: Sessions, *, decides_first: bool) -> Ints | Refusal:
-    """Return 1 for each bar after whose close the market is closed, else 0.
+def _session_flags(ts: Ints, sessions: Sessions, *, decides_first: bool) -> Ints:
+    """Return per bar whether the market is closed after its close, and whether it opened before it.
 
-    A decision of such a bar leaves at the next open, which is the same as at once if that open
-    comes before the next bar. A bar outside all sessions breaks that, and is the engine's.
     `decides_first`: decisions on a closing bar come before the close (`same_close`).
     """
     opened = np.searchsorted(sessions.opens, ts, side="right")
     over = np.searchsorted(sessions.closes, ts, side="left" if decides_first else "right")
     opens, closes = np.append(_NEVER, sessions.opens), np.append(_NEVER, sessions.closes)
     # Before the first session is known the engine takes the market for open.
-    is_closed = (closes[over] >= opens[opened]) & (over > 0)
-    waits = is_closed[:-1] & (opened[1:] <= opened[:-1])
-    if waits.any():
-        return Refusal(reason="a bar lies outside the calendar's sessions", bar=int(np.argmax(waits)) + 1)
-    return is_closed.astype(np.int64)
+    is_closed = (closes[over] > opens[opened]) & (over > 0)
+    has_opened = np.diff(opened, prepend=0) > 0
+    flags: Ints = is_closed * k.CLOSED + has_opened * k.OPENED
+    return flags.astype(np.int64)

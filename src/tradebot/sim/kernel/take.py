@@ -81,7 +81,10 @@ def _tradable(m: State, w: Order) -> int:
     reducible = max(-m.pos if w.side > 0 else m.pos, 0)
     if reducible < qty:
         qty = reducible // m.lot * m.lot
-        if qty == 0:
+        is_flattening = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
+        if qty == 0 and w.kind == k.FLATTEN and is_flattening:
+            w.on = 0  # the venue ends it; when the engine tries again there is nothing to do
+        elif qty == 0:
             bail(m, k.NOTHING_TO_REDUCE)
     return qty
 
