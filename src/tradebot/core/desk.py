@@ -197,18 +197,15 @@ class Desk:
             return ZERO, Purpose.TARGET
         planned = sum((p.unsent for p in self._ledger.active_parents(leg.key)), ZERO)
         # A flatten that is still out there will trade: its quantity is as good as gone.
-        working = self._working(leg, Purpose.TARGET) + self._working(leg, Purpose.FLATTEN)
+        working = self._working(leg, Purpose.TARGET, Purpose.FLATTEN)
         return wish.wanted_qty - (held + wish.fee_qty + working + planned), Purpose.TARGET
 
-    def _working(self, leg: Leg, purpose: Purpose) -> Decimal:
-        return sum(
-            (
-                record.leaves_signed
-                for record in self._ledger.open_orders(leg.key)
-                if record.order.purpose is purpose and record.status is not Status.PENDING_REPLACE
-            ),
-            ZERO,
-        )
+    def _working(self, leg: Leg, *purposes: Purpose) -> Decimal:
+        total = ZERO
+        for record in self._ledger.open_orders(leg.key):
+            if record.order.purpose in purposes and record.status is not Status.PENDING_REPLACE:
+                total += record.leaves_signed
+        return total
 
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""

@@ -201,7 +201,7 @@ class Engine:
         record = self.ledger.orders.get(order_id)
         if fact is None or record is None:
             return  # not ours: reconciliation's business
-        was_open, asked = record.is_open, record.status.value.startswith("pending_c")
+        was_open, asked = record.is_open, record.status is Status.PENDING_CANCEL
         self._rec.fact(fact)
         if isinstance(fact, f.SubmitAbsent):
             scope = m.Scope(None, record.order.instrument)

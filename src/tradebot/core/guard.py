@@ -56,6 +56,8 @@ class Guard:
 
     def protect(self, leg: Leg) -> None:
         """Place, replace or cancel protective orders after the position changed."""
+        if leg.wish.exits is None and not self._ledger.open_orders(leg.key):
+            return  # nothing is declared and nothing rests
         position = self._ledger.subs[leg.spec.id].position(leg.instrument.id)
         resting = {
             r.order.kind: r

@@ -77,10 +77,13 @@ class Ledger:
 
     def open_orders(self, key: Key) -> list[OrderRecord]:
         """Return the working orders of a strategy in an instrument, oldest first."""
-        return list(self.open.get(key, {}).values())
+        working = self.open.get(key)
+        return list(working.values()) if working else []
 
     def active_parents(self, key: Key) -> list[ParentState]:
         """Return the execution parents of a strategy in an instrument that are not over."""
+        if not self.running:
+            return []
         return [p for p in self.running.values() if (p.opened.strategy, p.opened.instrument) == key]
 
     def sub_or_unassigned(self, account: str, strategy: str | None) -> SubLedger:

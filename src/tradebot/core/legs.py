@@ -32,6 +32,10 @@ def is_joint(decider: Strategy) -> bool:
     return isinstance(decider, PortfolioStrategy) or (isinstance(decider, BarStrategy) and decider.together)
 
 
+# Called on every bar, past `Target`'s own constructor, which costs as much as all the rest.
+_new = tuple.__new__
+
+
 class Leg:
     """One strategy in one instrument: sizing memory and bar counters."""
 
@@ -266,9 +270,8 @@ class SeatContext:
         instrument: str | None = None,
         **explained: float,
     ) -> Target:
-        # Called on every bar: past `Target`'s own constructor, which costs as much as the rest.
         numbers = tuple(explained.items()) if explained else ()
-        return tuple.__new__(Target, (instrument or self.instrument, weight, qty, reason, numbers))
+        return _new(Target, (instrument or self.instrument, weight, qty, reason, numbers))
 
 
 def rebased(bar: Bar, ratio: float) -> Bar:

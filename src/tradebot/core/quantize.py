@@ -87,8 +87,7 @@ def qty_for(qty: float, lot_size: Decimal) -> Decimal:
 
 def qty_down(qty: Decimal, lot_size: Decimal) -> Decimal:
     """Return `qty` (already Decimal) rounded toward zero to a multiple of `lot_size`."""
-    lots = _CTX.divide(qty, lot_size).to_integral_value(ROUND_DOWN)
-    return _CTX.multiply(lots, lot_size)
+    return _CTX.multiply(_CTX.divide_int(qty, lot_size), lot_size)
 
 
 def money(amount: Decimal, quantum: Decimal) -> Decimal:

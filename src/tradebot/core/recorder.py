@@ -37,7 +37,7 @@ def base32(number: int, width: int) -> str:
 class Recorder:
     """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
 
-    __slots__ = ("_orders", "commands", "facts", "instance", "ledger", "now")
+    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "ledger", "now")
 
     def __init__(self, ledger: Ledger, instance: str) -> None:
         if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
@@ -45,7 +45,7 @@ class Recorder:
         self.ledger = ledger
         self.instance = instance
         self.now = 0
-        self._orders = 0
+        self.restart_ids()
         self.facts: list[Recorded] = []
         self.commands: list[Command] = []
 
@@ -64,11 +64,12 @@ class Recorder:
     def new_order_id(self) -> str:
         """Return the next client order id: instance, run epoch, sequence; at most 18 characters."""
         self._orders += 1
-        return f"{self.instance}{base32(self.ledger.epoch, 7)}{base32(self._orders, 4)}"
+        return self._id_stem + base32(self._orders, 4)
 
     def restart_ids(self) -> None:
         """Count from 1 again: a new epoch makes every id new."""
         self._orders = 0
+        self._id_stem = f"{self.instance}{base32(self.ledger.epoch, 7)}"
 
     def take(self) -> Outcome:
         """Hand over what was collected since the last call."""

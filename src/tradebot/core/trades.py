@@ -19,6 +19,7 @@ from tradebot.core.orders import OrderRecord
 from tradebot.core.quantize import money
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
+from tradebot.errors import InvariantError
 
 
 def filled_fact(
@@ -85,7 +86,10 @@ def _opens(before: Decimal, after: Decimal, lot_size: Decimal) -> bool:
 
 
 def _method(setup: Setup, account: str) -> LotMethod:
-    return next(a.lot_method for a in setup.accounts if a.name == account)
+    for spec in setup.accounts:
+        if spec.name == account:
+            return spec.lot_method
+    raise InvariantError(f"account {account} is not in the setup")
 
 
 def report_fact(report: m.VenueReport) -> f.Fact | None:

@@ -62,6 +62,7 @@ class Working:
         "activated",
         "alive",
         "cap",
+        "client_order_id",
         "fee",
         "filled",
         "fresh",
@@ -105,15 +106,12 @@ class Working:
     def set_terms(self, order: Order) -> None:
         """Take prices and quantity from `order`."""
         self.order = order
+        self.client_order_id = order.client_order_id
         self.is_buy = order.side is Side.BUY
         self.cap = order.qty
         self.limit = None if order.limit_price is None else float(order.limit_price)
         self.stop_price = order.stop_price
         self.level = None if order.stop_price is None else float(order.stop_price)
-
-    @property
-    def client_order_id(self) -> str:
-        return self.order.client_order_id
 
     @property
     def open_qty(self) -> Decimal:
