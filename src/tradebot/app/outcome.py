@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class Steps:
 
 
 END_OF_DATA = "end of data"
+_ROUNDING = Context(prec=34)  # a fee's worth at a rate is for reading: the books keep the fee itself
 EXIT_NAMES = {
     OrderKind.STOP: "stop_loss",
     OrderKind.LIMIT: "take_profit",
@@ -149,7 +150,7 @@ class Collector:
                 qty=fill.qty,
                 price=fill.price,
                 ts=fill.ts,
-                fee=fee_in_quote(fill, instrument),
+                fee=self._fee_in_quote(fact, instrument),
                 fee_asset=fill.fee_asset,
                 fee_base_qty=base_qty_of_fee(fill, instrument),
                 slippage=_slippage(fill, instrument),
@@ -170,6 +171,13 @@ class Collector:
             because = self._rests.get((order.strategy, order.instrument), "flatten")
             return END_OF_DATA if because == "flatten" else because
         return reason
+
+    def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:
+        fill = fact.fill
+        if fill.fee_asset in (instrument.quote, instrument.base):
+            return fee_in_quote(fill, instrument)
+        worth = LEDGER_CONTEXT.multiply(fill.fee, self._rate(fill.fee_asset, fact.account))
+        return _ROUNDING.divide(worth, self._rate(instrument.quote, fact.account))
 
     def _rate(self, asset: str, account: str) -> Decimal:
         base = self._ledger.accounts[account].base_currency
