@@ -20,7 +20,13 @@ def small(here: Path) -> Path:
 
 @pytest.mark.parametrize(
     "setting",
-    ["limits.collar=1%", "limits.max_data_age=1h", "accounts.main.capital=5000 USD", "backtest.seed=1"],
+    [
+        "limits.collar=1%",
+        "limits.max_data_age=1h",
+        "accounts.main.capital=5000 USD",
+        "backtest.seed=1",
+        "strategies.fast.late_entry={max_bars: 3}",
+    ],
 )
 def test_a_setting_without_effect_is_named_below_the_table(
     tradebot: Tradebot, small: Path, setting: str
@@ -37,6 +43,8 @@ def test_a_setting_without_effect_is_named_below_the_table(
         "strategies.fast.orders={type: market, collar: 1%}",
         "strategies.fast.schedule={every: week, weekday: monday}",
         "strategies.fast.exits={stop_loss: 5%, where: engine}",
+        "strategies.fast.schedule={every: week}",
+        "strategies.fast.orders={at: opening_auction, tif: day}",
         "latency={data: 1s}",
     ],
 )
@@ -129,3 +137,16 @@ def test_a_feed_that_only_trading_can_follow_is_named(tradebot: Tradebot, small:
 
     assert ended.code == 0
     assert "! accounts.main.feed: binance is not followed, the backtest reads what is stored" in ended.out
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["interval=1h", "exits={stop_loss: 5%}", "sizing={kind: fixed_qty, qty: 5}", "orders={type: limit}"],
+)
+def test_what_a_market_maker_has_no_use_for_is_refused(
+    tradebot: Tradebot, project: Path, setting: str
+) -> None:
+    ended = tradebot("backtest", "maker", "--no-report", "--set", f"strategies.maker.{setting}")
+
+    assert ended.code == ExitCode.CONFIG
+    assert f"strategies[3].{setting.partition('=')[0]}\n  must be absent: market_making.py" in ended.err

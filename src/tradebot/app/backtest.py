@@ -36,7 +36,7 @@ from tradebot.core.engine import Engine
 from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Split, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
-from tradebot.errors import ConfigError, UsageError
+from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
@@ -77,14 +77,11 @@ def backtest(request: BacktestRequest) -> list[RunResult]:
             raise UsageError(f"no strategy {name!r} is configured; there are: {', '.join(known)}")
     made = recipes(request.config, request.project, request.strategies)
     results: dict[str, RunResult] = {}
-    try:
-        for account in request.config.accounts:
-            own = [r for r in made if r.words.account == account]
-            if own:
-                for result in _AccountRun(request, account, own).run():
-                    results[result.strategies[0].id] = result
-    except ConfigError as exc:
-        raise plan.by_index(request.config, exc) from None
+    for account in request.config.accounts:
+        own = [r for r in made if r.words.account == account]
+        if own:
+            for result in _AccountRun(request, account, own).run():
+                results[result.strategies[0].id] = result
     return [results[name] for name in known if name in results]
 
 

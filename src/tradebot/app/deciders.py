@@ -22,6 +22,18 @@ from tradebot.plugins.loader import Loaded as Plugin
 from tradebot.plugins.loader import load_strategy, search_path
 from tradebot.plugins.params import build_params
 
+# A market maker rests the quantities it names; it has no target to size, slice, protect or retry.
+_NOT_FOR_QUOTES = (
+    "interval",
+    "sizing",
+    "resize",
+    "exits",
+    "orders",
+    "execution",
+    "first_entry",
+    "late_entry",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -72,6 +84,7 @@ def recipes(config: Config, project: Path, only: tuple[str, ...] = ()) -> list[R
             )
             for problem in wrong
         ]
+        problems += _without_effect(words, plugin, f"strategies[{index}]")
         if words.interval is None and plugin.kind != "quote":
             where = f"strategies[{index}].interval"
             message = f"is required: {words.class_path} decides on bars; write for example 1d"
@@ -81,6 +94,16 @@ def recipes(config: Config, project: Path, only: tuple[str, ...] = ()) -> list[R
     if problems:
         raise ConfigError(problems)
     return made
+
+
+def _without_effect(words: StrategyWords, plugin: Plugin, where: str) -> list[Problem]:
+    """Return a problem for each setting given to a kind of strategy that has no use for it."""
+    useless = _NOT_FOR_QUOTES if plugin.kind == "quote" else ()
+    if plugin.kind != "portfolio":
+        useless = (*useless, "schedule")
+    given = [key for key in useless if getattr(words, key) != StrategyWords.model_fields[key].default]
+    message = f"must be absent: {words.class_path} is a {plugin.kind} strategy, on which it has no effect"
+    return [Problem(file="configuration", line=None, key=f"{where}.{key}", message=message) for key in given]
 
 
 def instruments_of(recipe: Recipe) -> list[str]:

@@ -7,7 +7,6 @@ Refuses by name what this version cannot run, before anything starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.config import simulation as sim_words
@@ -72,16 +71,6 @@ def refuse(key: str, message: str) -> ConfigError:
     return ConfigError([Problem(file="configuration", line=None, key=key, message=message)])
 
 
-def by_index(config: Config, error: ConfigError) -> ConfigError:
-    """Return the error with strategies named by their place in the file, where lines are looked up."""
-    places = {f"strategies.{s.id}": f"strategies[{i}]" for i, s in enumerate(config.strategies)}
-    found = []
-    for problem in error.problems:
-        head = ".".join(problem.key.split(".")[:2])
-        found.append(replace(problem, key=problem.key.replace(head, places.get(head, head), 1)))
-    return ConfigError(found)
-
-
 def account_spec(config: Config, name: str) -> AccountSpec:
     """Return the core's description of a simulated account and its limits."""
     account = config.accounts[name]
@@ -113,6 +102,11 @@ def not_simulated(config: Config, account: str) -> tuple[str, ...]:
         "limits.max_data_age": limits.max_data_age is not None,
         f"accounts.{account}.capital": config.accounts[account].capital is not None,
         "backtest.seed": config.backtest.seed != 0,
+        **{
+            f"strategies.{s.id}.late_entry": s.late_entry != words.LateEntry()
+            for s in config.strategies
+            if s.account == account
+        },
     }
     return tuple(f"{key} has no effect on a backtest" for key, given in asked.items() if given)
 
@@ -187,6 +181,11 @@ def strategy_spec(
         raise refuse(
             f"strategies.{strategy.id}.orders.collar",
             "must be absent from market orders, which take any price; write type: limit beside it",
+        )
+    if strategy.orders.at != "next_open" and strategy.orders.tif != "gtc":
+        raise refuse(
+            f"strategies.{strategy.id}.orders.tif",
+            f"must be absent beside at: {strategy.orders.at}, an order that lives for the auction only",
         )
     resize, band = _resize(strategy.resize)
     schedule = strategy.schedule
