@@ -234,7 +234,8 @@ class _AccountRun:
             sample = recipe.create()
             interval = recipe.words.interval or 0
             for name in recipe.words.instruments:
-                needs[name, interval] = max(needs.get((name, interval), 0), lookback_of(sample))
+                lookback = max(lookback_of(sample), plan.sizing_lookback(recipe.words))
+                needs[name, interval] = max(needs.get((name, interval), 0), lookback)
                 for wanted in sample.inputs():
                     key = (wanted.instrument or name, wanted.interval)
                     needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))

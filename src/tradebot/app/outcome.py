@@ -143,7 +143,8 @@ class Collector:
         self.fills.append(
             FillRecord(
                 fill_id=fill.fill_id,
-                order_id=fill.client_order_id,
+                # The slices of one parent are one decision, so they are one trade.
+                order_id=order.parent_id or fill.client_order_id,
                 strategy=fact.strategy,
                 instrument=fill.instrument,
                 side=fill.side,

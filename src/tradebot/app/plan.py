@@ -32,6 +32,7 @@ from tradebot.core.sizing import (
     FixedQty,
     FixedRisk,
     FractionOfEquity,
+    Sizer,
     SizingSpec,
     VolatilityTarget,
 )
@@ -253,6 +254,17 @@ def _sizing(strategy: words.Strategy, instrument: Instrument, deciders: Mapping[
                 atr_window=14 if s.atr is None else s.atr.bars,
                 max_fraction=s.max_fraction,
             )
+
+
+def sizing_lookback(strategy: words.Strategy) -> int:
+    """Return how many bars the sizing rule must have seen before it gives a size."""
+    match strategy.sizing:
+        case words.VolatilityTarget(lookback=bars):
+            return bars + 1
+        case words.FixedRisk(atr=words.AtrStop(bars=bars)):
+            return Sizer(FixedRisk(risk=1.0, atr_multiple=1.0, atr_window=bars)).lookback
+        case _:
+            return 0
 
 
 def _exits(exits: words.Exits) -> ExitRules:
