@@ -90,6 +90,10 @@ def new(name: str, kind: str, config_file: str | None, as_json: bool) -> None:
     out.show("    instruments: [SYN/USD]" if kind == "quote" else "    instruments: [SPX]")
     if kind != "quote":
         out.show("    interval: 1d")
+    if kind == "portfolio":  # weights that never change are acted on once, and only when told so
+        out.show("    first_entry: at_once")
+        out.show("    resize: always")
+        out.show("    schedule: {every: month}")
     out.show()
     out.show(f"Then:  tradebot strategies check {path.stem}  and  tradebot backtest {path.stem}")
 
