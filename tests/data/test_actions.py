@@ -9,18 +9,14 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import DAY, Instrument
-from tradebot.data.actions import Action, as_known_at, events, read_actions, shares_since
+from tradebot.data.actions import Action, events, read_actions
 from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue
-from tradebot.data.importing import read_bar_file
 from tradebot.data.merge import utc_text
 from tradebot.data.series import Provenance
 from tradebot.errors import DataError
@@ -115,46 +111,6 @@ def daily(first_day: int, count: int, make_bars: MakeBars) -> BarArrays:
     return replace(bars, ts=closes[:count])
 
 
-def test_prices_before_a_split_are_adjusted_only_once_it_happened(make_bars: MakeBars) -> None:
-    bars = daily(18_500, 4, make_bars)
-    split = Split(ts=int(bars.ts[2]) - DAY // 2, instrument="AAPL", ratio=Decimal(4))
-    before = as_known_at(bars, [split], int(bars.ts[1]))
-    assert before.close.tolist() == bars.close[:2].tolist()
-    after = as_known_at(bars, [split], int(bars.ts[2]))
-    assert after.close.tolist() == [bars.close[0] / 4, bars.close[1] / 4, bars.close[2]]
-    assert after.volume.tolist() == [bars.volume[0] * 4, bars.volume[1] * 4, bars.volume[2]]
-    assert shares_since(bars.ts, [split]).tolist() == [1, 1, 4, 4]
-
-
-def test_a_bar_that_closes_at_the_moment_of_a_split_traded_before_it(make_bars: MakeBars) -> None:
-    bars = make_bars(3, interval=DAY, start=0)
-    split = Split(ts=2 * DAY, instrument=bars.instrument, ratio=Decimal(2))
-    assert as_known_at(bars, [split], 2 * DAY).close.tolist() == [bars.close[0] / 2, bars.close[1] / 2]
-    assert as_known_at(bars, [split], 3 * DAY).close[2] == bars.close[2]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    days=st.sets(st.integers(1, 28), max_size=4),
-    ratios=st.lists(st.sampled_from(["2", "3", "0.125", "1.5"]), min_size=4, max_size=4),
-    now=st.integers(0, 29),
-)
-def test_later_splits_never_show_in_what_was_known(
-    make_bars: MakeBars, days: set[int], ratios: list[str], now: int
-) -> None:
-    bars = make_bars(30, interval=DAY, start=0)
-    splits = [
-        Split(ts=day * DAY + 1, instrument=bars.instrument, ratio=Decimal(ratio))
-        for day, ratio in zip(sorted(days), ratios, strict=False)
-    ]
-    ts = int(bars.ts[now])
-    view = as_known_at(bars, splits, ts)
-    past = as_known_at(bars.between(None, ts), [s for s in splits if s.ts <= ts], ts)
-    assert view.digest() == past.digest()
-    assert view.close[-1] == bars.close[now]
-    np.testing.assert_allclose(view.close * view.volume, (bars.close * bars.volume)[: now + 1], rtol=1e-12)
-
-
 def test_actions_survive_the_catalogue_and_become_events(
     tmp_path: Path, stock: Instrument, make_bars: MakeBars
 ) -> None:
@@ -186,17 +142,3 @@ def test_rounded_price_factors_of_real_files_become_the_true_ratios(shared_data:
         "QQQ": ["2000-03-20 2"],
         "USO": ["2020-04-29 1/8"],
     }
-
-
-def test_adjusted_real_prices_have_no_jump_where_the_raw_ones_do(
-    shared_data: Path, stock: Instrument
-) -> None:
-    raw, _ = read_bar_file(shared_data / "equity_daily" / "lean_raw" / "AAPL.csv", stock)
-    path = shared_data / "corporate_actions" / "lean" / "AAPL_actions.csv"
-    actions = read_actions(path, NYSE, split_value="price_factor")
-    splits = [event for event in events(actions, "AAPL", NYSE) if isinstance(event, Split)]
-    adjusted = as_known_at(raw, splits, int(raw.ts[-1]))
-    days = [int(np.searchsorted(raw.ts, split.ts)) for split in splits]
-    for day in days:
-        assert abs(np.log(raw.close[day] / raw.close[day - 1])) > 0.5
-        assert abs(np.log(adjusted.close[day] / adjusted.close[day - 1])) < 0.1

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.core.strategy import BarStrategy
-from tradebot.plugins.params import Param, build_params, params_of
+from tradebot.plugins.params import build_params
 
 
 class Mode(Enum):
@@ -135,14 +135,6 @@ def test_a_missing_value_is_asked_for() -> None:
 def test_a_strategy_without_parameters_takes_none() -> None:
     assert build_params(Plain, {}) == (Plain.Params(), ())
     assert build_params(Plain, {"a": 1})[1] == (("a", "is not a parameter: Plain has none"),)
-
-
-def test_parameters_are_described_for_people() -> None:
-    described = params_of(Crossing)
-    assert described[0] == Param("fast", "int", 10, False)
-    assert described[3] == Param("kind", "one of sma, ema", "sma", False)
-    assert described[8] == Param("weights", "mapping of str to float", {}, False)
-    assert params_of(Demanding) == (Param("symbol", "str", None, True),)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "5", "sma"])

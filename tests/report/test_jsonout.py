@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.report.runs_for_tests import make_result, make_year
 from tradebot.errors import InvariantError
-from tradebot.report.jsonout import SCHEMA_VERSION, plain_value, to_json
+from tradebot.report.jsonout import SCHEMA_VERSION, plain_value, to_dict
 from tradebot.report.metrics import measure
 
 
 def test_money_is_text_and_ratios_are_numbers() -> None:
     result = make_year(bars=20_000)
-    found = json.loads(to_json(result, measure(result)))
+    found: Any = to_dict(result, measure(result))
     assert found["schema_version"] == SCHEMA_VERSION == 1
     assert found["run"]["costs"]["fees"] == f"{result.costs.fees:f}"
     assert found["metrics"]["curve"]["start"] == "10000.00000000"
@@ -30,7 +31,7 @@ def test_money_is_text_and_ratios_are_numbers() -> None:
 
 def test_an_empty_run_has_nulls_and_no_nan() -> None:
     result = make_result([0.0])
-    text = to_json(result, measure(result))
+    text = json.dumps(to_dict(result, measure(result)), allow_nan=False)
     assert "NaN" not in text and "Infinity" not in text
     curve = json.loads(text)["metrics"]["curve"]
     assert (curve["sharpe"], curve["cagr"], curve["drawdown"], curve["total_return"]) == (
@@ -43,7 +44,7 @@ def test_an_empty_run_has_nulls_and_no_nan() -> None:
 
 def test_trades_can_be_left_out() -> None:
     result = make_year(bars=20_000)
-    assert "trades" not in json.loads(to_json(result, measure(result), trades=False))["run"]
+    assert "trades" not in to_dict(result, measure(result), trades=False)["run"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.array([1.0])])

@@ -51,7 +51,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestRequest:
-    """What to run. `start` and `end` (ns UTC, end inclusive) override the configuration's.
+    """What to run, from the configuration's `backtest.from` to its `to`.
 
     `speed`: "engine" is the reference, "kernel" the compiled replay of the same rules, "auto"
     takes the kernel where it can and pays. `progress` is told (what, share done).
@@ -60,8 +60,6 @@ class BacktestRequest:
     config: Config
     project: Path
     strategies: tuple[str, ...] = ()
-    start: int | None = None
-    end: int | None = None
     speed: str = "auto"
     progress: Progress | None = None
 
@@ -227,8 +225,7 @@ class _AccountRun:
     # --- before -----------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        start = self.request.start if self.request.start is not None else self.config.backtest.from_
-        end = self.request.end if self.request.end is not None else self.config.backtest.to
+        start, end = self.config.backtest.from_, self.config.backtest.to
         needs: dict[tuple[str, int], int] = {}
         for recipe in self.recipes:
             sample = recipe.create()

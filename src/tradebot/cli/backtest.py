@@ -109,8 +109,6 @@ def _run(asked: _Asked, speed: str) -> list[RunResult]:
             config=config,
             project=asked.project.root,
             strategies=asked.strategies,
-            start=config.backtest.from_,
-            end=config.backtest.to,
             speed=speed,
             progress=tell,
         )

@@ -156,7 +156,7 @@ class BpsSlippage(Section):
 
 
 class TickSlippage(Section):
-    """Worse by `ticks` with `probability` (drawn from the seed)."""
+    """Worse by `ticks`; `probability` must be 100% so far, since nothing in a backtest is random."""
 
     kind: Literal["ticks"]
     ticks: Annotated[int, Whole(at_least=1, at_most=1000)]

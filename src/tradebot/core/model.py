@@ -109,7 +109,7 @@ class Instrument:
     `id` is unique in a run ("SPX", "BTC/USDT@binance"). Prices are in `quote` per unit of
     `base`; `tick_size`, `lot_size`, `min_qty` in those units; `min_notional` in `quote`.
     `calendar` is an exchange_calendars name ("XNYS") or ALWAYS_OPEN. `multiplier` scales
-    notional (1 for spot). `pool` names the tax-lot pool the instrument belongs to.
+    notional (1 for spot). `shortable`: whether it can be borrowed and sold short.
     """
 
     id: str

@@ -84,7 +84,6 @@ class OrderRecord:
     __slots__ = (
         "fill_ids",
         "filled_qty",
-        "notional",
         "order",
         "qty",
         "reason",
@@ -98,7 +97,6 @@ class OrderRecord:
         self.status = Status.PENDING_NEW
         self.qty = order.qty  # in today's units: a split while the order works changes it
         self.filled_qty = Decimal(0)
-        self.notional = Decimal(0)
         self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
         self.venue_order_id = ""
         self.reason = ""
@@ -117,11 +115,6 @@ class OrderRecord:
     @property
     def leaves_signed(self) -> Decimal:
         return self.leaves * self.order.side.sign
-
-    @property
-    def average_price(self) -> Decimal | None:
-        """Average fill price without fees, None before the first fill (may be inexact: display only)."""
-        return self.notional / self.filled_qty if self.filled_qty else None
 
     def apply(self, event: Event, reason: str = "") -> None:
         """Move to the next status; a report that changes nothing is not an error."""
@@ -143,7 +136,6 @@ class OrderRecord:
             )
         self.fill_ids[fill.fill_id] = None
         self.filled_qty += fill.qty
-        self.notional += fill.qty * fill.price
         if self.filled_qty == self.qty or (self.is_open and not self.leaves):
             self.status = Status.FILLED
         else:

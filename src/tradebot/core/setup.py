@@ -123,7 +123,7 @@ class Limits:
 class AccountSpec:
     """An account, its first money, and how it keeps lots.
 
-    `settle_days` is the business delay between a stock sale and its cash; 0 for crypto.
+    `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto.
     """
 
     name: str

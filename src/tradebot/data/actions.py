@@ -19,7 +19,7 @@ The file is CSV with a header:
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -31,7 +31,7 @@ from typing import Literal
 import numpy as np
 
 from tradebot.core.messages import Dividend, Split
-from tradebot.data.arrays import BarArrays, Floats, Ints
+from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import Sessions
 from tradebot.errors import DataError
 
@@ -123,45 +123,6 @@ def events(actions: Iterable[Action], instrument: str, sessions: Sessions) -> tu
             pays_at = sessions.day_start(_day(action.pay_date or action.ex_date))
             found.append(Dividend(ts=ts, instrument=instrument, amount=action.amount, pays_at=pays_at))
     return tuple(found)
-
-
-def shares_since(ts: Ints, splits: Sequence[Split]) -> Floats:
-    """Return how many shares one share of before the first split had become when each bar traded.
-
-    A bar belongs to the time after a split if it closed after the split's `ts`: the bar that
-    closed exactly then traded before it. raw price * shares_since = price per original share.
-    """
-    shares = np.ones(len(ts))
-    for split in splits:
-        shares[np.searchsorted(ts, split.ts, side="right") :] *= float(split.ratio)
-    return shares
-
-
-def as_known_at(bars: BarArrays, splits: Sequence[Split], ts: int) -> BarArrays:
-    """Return the raw bars up to `ts`, adjusted for splits whose `ts` has come, never for later ones.
-
-    Prices are divided and volumes multiplied by the shares that one share of the bar's day has
-    become since. Dividends are not taken off.
-    """
-    known = [split for split in splits if split.ts <= ts]
-    seen = bars.between(None, ts)
-    if not known:
-        return seen
-    since = shares_since(seen.ts, known)
-    today = 1.0
-    for split in known:
-        today *= float(split.ratio)
-    factor = today / since
-    return BarArrays(
-        instrument=seen.instrument,
-        interval=seen.interval,
-        ts=seen.ts,
-        open=seen.open / factor,
-        high=seen.high / factor,
-        low=seen.low / factor,
-        close=seen.close / factor,
-        volume=seen.volume * factor,
-    )
 
 
 def _action(

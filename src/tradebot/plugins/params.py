@@ -29,26 +29,6 @@ class ParamProblem(NamedTuple):
     message: str
 
 
-class Param(NamedTuple):
-    """A field of `Params`: its name, its type as written for people, and its default if it has one."""
-
-    name: str
-    type: str
-    default: object
-    required: bool
-
-
-def params_of(cls: type[Strategy]) -> tuple[Param, ...]:
-    """Return the fields of `cls.Params`, in order. Raises PluginError as `fields_of` does."""
-    found = []
-    for field, kind in fields_of(cls):
-        required = _is_required(field)
-        made = field.default_factory
-        default = made() if made is not dataclasses.MISSING else field.default
-        found.append(Param(field.name, _name(kind), None if required else default, required))
-    return tuple(found)
-
-
 def fields_of(cls: type[Strategy]) -> tuple[tuple[dataclasses.Field[object], object], ...]:
     """Return the fields of `cls.Params` with their resolved types.
 

@@ -7,7 +7,6 @@ added under the same `schema_version`, a changed or removed one raises it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -99,11 +98,6 @@ def to_dict(result: RunResult, metrics: Metrics, *, trades: bool = True) -> dict
         "metrics": figures,
         "caveats": plain_value(words.caveats(result, metrics)),
     }
-
-
-def to_json(result: RunResult, metrics: Metrics, *, trades: bool = True, indent: int | None = None) -> str:
-    """Return `to_dict` as JSON text; raises rather than write NaN."""
-    return json.dumps(to_dict(result, metrics, trades=trades), allow_nan=False, indent=indent)
 
 
 def _curve(curve: CurveMetrics) -> dict[str, Json]:

@@ -232,20 +232,6 @@ def round_trips(
     return (*closed, *still_open)
 
 
-def cash_change(fills: Sequence[FillRecord]) -> Decimal:
-    """Return what `fills` did to cash in the quote asset: sells minus buys minus fees paid in cash.
-
-    A fee withheld from the base asset moves no cash of its own.
-    """
-    with localcontext(_CTX):
-        total = _ZERO
-        for fill in fills:
-            total -= fill.notional * fill.side.sign
-            if not fill.fee_base_qty:
-                total -= fill.fee
-        return total
-
-
 def _effective(fill: FillRecord) -> tuple[Side, Decimal, Decimal]:
     # A fee withheld from the base asset is the same as trading that much less (a buy) or more (a sell) at the
     # fill's price and paying the difference as a fee in the quote asset.

@@ -268,7 +268,7 @@ def _object(head: Mapping[str, object], name: str, folder: Path) -> Mapping[str,
 
 def _check_files(folder: Path, head: Mapping[str, object], *, digests: bool) -> None:
     marks = _object(head, "files", folder)
-    for name in {CURVES, CANDLES, FILLS, TRADES} - set(marks):
+    for name in [n for n in (CURVES, CANDLES, FILLS, TRADES) if n not in marks]:
         raise DataError(f"{folder / RESULT}: {name} is not among the files")
     for name, mark in marks.items():
         path = folder / Path(name).name

@@ -13,7 +13,7 @@ Refuses I/O and models: data come as slices, fills from the venue, time from bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
 from tradebot.core.engine import Engine
@@ -217,9 +217,3 @@ class Replay:
         timer = self._timers[0][0] if self._timers else _FAR
         event = self._events[self._next_event].ts if self._next_event < len(self._events) else _FAR
         return min(timer, event)
-
-
-def one_at_a_time(items: Iterable[Bar | Quote]) -> Iterator[Slice]:
-    """Return market data of one series as slices."""
-    for item in items:
-        yield Slice(item.ts, (item,))
