@@ -118,11 +118,9 @@ def count_bar(m: State, orders: Orders, log: Ints) -> None:
             m.bars_suspended += 1
     is_leaving = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
     if m.max_bars >= 0 and m.bars_held >= m.max_bars and abs(m.pos) >= m.lot and not is_leaving:
-        asks_again = orders[k.TARGET].on == 1  # the end of an order on its way is worked, too
+        m.is_ending = orders[k.TARGET].on
         suspend(m, orders, log, k.BY_TIME, 1 if m.after_bars == k.AT_ONCE else m.after_bars)
         work(m, orders, log)
-        if asks_again:
-            work(m, orders, log)
 
 
 @helper

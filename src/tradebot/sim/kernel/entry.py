@@ -72,6 +72,9 @@ def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> 
         hear(m, orders, log, target, muted)
         if m.counts == 1:
             release_rested(m, orders, log)
+        if m.is_ending == 1:
+            m.is_ending = 0
+            work(m, orders, log)
         if m.market_at == k.SAME_CLOSE:
             fill_at_close(m, orders, log)
     m.arrived = 0
@@ -139,10 +142,12 @@ def _build(code: int) -> Replay:
         quiet_low, quiet_high, lift_low, lift_high = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
             close, target = closes[i], targets[i]
-            if has_sessions and sessions[i] & k.OPENED:
-                m.mark = closes[max(i - 1, 0)]
-                open_session(m, orders, log, i, ts[i])
-                busy, quiet_low, quiet_high = m.busy == 1, m.quiet_low, m.quiet_high
+            if has_sessions:
+                m.is_closed = sessions[i - 1] & k.CLOSED if i > 0 else 0
+                if sessions[i] & k.OPENED:
+                    m.mark = closes[max(i - 1, 0)]
+                    open_session(m, orders, log, i, ts[i])
+                    busy, quiet_low, quiet_high = m.busy == 1, m.quiet_low, m.quiet_high
             # On most bars no order acts and the word is the old one: they pass in registers.
             acts = False
             if busy:

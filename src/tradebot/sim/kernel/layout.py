@@ -60,6 +60,7 @@ class State(Protocol):
     phase: int
     is_closed: int
     arrived: int
+    is_ending: int
     code: int
     # money and position
     cash: int

@@ -134,6 +134,8 @@ def work(m: State, orders: Orders, log: Ints) -> None:
     wanted = m.wanted - (m.pos + m.fee_qty + flattening)
     if m.has_target == 0 or _whole_lots(wanted - leaves(target) * target.side, m.lot) == 0:
         return
+    if m.is_ending == 1:
+        return  # an order was cancelled at this close: what follows waits for its end
     if target.on == 1 and m.arrived == 1 and m.market_at == k.SAME_CLOSE:
         bail(m, k.CLOSE_CROSSING)
         return
