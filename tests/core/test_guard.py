@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.core.world import START, D, Script, World, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import HOUR, Purpose, Side
+from tradebot.core.model import HOUR, MINUTE, Purpose, Side
 from tradebot.core.setup import ExecutionSpec, Resize
 from tradebot.sim.fees import ReceivedAssetFees
 from tradebot.sim.latency import FixedLatency
@@ -134,3 +134,22 @@ def test_quantities_follow_each_partial_fill_of_entry_and_exit() -> None:
     assert sizes[2] == (D(10), [("stop", "protect", D(-10)), ("limit", "protect", D(-10))])
     assert sizes[3] == (D(7), [("stop", "protect", D(-7)), ("limit", "protect", D(-7))])
     assert sizes[4] == (D(0), [])
+
+
+def test_a_sibling_still_on_its_way_is_not_taken_for_reduced() -> None:
+    # The larger stop and target are on their way when the smaller target trades: the venue reduces only
+    # what it has, so the stop must be made smaller once more. Another strategy trades COIN, too, so that
+    # no reduce-only saves us.
+    lowest = [D(0)]
+    world = World(
+        spec(Script(1.0), exits={"stop_loss": 0.10, "take_profit": 0.20}, capital=SHARE),
+        spec(Script(), name="other", capital=SHARE),
+        settings=FillSettings(volume_cap=D("0.01")),
+        latency=FixedLatency(replace=90 * MINUTE),
+        on_fact=lambda recorded: lowest.append(world.position()) if recorded.seq > 10 else None,
+        checks_rest=False,
+    )
+    rows = ((100, 400), (100, 600), (125, 300), (100, 10), (85, 1000), (85, 1000), (85, 1000))
+    world.bars((100,), *((c, c, c, c, v) for c, v in rows))
+    assert world.position() == 0
+    assert min(lowest) == 0

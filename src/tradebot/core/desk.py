@@ -85,6 +85,7 @@ class Desk:
         wanted, price, equity = sized
         if because == "resize" and not self._is_worth_resizing(leg, wanted):
             return False
+        leg.end_skip(self._rec)
         if wish.suspended is not None and because == "signal":
             self._released(leg, "target changed")
         self._rec.fact(
@@ -228,14 +229,17 @@ class Desk:
         if not self._ledger.is_session_open(leg.instrument.calendar) and leg.spec.style.auction is None:
             self.skip(leg, "session_closed", "waits for the session to open", qty=float(diff))
             return
-        leg.end_skip(self._rec)
         spec = leg.spec.execution
         if spec.kind == "twap" and purpose is Purpose.TARGET:
-            if not self._parents.open(leg, diff, cause):
-                self.retry(leg)
-            return
-        order = self.order_for(leg, diff, purpose)
-        if order is not None and self._gate.send(leg, order, cause) is not None:
+            left = self._parents.open(leg, diff, cause)
+        else:
+            order = self.order_for(leg, diff, purpose)
+            if order is None:
+                return
+            left = self._gate.send(leg, order, cause) is None
+        if left:
+            leg.end_skip(self._rec)
+        else:
             self.retry(leg)
 
     def advance(self, leg: Leg, parent: ParentState) -> None:

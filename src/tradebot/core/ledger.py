@@ -172,7 +172,7 @@ def _parent_closed(ledger: Ledger, fact: f.ParentClosed) -> None:
 def _intended(ledger: Ledger, fact: f.OrderIntended) -> None:
     booking.open_order(ledger, fact.order)
     ledger.order_times.append(fact.ts)
-    if fact.order.parent_id is None:
+    if fact.order.parent_id is None and fact.order.purpose is Purpose.TARGET:
         ledger.wish((fact.order.strategy, fact.order.instrument)).refused = None
 
 
