@@ -158,7 +158,8 @@ class Callers:
             period = period_number(self._rec.now, seat.spec.schedule)
             if period == seat.period and not self._has_drifted(seat):
                 return None
-            seat.period = period
+            if not seat.context.muted:  # a warm-up uses up no period: its answer is not acted on
+                seat.period = period
             prices = {name: self._marks[name] for name in seat.legs if name in self._marks}
             return decider.weights(seat.context, prices)
         if isinstance(decider, BarStrategy):
