@@ -79,7 +79,10 @@ class FrameAdapter(BarStrategy):
                 window.append(bar)
 
     def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
-        row = self._replayed(bar) if self._precomputed is not None else self._computed(bar)
+        known = self._precomputed
+        if known is not None:
+            return self._replayed(known, bar)
+        row = self._computed(bar)
         if row.target != row.target:
             return None
         return Target(self.instrument, row.target, None, "", row.explained)
@@ -93,18 +96,19 @@ class FrameAdapter(BarStrategy):
                 self._others[wanted] = deque((_split(b, float(ratio)) for b in window), maxlen=window.maxlen)
         return True
 
-    def _replayed(self, bar: Bar) -> Row:
-        known, i = self._precomputed, self._next
-        assert known is not None
-        if i >= len(known) or known.ts[i] != bar.ts:
+    def _replayed(self, known: PrecomputedTargets, bar: Bar) -> Target | None:
+        i = self._next
+        if i >= len(known.ts) or known.ts[i] != bar.ts:
             expected = known.ts[i] if i < len(known) else "no more bars"
             raise InvariantError(
                 f"{type(self.strategy).__name__}: precomputed targets belong to other bars: bar {i} is at "
                 f"{bar.ts}, must be {expected}"
             )
         self._next = i + 1
-        target = known.target_at(i)
-        return KEEP if target is None else Row(target, known.explained_at(i))
+        target = known.targets[i]
+        if target != target:
+            return None
+        return Target(self.instrument, target, None, "", known.explained_at(i))
 
     def _computed(self, bar: Bar) -> Row:
         self._own.append(bar)

@@ -57,8 +57,8 @@ class PrecomputedTargets:
 
     def explained_at(self, i: int) -> tuple[tuple[str, float], ...]:
         """Return the named numbers behind bar `i`; those that are not finite are left out."""
-        pairs = [(name, values[i]) for name, values in self.explained.items()]
-        return tuple((name, value) for name, value in pairs if value - value == 0.0)
+        columns = self.explained.items()
+        return tuple([(name, x) for name, values in columns if (x := values[i]) - x == 0.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
