@@ -149,7 +149,23 @@ def test_a_sibling_still_on_its_way_is_not_taken_for_reduced() -> None:
         on_fact=lambda recorded: lowest.append(world.position()) if recorded.seq > 10 else None,
         checks_rest=False,
     )
-    rows = ((100, 400), (100, 600), (125, 300), (100, 10), (85, 1000), (85, 1000), (85, 1000))
+    rows = ((100, 400), (100, 600), (125, 300), (100, 10), (100, 10), (85, 1000), (85, 1000))
     world.bars((100,), *((c, c, c, c, v) for c, v in rows))
     assert world.position() == 0
     assert min(lowest) == 0
+
+
+def test_an_exit_that_went_through_zero_is_brought_back_to_it() -> None:
+    # As above, but the stop trades before it could be made smaller: it sells 10 of 7.
+    world = World(
+        spec(Script(1.0), exits={"stop_loss": 0.10, "take_profit": 0.20}, capital=SHARE),
+        spec(Script(), name="other", capital=SHARE),
+        settings=FillSettings(volume_cap=D("0.01")),
+        latency=FixedLatency(replace=90 * MINUTE),
+        checks_rest=False,
+    )
+    rows = ((100, 400), (100, 600), (125, 300), (100, 10), (85, 1000), (85, 1000), (85, 1000))
+    world.bars((100,), *((c, c, c, c, v) for c, v in rows))
+    assert world.of(f.TargetSuspended)[-1].because == "overshoot"
+    assert world.position() == 0
+    assert world.working() == []

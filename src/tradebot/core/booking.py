@@ -51,10 +51,7 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     record = ledger.orders[fill.client_order_id]
     record.apply_fill(fill)
     _drop_if_over(ledger, record)
-    if record.order.group_id is not None:
-        for sibling in ledger.groups[record.order.group_id]:
-            if sibling is not record and sibling.is_open:
-                sibling.reduced += fill.qty
+    _reduce_others(ledger, record, fill.qty)
     account = ledger.accounts[fact.account]
     for asset, amount in fact.cash:
         account.add_cash(asset, amount, fact.settles_at, fact.ts)
@@ -71,6 +68,18 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
         ledger.wish((fact.strategy, fill.instrument)).fee_qty += fill.qty_signed - fact.qty_signed
     position.fees += fill.fee
     ledger.version += 1
+
+
+def _reduce_others(ledger: Ledger, record: OrderRecord, qty: Decimal) -> None:
+    """Take a fill off what the venue takes it off: siblings it has, and the order under way in its place."""
+    order = record.order
+    if order.group_id is not None:
+        for sibling in ledger.groups[order.group_id]:
+            if sibling is not record and sibling.is_open and sibling.venue_order_id:
+                sibling.reduced += qty
+    for heir in ledger.open.get((order.strategy, order.instrument), {}).values():
+        if heir.order.replaces == order.client_order_id and not heir.venue_order_id:
+            heir.reduced += qty
 
 
 def _book_entry(position: Position, qty_signed: Decimal, price: Decimal, *, opens: bool) -> None:

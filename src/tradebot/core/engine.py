@@ -233,6 +233,10 @@ class Engine:
             return
         if order.purpose is Purpose.PROTECT:
             self._protected(leg, record)
+        if order.purpose is not Purpose.TARGET and fact.opens:
+            # An exit met another one on its way and went through zero: nobody wants the other side.
+            self._desk.suspend(leg, "overshoot")
+            self._desk.work(leg)
         self._guard.protect(leg)
         self._callers.on_fill(leg, fill)
         if not record.is_open:
