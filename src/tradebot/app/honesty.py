@@ -1,51 +1,101 @@
-"""Check, beside every backtest, that its strategies do not see the future.
+"""Prove strategies honest: that they do not see the future, and that their lookback suffices.
 
-Owns the choice of the quick form and what it is run on. The proof itself is `plugins.check`;
-`tradebot strategies check` runs the full form.
+Owns which proof fits which kind: the whole pass against its windows for frames, restarts for
+strategies that are called bar by bar. Quote and portfolio strategies have none yet. The proofs
+themselves are `plugins.check` and `plugins.check_bars`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from tradebot.app.deciders import Recipe
-from tradebot.app.market import Loaded, items_of
+from tradebot.app.deciders import Recipe, instruments_of
+from tradebot.app.market import Loaded, feed_of, instrument_of, items_of
+from tradebot.config.models import Config
 from tradebot.core.model import Bar
-from tradebot.core.strategy import BarStrategy
+from tradebot.core.strategy import BarStrategy, Input, Strategy
 from tradebot.data.arrays import BarArrays
 from tradebot.errors import PluginError
+from tradebot.plugins.verdict import Verdict
 
-# Called bar by bar, a strategy is checked on its last bars only: a year of minutes would take longer
-# than the backtest.
+Series = Mapping[tuple[str, int], Loaded]
+
+# Called bar by bar, a strategy is checked beside a backtest on its last bars only: a year of minutes
+# would take longer than the backtest.
 _MOST_BARS = 5_000
 
 
-def verdict_of(recipe: Recipe, series: Mapping[tuple[str, int], Loaded]) -> str:
+def load_for(recipe: Recipe, config: Config, project: Path) -> Series:
+    """Return the whole stored history of every series that a strategy decides on.
+
+    Raises DataError when one is not stored.
+    """
+    feed = feed_of(config, project, recipe.words.account, instruments_of(recipe))
+    series: dict[tuple[str, int], Loaded] = {}
+    for name, interval in _needed(recipe):
+        instrument = instrument_of(feed.catalogue, config, name)
+        series[name, interval] = feed.load(instrument, interval, start=None, end=None, lookback=0)
+    return series
+
+
+def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
+    inputs = recipe.create().inputs()
+    needed: list[tuple[str, int]] = []
+    for name in recipe.words.instruments:
+        needed.append((name, recipe.words.interval or 0))
+        needed += [(wanted.instrument or name, wanted.interval) for wanted in inputs]
+    return tuple(dict.fromkeys(needed))
+
+
+def verdict_of(recipe: Recipe, series: Series) -> str:
     """Return what the quick check says of a strategy on its first instrument, as one text."""
     instrument = recipe.words.instruments[0]
-    own = series[instrument, recipe.words.interval or 0]
-    if not isinstance(own.columns, BarArrays):
+    if not isinstance(series[instrument, recipe.words.interval or 0].columns, BarArrays):
         return "not checked: it decides on quotes, one at a time"
-    if recipe.is_joint:
-        return "not checked: it decides about several instruments at once"
+    verdict = verdict_on(recipe, instrument, series, quick=True)
+    return "not checked: it decides about several instruments at once" if verdict is None else verdict.text
+
+
+def verdict_on(
+    recipe: Recipe, instrument: str, series: Series, *, quick: bool = False, seed: int = 0
+) -> Verdict | None:
+    """Return whether a strategy is honest on the bars of one of its instruments; None where no proof fits.
+
+    `quick` takes a sample; `seed` picks its random bars. Raises PluginError when the strategy raises.
+    """
+    strategy = recipe.create()
+    inputs = {
+        wanted: series[wanted.instrument or instrument, wanted.interval] for wanted in strategy.inputs()
+    }
+    own = series[instrument, recipe.words.interval or 0]
     if recipe.is_frame:
-        return _frame(recipe, instrument, own.columns, series)
-    return _bars(recipe, own)
+        return _frame_verdict(strategy, own, inputs, quick=quick, seed=seed)
+    if isinstance(strategy, BarStrategy) and not strategy.together:
+        return _bar_verdict(recipe, own, inputs, quick=quick, seed=seed)
+    return None
 
 
-def _frame(recipe: Recipe, instrument: str, own: BarArrays, series: Mapping[tuple[str, int], Loaded]) -> str:
+def _frame_verdict(
+    strategy: Strategy, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
+) -> Verdict:
+    # pandas is loaded with these, and only frames need it.
     from tradebot.plugins.check import check_frame_strategy
     from tradebot.plugins.frame import FrameStrategy
 
-    made = recipe.create()
-    if not isinstance(made, FrameStrategy):
-        raise PluginError(f"{recipe.plugin.reference} must be a FrameStrategy")
-    others = {i: series[i.instrument or instrument, i.interval].columns for i in made.inputs()}
-    bars = {i: c for i, c in others.items() if isinstance(c, BarArrays)}
-    return check_frame_strategy(made, own, bars, quick=True).text
+    if not isinstance(strategy, FrameStrategy):
+        raise PluginError(f"{type(strategy).__name__} must be a FrameStrategy")
+    others = {wanted: loaded.columns for wanted, loaded in inputs.items()}
+    bars = {wanted: columns for wanted, columns in others.items() if isinstance(columns, BarArrays)}
+    if not isinstance(own.columns, BarArrays) or len(bars) < len(others):
+        raise PluginError(f"{type(strategy).__name__} decides on bars, was given quotes")
+    return check_frame_strategy(strategy, own.columns, bars, quick=quick, seed=seed)
 
 
-def _bars(recipe: Recipe, own: Loaded) -> str:
+def _bar_verdict(
+    recipe: Recipe, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
+) -> Verdict:
+    from tradebot.plugins.blame import shown
     from tradebot.plugins.check_bars import check_bar_strategy
 
     def make() -> BarStrategy:
@@ -54,8 +104,17 @@ def _bars(recipe: Recipe, own: Loaded) -> str:
             raise PluginError(f"{recipe.plugin.reference} must be a BarStrategy")
         return made
 
-    if make().inputs():
-        return "not checked: it reads further series bar by bar"
-    size = len(own.columns)
-    rows = items_of(own, slice(max(0, size - _MOST_BARS), size))
-    return check_bar_strategy(make, [b for b in rows if isinstance(b, Bar)], quick=True).text
+    most = max(_MOST_BARS, 3 * make().lookback) if quick else len(own.columns)
+    return check_bar_strategy(
+        make,
+        _bars(own, most),
+        {wanted: _bars(loaded, len(loaded.columns)) for wanted, loaded in inputs.items()},
+        quick=quick,
+        seed=seed,
+        file=shown(str(recipe.plugin.path)),
+    )
+
+
+def _bars(loaded: Loaded, most: int) -> list[Bar]:
+    size = len(loaded.columns)
+    return [item for item in items_of(loaded, slice(max(0, size - most), size)) if isinstance(item, Bar)]

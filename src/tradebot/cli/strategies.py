@@ -146,7 +146,7 @@ class _Checked(NamedTuple):
 def _checked(
     recipe: Recipe, config: Config, project: Project, *, quick: bool, seed: int
 ) -> Iterator[_Checked]:
-    from tradebot.cli.proof import load_for, verdict_on
+    from tradebot.app.honesty import load_for, verdict_on
 
     series = load_for(recipe, config, project.root)
     for name in recipe.words.instruments:

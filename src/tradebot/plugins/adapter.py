@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 
+from tradebot.core.legs import rebased
 from tradebot.core.model import Bar, Fill
 from tradebot.core.strategy import BarStrategy, Context, Input, Intent, Target
 from tradebot.errors import InvariantError
@@ -90,10 +91,10 @@ class FrameAdapter(BarStrategy):
     def rebase(self, instrument: str, ratio: Decimal) -> bool:
         """Re-base the window after a split; the wrapped strategy has no memory of prices."""
         if instrument == self.instrument:
-            self._own = deque((_split(bar, float(ratio)) for bar in self._own), maxlen=self._own.maxlen)
+            self._own = deque((rebased(bar, float(ratio)) for bar in self._own), maxlen=self._own.maxlen)
         for wanted, window in self._others.items():
             if (wanted.instrument or self.instrument) == instrument:
-                self._others[wanted] = deque((_split(b, float(ratio)) for b in window), maxlen=window.maxlen)
+                self._others[wanted] = deque((rebased(b, float(ratio)) for b in window), maxlen=window.maxlen)
         return True
 
     def _replayed(self, known: PrecomputedTargets, bar: Bar) -> Target | None:
@@ -117,13 +118,3 @@ class FrameAdapter(BarStrategy):
         return self._runner.last_row(
             as_columns(self._own), {i: as_columns(w) for i, w in self._others.items()}
         )
-
-
-def _split(bar: Bar, ratio: float) -> Bar:
-    return bar._replace(
-        open=bar.open / ratio,
-        high=bar.high / ratio,
-        low=bar.low / ratio,
-        close=bar.close / ratio,
-        volume=bar.volume * ratio,
-    )
