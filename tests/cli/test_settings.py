@@ -150,3 +150,23 @@ def test_what_a_market_maker_has_no_use_for_is_refused(
 
     assert ended.code == ExitCode.CONFIG
     assert f"strategies[3].{setting.partition('=')[0]}\n  must be absent: market_making.py" in ended.err
+
+
+def test_a_fee_in_a_third_asset_is_refused_where_prices_are_in_two(tradebot: Tradebot, small: Path) -> None:
+    write_bars(small / "prices.csv")
+    words = ("--id", "ABC/EUR", "--class", "crypto", "--tick-size", "0.01", "--lot-size", "0.01")
+    assert tradebot("data", "import", "prices.csv", *words).code == 0
+    settings = (
+        "strategies.fast.instruments=[SYN/USD, ABC/EUR]",
+        "backtest={}",
+        "accounts.main.cash=[10000 USD, 1 BNB]",
+        "rates={BNB: 300 USD, EUR: 1.1 USD}",
+        "fees={kind: bps, bps: 10, asset: BNB}",
+    )
+
+    ended = tradebot("backtest", "--no-report", *(word for s in settings for word in ("--set", s)))
+
+    assert ended.code == ExitCode.CONFIG
+    assert (
+        "fees.asset\n  must be quote or base where instruments are priced in EUR and USD alike" in ended.err
+    )

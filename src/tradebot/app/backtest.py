@@ -278,7 +278,6 @@ class _AccountRun:
 
     def _venue(self) -> SimVenue:
         words = self.config.accounts[self.account]
-        quote = next(iter(self.instruments.values())).quote
         return SimVenue(
             instruments=self.instruments,
             accounts={
@@ -287,7 +286,9 @@ class _AccountRun:
                 )
             },
             settings=plan.fill_settings(self.config.fills_of(self.account)),
-            fees=plan.fee_model(self.config.fees_of(self.account), self.config.rates, quote),
+            fees=plan.fee_model(
+                self.config.fees_of(self.account), self.config.rates, self.instruments.values()
+            ),
             slippage=plan.slippage_model(self.config.slippage_of(self.account)),
             latency=plan.latency_model(self.config.latency_of(self.account)),
         )

@@ -72,10 +72,9 @@ def traded_by_kernel(scene: Scene, setup: Setup, specs: Sequence[StrategySpec]) 
     if scene.events_move_money:
         return "splits, dividends or moving rates"
     config, account = scene.config, scene.account
-    quote = next(iter(scene.instruments.values())).quote
     venue = Venue(
         settings=plan.fill_settings(config.fills_of(account)),
-        fees=plan.fee_model(config.fees_of(account), config.rates, quote),
+        fees=plan.fee_model(config.fees_of(account), config.rates, scene.instruments.values()),
         slippage=plan.slippage_model(config.slippage_of(account)),
         latency=plan.latency_model(config.latency_of(account)),
     )

@@ -6,7 +6,7 @@ Refuses by name what this version cannot run, before anything starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from tradebot.config import simulation as sim_words
@@ -314,8 +314,13 @@ def fill_settings(fills: sim_words.Fills) -> FillSettings:
     )
 
 
-def fee_model(fees: sim_words.Fees, rates: Mapping[str, str | Money], quote: str) -> FeeModel:
-    """Return the venue's fee model; a fee in a third asset needs a fixed rate to the quote asset."""
+def fee_model(
+    fees: sim_words.Fees, rates: Mapping[str, str | Money], instruments: Iterable[Instrument]
+) -> FeeModel:
+    """Return the venue's fee model for these instruments.
+
+    A fee in a third asset needs a fixed rate to the quote asset, which must be that of them all.
+    """
     if isinstance(fees, sim_words.NoFee):
         return NoFees()
     if isinstance(fees, sim_words.PerShareFee):
@@ -323,10 +328,16 @@ def fee_model(fees: sim_words.Fees, rates: Mapping[str, str | Money], quote: str
             rate=fees.rate, minimum=fees.min, cap=None if fees.cap is None else Decimal(str(fees.cap))
         )
     maker, taker = fees.maker_bps, fees.taker_bps
-    if fees.asset in ("quote", quote):
+    if fees.asset == "quote":
         return BpsFees(maker=maker, taker=taker)
     if fees.asset == "base":
         return ReceivedAssetFees(maker=maker, taker=taker)
+    quote, *more = sorted({instrument.quote for instrument in instruments})
+    if more:
+        message = f"must be quote or base where instruments are priced in {quote} and {more[0]} alike"
+        raise refuse("fees.asset", f"{message}, was {fees.asset}")
+    if fees.asset == quote:
+        return BpsFees(maker=maker, taker=taker)
     rate = rates.get(fees.asset)
     if not isinstance(rate, Money) or rate.asset != quote:
         raise refuse(
