@@ -6,6 +6,7 @@ TRADEBOT_PROVE=1, which raises the counts of generated cases.
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,3 +30,13 @@ def pytest_report_header() -> str:
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """A generator of this run's seed and this test's name: fresh each run, repeatable by SEED."""
     return random.Random(f"{SEED}:{request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded market data, never part of the repository: tests skip where it is absent."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("TRADEBOT_SHARED_DATA") or default)
+    if not path.is_dir():
+        pytest.skip(f"recorded market data not found at {path}; set TRADEBOT_SHARED_DATA")
+    return path

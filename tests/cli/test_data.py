@@ -1,21 +1,11 @@
 """data: import, list, check, resample, synthetic."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Tradebot, configured, entry, write_bars
+from tests.cli.conftest import Tradebot, configured, entry, write_bars
 from tradebot.errors import ExitCode
-
-
-def shared_data() -> Path:
-    """Return the folder of recorded market data, which is never part of the repository."""
-    path = Path(os.environ.get("TRADEBOT_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"recorded market data not found at {path}; set TRADEBOT_SHARED_DATA")
-    return path
-
 
 NEW = ("--id", "UP/USD", "--tick-size", "1", "--lot-size", "0.01")
 
@@ -202,9 +192,9 @@ def test_imported_bars_are_backtested(tradebot: Tradebot, here: Path) -> None:
 
 
 def test_real_dirt_is_stored_refused_or_dropped_by_line_but_never_a_bug(
-    tradebot: Tradebot, here: Path
+    shared_data: Path, tradebot: Tradebot, here: Path
 ) -> None:
-    files = sorted((shared_data() / "equity_daily").rglob("*.csv"))
+    files = sorted((shared_data / "equity_daily").rglob("*.csv"))
     assert files
     stored = 0
     for file in files:

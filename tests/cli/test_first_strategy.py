@@ -7,7 +7,9 @@ import pytest
 
 from tests.cli.conftest import Tradebot
 
-HEAD = "version: 1\naccounts:\n  main: {venue: sim, feed: sample, cash: 10000 USD, model: margin}\nstrategies:\n"
+HEAD = (
+    "version: 1\naccounts:\n  main: {venue: sim, feed: sample, cash: 10000 USD, model: margin}\nstrategies:\n"
+)
 
 
 @pytest.mark.parametrize("kind", ["frame", "bar", "quote", "portfolio"])

@@ -1,11 +1,9 @@
-"""Factories for the tests of tradebot.data, and the way to the shared real data."""
+"""Factories for the tests of tradebot.data."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +12,6 @@ from tradebot.core.model import MINUTE, AssetClass, Instrument
 from tradebot.data.arrays import BarArrays, QuoteArrays
 
 MakeBars = Callable[..., BarArrays]
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of recorded market data; tests that need it skip where it is absent."""
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    path = Path(os.environ.get("TRADEBOT_SHARED_DATA", default))
-    if not path.is_dir():
-        pytest.skip(f"no shared data at {path}; set TRADEBOT_SHARED_DATA")
-    return path
 
 
 @pytest.fixture(scope="session")

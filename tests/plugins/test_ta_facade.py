@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +19,6 @@ from tradebot.core import indicators as core
 from tradebot.core.indicators import lookback_for
 from tradebot.errors import PluginError
 from tradebot.plugins import indicators as ind
-
-SHARED = Path(os.environ.get("TRADEBOT_SHARED_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 
 
 def market(seed: int = 0, bars: int = 3_000, start: float = 100.0, volatility: float = 0.01) -> pd.DataFrame:
@@ -375,12 +372,14 @@ REFERENCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.Series], float
 
 @pytest.mark.parametrize("file,column,compute,digit,skip", REFERENCES.values(), ids=REFERENCES)
 def test_values_equal_published_ones_to_their_last_digit(
-    file: str, column: str, compute: Callable[[pd.DataFrame], pd.Series], digit: float, skip: int
+    shared_data: Path,
+    file: str,
+    column: str,
+    compute: Callable[[pd.DataFrame], pd.Series],
+    digit: float,
+    skip: int,
 ) -> None:
-    path = SHARED / "indicators" / f"{file}.csv"
-    if not path.exists():
-        pytest.skip("reference values are not part of the repository; set TRADEBOT_SHARED_DATA to run this")
-    table = pd.read_csv(path)
+    table = pd.read_csv(shared_data / "indicators" / f"{file}.csv")
     expected = table[column]
     ours = compute(table.rename(columns=str.lower))
     both = expected.notna() & (np.arange(len(table)) >= skip)
