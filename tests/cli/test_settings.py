@@ -1,5 +1,6 @@
 """Settings that a backtest cannot honour are said, never dropped in silence."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -170,3 +171,25 @@ def test_a_fee_in_a_third_asset_is_refused_where_prices_are_in_two(tradebot: Tra
     assert (
         "fees.asset\n  must be quote or base where instruments are priced in EUR and USD alike" in ended.err
     )
+
+
+def test_halts_are_counted_with_the_day_of_the_first(tradebot: Tradebot, small: Path) -> None:
+    ended = tradebot(
+        *("backtest", "--no-report", "--set", "limits.max_daily_loss=20bps"),
+        *("--set", "strategies.fast.first_entry=at_once"),
+    )
+
+    (line,) = [x for x in ended.out.splitlines() if "halted" in x and "!" in x and "max_daily_loss" in x]
+    assert re.search(r"! trading was halted \d+ times, first on 2010-\d\d-\d\d: max_daily_loss", line)
+
+
+def test_a_run_that_only_waited_for_another_signal_says_so(tradebot: Tradebot, small: Path) -> None:
+    text = configured(
+        entry("still", "robo_portfolio.py:FixedWeights", more="params: {weights: {SPX: 50%}, every: never}")
+    )
+    (small / "tradebot.yaml").write_text(text)
+
+    ended = tradebot("backtest", "--no-report")
+
+    assert "! nothing was traded" in ended.out
+    assert "first_entry: at_once" in ended.out

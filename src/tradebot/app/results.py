@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import perf_counter
 
 import tradebot
@@ -15,9 +16,10 @@ from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Collector, Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.config.models import Config
+from tradebot.core.facts import HaltSet
 from tradebot.core.messages import Dividend, Rate, Split
-from tradebot.core.model import DAY, AssetClass, Instrument
-from tradebot.core.setup import StrategySpec
+from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
+from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
 from tradebot.report.result import (
@@ -97,11 +99,7 @@ def traded_by_engine(
         for failure in collector.failures
         if failure.strategy == spec.id
     ]
-    notes += [
-        f"trading was halted: {halt.reason}"
-        for halt in collector.halts
-        if halt.level.value and halt.rule != "owner"
-    ]
+    notes += _halts(collector.halts)
     if collector.bad_data:
         notes.append(f"{collector.bad_data} bars or quotes could not be true and were ignored")
     return Traded(
@@ -181,13 +179,33 @@ def _benchmark(
     return f"hold {word}", hold_curve(capital, axis, [other], events)
 
 
+def _halts(halts: Sequence[HaltSet]) -> list[str]:
+    """Say of each rule that stopped trading how often it did, and when and why first."""
+    by_rule: dict[str, list[HaltSet]] = {}
+    for halt in halts:
+        if halt.level.value and halt.rule != "owner":
+            by_rule.setdefault(halt.rule, []).append(halt)
+    said = []
+    for found in by_rule.values():
+        day = datetime.fromtimestamp(found[0].ts // SECOND, UTC).date()
+        often = f"{len(found)} times, first on" if len(found) > 1 else "on"
+        said.append(f"trading was halted {often} {day}: {found[0].reason}")
+    return said
+
+
 def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ...]:
     index = [
         f"{name} is an index: it cannot be bought, and its prices leave out dividends"
         for name in spec.instruments
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
-    return (*traded.notes, *index, *scene.notes, *plan.not_simulated(scene.config, scene.account))
+    still = []
+    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not traded.denials:
+        still = [
+            "nothing was traded: a signal that stands at the start is not acted on until it changes; "
+            "first_entry: at_once acts on it"
+        ]
+    return (*traded.notes, *still, *index, *scene.notes, *plan.not_simulated(scene.config, scene.account))
 
 
 def _candles(series: Loaded) -> Candles:
