@@ -460,7 +460,7 @@ def run_engine(case: Case) -> tuple[Outcome, str]:
 
 def run_kernel(case: Case) -> Outcome | Refusal:
     """Run a case on the kernel."""
-    from tradebot.sim.kernel.run import Sessions, run
+    from tradebot.sim.kernel.run import Sessions, prepare, run
 
     made = plan_of(case)
     if isinstance(made, Refusal):
@@ -471,7 +471,8 @@ def run_kernel(case: Case) -> Outcome | Refusal:
             np.array([e.ts for e in case.sessions if isinstance(e, SessionOpen)], dtype=np.int64),
             np.array([e.ts for e in case.sessions if isinstance(e, SessionClose)], dtype=np.int64),
         )
-    result = run(made, case.bars, case.targets, start=case.warm_up, sessions=sessions)
+    bars = prepare(case.bars, start=case.warm_up, sessions=sessions)
+    result = bars if isinstance(bars, Refusal) else run(made, bars, case.targets)
     if isinstance(result, Refusal):
         return result
     fills: list[tuple[object, ...]] = [

@@ -5,16 +5,20 @@ Importing this module compiles the loop, or loads it from numba's cache.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numba
 
+from tradebot.sim.kernel import book, grid, intrabar, match, orders, react, take
+from tradebot.sim.kernel import decide as deciding
+from tradebot.sim.kernel import gate as judging
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import refresh
 from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, release_rested, watch
 from tradebot.sim.kernel.grid import NEAREST, to_grid
-from tradebot.sim.kernel.jit import digest, entry, helper, register_constants
+from tradebot.sim.kernel.jit import digest, entry, helper
 from tradebot.sim.kernel.match import match_bar
 from tradebot.sim.kernel.orders import next_by_arrival, note_quiet
 from tradebot.sim.kernel.react import suspend, work
@@ -35,21 +39,6 @@ _SIGNATURE = numba.void(
     numba.float64,
     numba.float64[::1],
 )
-
-
-@helper
-def bars_hold(ts: Ints, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats) -> int:
-    """Return DONE when every bar can be true and time stamps rise, else the reason."""
-    ok = True
-    for i in range(ts.shape[0]):
-        ok &= (lows[i] > 0.0) & (lows[i] <= highs[i]) & (highs[i] < 1e300)
-        ok &= (opens[i] > 0.0) & (opens[i] < 1e300) & (closes[i] > 0.0) & (closes[i] < 1e300)
-        ok &= (volumes[i] >= 0.0) & (volumes[i] < 1e300)
-    if not ok:
-        return k.BAD_BAR
-    for i in range(1, ts.shape[0]):
-        ok &= ts[i] > ts[i - 1]
-    return k.DONE if ok else k.NOT_RISING
 
 
 @helper
@@ -112,6 +101,8 @@ def show(
 
 Replay = Callable[..., None]
 
+_MODULES = (k, grid, book, judging, orders, react, take, intrabar, match, deciding, sys.modules[__name__])
+
 
 def _build(code: int) -> Replay:
     @entry(_SIGNATURE)
@@ -132,12 +123,11 @@ def _build(code: int) -> Replay:
     ) -> None:
         m: State = state[0]  # type: ignore[assignment]
         m.code = code
-        m.status = bars_hold(ts, opens, highs, lows, closes, volumes)
         refresh(m)
         n, has_sessions, has_curve = ts.shape[0], sessions.shape[0] > 0, equity.shape[0] > 0
         always = m.counts == 1 or m.has_breakers == 1
         resizes = m.resize != k.ON_CHANGE
-        busy, live, weight, top, worst = False, False, 0.0, 0.0, 0.0
+        busy, live, weight, top, floor, worst = False, False, 0.0, 0.0, 0.0, 0.0
         cash, units = m.cash_f, m.units_f
         quiet_low, quiet_high, lift_low, lift_high = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
@@ -171,10 +161,14 @@ def _build(code: int) -> Replay:
                 lift_low, lift_high = m.lift_low, m.lift_high
                 cash, units = m.cash_f, m.units_f
             value = cash + units * close
-            top = max(top, value)
-            worst = max(worst, 1.0 - value / top)
             if has_curve:
                 equity[i] = value
+            if value > top:
+                top = value
+                floor = top * (1.0 - worst)
+            elif value < floor:
+                floor = value
+                worst = max(worst, 1.0 - value / top)
         m.max_drawdown = worst
         if m.status == k.DONE and m.end != k.LEAVE and n > 0:
             last = n - 1
@@ -185,5 +179,4 @@ def _build(code: int) -> Replay:
     return replay
 
 
-register_constants(vars(k))
-replay = _build(digest())
+replay = _build(digest(*_MODULES))

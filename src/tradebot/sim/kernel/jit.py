@@ -4,15 +4,18 @@ Owns the numba settings of the kernel: strict IEEE float64 (no fastmath, so LLVM
 nor contracts to fused multiply-add), division without Python's zero check, no interpreter lock.
 
 numba keeps compiled code under the entry function's own file only; it does not see that a helper in
-another file has changed. So every helper is registered here, and the digest of them all is part of
-what the entry is cached under.
+another file has changed. So every helper is registered here, and the digest of those an entry uses
+is part of what it is cached under.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType, ModuleType
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -21,12 +24,14 @@ R = TypeVar("R")
 
 _njit: Any = numba.njit  # the options below are missing in its stubs
 _STRICT = {"error_model": "numpy", "fastmath": False, "nogil": True}
-_sources: list[str] = []
+_sources: dict[str, list[str]] = {}
 
 
 def helper(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that only compiled code calls."""
-    _register(function)
+    code = cast(FunctionType, function).__code__
+    names = (*code.co_names, *(repr(c) for c in code.co_consts))
+    _sources.setdefault(function.__module__, []).append(f"{code.co_name} {code.co_code.hex()} {names}")
     compiled: Callable[P, R] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_STRICT)(function)
     return compiled
 
@@ -34,31 +39,42 @@ def helper(function: Callable[P, R]) -> Callable[P, R]:
 def entry(signature: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function that Python calls, for one signature, and keep it on disk.
 
-    The function must be a closure over `digest()`; see there.
+    The function must be a closure over a `digest`, and use it: numba makes the values of an entry's
+    closure part of its cache key.
     """
 
     def compile_now(function: Callable[P, R]) -> Callable[P, R]:
-        compiled: Callable[P, R] = _njit(signature, cache=True, **_STRICT)(function)
+        with _without_scipy():
+            compiled: Callable[P, R] = _njit(signature, cache=True, **_STRICT)(function)
         return compiled
 
     return compile_now
 
 
-def digest() -> int:
-    """Return a number that changes with the code of any helper registered so far.
+def digest(*modules: ModuleType) -> int:
+    """Return a number that changes with any helper, and any numeric constant, of these modules."""
+    parts: list[str] = []
+    for module in modules:
+        parts += _sources.get(module.__name__, [])
+        parts.append(repr({n: v for n, v in vars(module).items() if isinstance(v, int | float)}))
+    return int(hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12], 16)
 
-    numba makes the values of an entry's closure part of its cache key.
+
+@contextmanager
+def _without_scipy() -> Iterator[None]:
+    """Keep numba from importing scipy's linear algebra, which takes as long as numba itself.
+
+    numba only looks whether it is there; the first use of a matrix product imports it still.
     """
-    return int(hashlib.sha256("\n".join(_sources).encode()).hexdigest()[:12], 16)
-
-
-def _register(function: Callable[P, R]) -> None:
-    code = function.__code__
-    names = {name: function.__globals__.get(name) for name in code.co_names}
-    constants = {n: v for n, v in names.items() if isinstance(v, int | float)}
-    _sources.append(f"{code.co_name} {code.co_code.hex()} {code.co_consts!r} {code.co_names} {constants}")
-
-
-def register_constants(names: dict[str, object]) -> None:
-    """Make named numbers of a module part of the digest (helpers read them as attributes)."""
-    _sources.append(repr({n: v for n, v in names.items() if isinstance(v, int | float)}))
+    name = "scipy.linalg"
+    hides = name not in sys.modules
+    if hides:
+        sys.modules[name] = cast(ModuleType, None)
+    try:
+        yield
+    finally:
+        if hides:
+            del sys.modules[name]
+            arraymath = sys.modules.get("numba.np.arraymath")
+            if arraymath is not None:
+                vars(arraymath)["_HAVE_BLAS"] = True

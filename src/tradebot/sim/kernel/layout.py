@@ -255,7 +255,6 @@ EVENT_WIDTH = 2
 DONE = 0
 MORE_ROOM = 1
 REASONS = {
-    2: "a bar cannot be true (prices above 0, low <= high, volume 0 or more)",
     3: "an order would be denied: minimum quantity or notional",
     4: "an order would be denied: short selling",
     5: "an order would be denied: buying power",
@@ -271,8 +270,7 @@ REASONS = {
     15: "a number would leave the range that float64 and int64 hold exactly",
     16: "two decisions of one bar meet at its close",
     17: "a flattening order is under way while the position changed",
-    18: "time stamps must rise from bar to bar",
 }
-(BAD_BAR, BELOW_MINIMUM, DENIED_SHORT, NO_BUYING_POWER, OVER_LIMIT, TOO_MANY_ORDERS) = range(2, 8)
+(BELOW_MINIMUM, DENIED_SHORT, NO_BUYING_POWER, OVER_LIMIT, TOO_MANY_ORDERS) = range(3, 8)
 (LOSS_LIMIT, BAD_EXIT_PRICE, STOP_REJECTED, BAD_FILL_PRICE, CANNOT_CARRY, NOTHING_TO_REDUCE) = range(8, 14)
-(SHORT_EXIT_IN_BASE, TOO_LARGE, CLOSE_CROSSING, FLATTEN_CROSSING, NOT_RISING) = range(14, 19)
+(SHORT_EXIT_IN_BASE, TOO_LARGE, CLOSE_CROSSING, FLATTEN_CROSSING) = range(14, 18)

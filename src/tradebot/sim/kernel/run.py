@@ -22,6 +22,8 @@ from tradebot.sim.kernel.entry import replay
 from tradebot.sim.kernel.layout import Floats, Ints
 from tradebot.sim.kernel.plan import Plan, Refusal
 
+_COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+_TOP = 1e300  # as the engine's: a price above it cannot be multiplied by anything
 _NEVER = np.iinfo(np.int64).min
 _QUANTUM = Decimal("1e-8")
 _NO_INTS: Ints = np.empty(0, dtype=np.int64)
@@ -186,46 +188,78 @@ class KernelRun:
         return tuple(rows)
 
 
-def run(
-    plan: Plan,
-    bars: Columns,
-    targets: Floats,
-    *,
-    start: int = 0,
-    sessions: Sessions | None = None,
-    equity: bool = True,
-) -> KernelRun | Refusal:
-    """Replay bars from row `start` on; `targets` are wanted weights per bar of `bars` (NaN: keep).
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """Bars that were checked and cut once, for any number of runs. Made by `prepare`.
 
-    Rows before `start` only say what the strategy wanted while it warmed up. `sessions` is needed
-    when the instrument's market closes. Raises InvariantError for arrays that do not fit together.
+    `start` rows of the targets lie before the first bar: what the strategy said while it warmed up.
     """
-    columns = [bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, targets]
-    if any(c.ndim != 1 or len(c) != len(bars.ts) for c in columns):
-        raise InvariantError(
-            f"bars and targets must be flat and of one length, were {[c.shape for c in columns]}"
-        )
-    traded = [np.ascontiguousarray(c[start:]) for c in columns]
-    said = targets[:start]
+
+    start: int
+    ts: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    sessions: Sessions | None
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+
+def prepare(bars: Columns, *, start: int = 0, sessions: Sessions | None = None) -> Prepared | Refusal:
+    """Check bars from row `start` on; `sessions` is needed when the instrument's market closes.
+
+    Bars that cannot be true, or do not rise in time, are the engine's: it says which and goes on.
+    Raises InvariantError for columns that do not fit together.
+    """
+    columns = {name: getattr(bars, name) for name in _COLUMNS}
+    if any(c.ndim != 1 or len(c) != len(bars.ts) for c in columns.values()):
+        shapes = {name: c.shape for name, c in columns.items()}
+        raise InvariantError(f"bars must be flat columns of one length, were {shapes}")
+    cut = {name: np.ascontiguousarray(c[start:]) for name, c in columns.items()}
+    if len(cut["ts"]):
+        # A comparison with NaN is false, and the least of numbers with a NaN among them is NaN.
+        prices = [cut[name] for name in _COLUMNS[1:5]]
+        is_true = all(p.min() > 0.0 and p.max() < _TOP for p in prices)
+        is_true &= bool((cut["low"] <= cut["high"]).all())
+        if not (is_true and cut["volume"].min() >= 0.0 and cut["volume"].max() < _TOP):
+            return Refusal(reason="a bar cannot be true (prices above 0, low <= high, volume 0 or more)")
+        if len(cut["ts"]) > 1 and np.diff(cut["ts"]).min() <= 0:
+            return Refusal(reason="time stamps must rise from bar to bar")
+    return Prepared(start=start, sessions=sessions, **cut)
+
+
+def run(plan: Plan, bars: Prepared, targets: Floats, *, equity: bool = True) -> KernelRun | Refusal:
+    """Replay prepared bars; `targets` are wanted weights, one per row that was given to `prepare`.
+
+    NaN keeps what was wanted. Raises InvariantError when there are more or fewer targets than rows.
+    """
+    if targets.shape != (bars.start + len(bars),):
+        raise InvariantError(f"targets must be {bars.start + len(bars)} numbers, were {targets.shape}")
+    said = targets[: bars.start]
     said = said[~np.isnan(said)]
     flags = _NO_INTS
-    if sessions is not None:
+    if bars.sessions is not None:
         same_close = plan.fields["market_at"] == k.SAME_CLOSE
-        flags = _session_flags(bars.ts[start:], sessions, decides_first=same_close)
+        flags = _session_flags(bars.ts, bars.sessions, decides_first=same_close)
         if plan.fields["times_room"]:
             return Refusal(reason="limits on the number of orders need the moment a session opens")
-    curve = np.empty(len(traded[0])) if equity else _NO_FLOATS
+    curve = np.empty(len(bars)) if equity else _NO_FLOATS
     muted = float(said[-1]) if len(said) else float("nan")
-    return _attempts(plan, traded, flags, muted, curve)
+    own = np.ascontiguousarray(targets[bars.start :], dtype=np.float64)
+    return _attempts(plan, bars, own, flags, muted, curve)
 
 
 def _attempts(
-    plan: Plan, traded: list[NDArray[Any]], flags: Ints, muted: float, curve: Floats
+    plan: Plan, bars: Prepared, targets: Floats, flags: Ints, muted: float, curve: Floats
 ) -> KernelRun | Refusal:
+    columns = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)
     rows = 4096
     while True:
         state, orders, log = _fresh(plan, rows)
-        replay(state, orders, log, *traded, flags, muted, curve)
+        replay(state, orders, log, *columns, targets, flags, muted, curve)
         m = state[0]
         if m["status"] != k.MORE_ROOM:
             break
@@ -242,7 +276,7 @@ def _attempts(
     }
     return KernelRun(
         plan=plan,
-        ts=traded[0],
+        ts=bars.ts,
         log=fills.copy(),
         events=events.copy(),
         orders=orders,
