@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import work
 from benchmarks.cross import Cross
-from benchmarks.market import MINUTE_NS, opened_at
+from benchmarks.market import MINUTE_NS, Columns, opened_at
 from tradebot.app.market import Loaded, slices_of
 from tradebot.app.outcome import Collector, curves_of
 from tradebot.core.engine import Engine
@@ -41,10 +41,8 @@ INSTRUMENT = Instrument(
 )
 
 
-def series_of(path: str) -> Loaded:
-    """Return the bars of the benchmark's market as a series of a run."""
-    bars = np.load(path)
-    columns = {name: bars[name] for name in bars.files}
+def series_of(columns: Columns) -> Loaded:
+    """Return the benchmark's market as a series of a run."""
     ts = opened_at(len(columns["close"])) + MINUTE_NS
     arrays = BarArrays(instrument=NAME, interval=MINUTE_NS, ts=ts, **columns)
     return Loaded(
@@ -52,14 +50,14 @@ def series_of(path: str) -> Loaded:
     )
 
 
-def setup_of() -> Setup:
+def setup_of(params: Cross.Params) -> Setup:
     """Return the run's terms: 10 units, a margin account, no loss limits."""
     strategy = StrategySpec(
         id="cross",
         account="main",
         instruments=(NAME,),
         interval=MINUTE_NS,
-        deciders={NAME: Cross(Cross.Params(fast=work.FAST, slow=work.SLOW))},
+        deciders={NAME: Cross(params)},
         sizing=FixedQty(qty=float(work.SIZE)),
         capital=Decimal(1),
     )
@@ -67,9 +65,9 @@ def setup_of() -> Setup:
     return Setup(instruments={NAME: INSTRUMENT}, accounts=(account,), strategies=(strategy,), quanta={})
 
 
-def backtest(series: Loaded) -> work.Answer:
+def play(series: Loaded, params: Cross.Params) -> tuple[Engine, Collector]:
     """Play the series through a new engine and a new venue."""
-    engine = Engine(setup_of())
+    engine = Engine(setup_of(params))
     collector = Collector(engine.ledger, {NAME: INSTRUMENT})
     bps = Decimal(str(work.FEE)) * 10_000
     venue = SimVenue(
@@ -83,6 +81,13 @@ def backtest(series: Loaded) -> work.Answer:
     replay.tell(Start(ts=begin, run_id="bench", epoch=1, config_digest="", code_digest=""), begin)
     replay.run(slices_of([series]))
     replay.tell(End(ts=last, reason="end of data"), last)
+    return engine, collector
+
+
+def backtest(series: Loaded) -> work.Answer:
+    """Play the series, and work out what a report shows first: equity along the bars, round trips."""
+    engine, collector = play(series, Cross.Params(fast=work.FAST, slow=work.SLOW))
+    ts = series.columns.ts
     curves = curves_of(collector, "cross", ts, [series], {NAME: INSTRUMENT}, "USD")
     trades = round_trips(tuple(collector.fills), bar_ts=ts)
     closed = sum(1 for trade in trades if not trade.is_open)
@@ -90,7 +95,8 @@ def backtest(series: Loaded) -> work.Answer:
 
 
 def main() -> None:
-    series = series_of(sys.argv[1])
+    bars = np.load(sys.argv[1])
+    series = series_of({name: bars[name] for name in bars.files})
     work.serve(lambda: backtest(series), engine="tradebot engine", bars=len(series.columns))
 
 
