@@ -35,11 +35,8 @@ def index() -> BarArrays:
     return Catalogue(bundled_root()).bars("SPX", DAY)
 
 
-def crypto() -> BarArrays:
-    root = Path(os.environ.get("TRADEBOT_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    path = root / "crypto_bars" / "BTCUSDT_1h_2017_2020.csv"
-    if not path.is_file():
-        pytest.skip(f"recorded market data not found at {path}; set TRADEBOT_SHARED_DATA")
+def crypto(shared_data: Path) -> BarArrays:
+    path = shared_data / "crypto_bars" / "BTCUSDT_1h_2017_2020.csv"
     btc = Instrument(
         id="BTC/USDT",
         base="BTC",
@@ -69,18 +66,29 @@ def test_trades_on_the_bundled_index_equal_those_recorded_from_backtesting_py(ca
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_trades_on_hourly_crypto_equal_those_recorded_from_backtesting_py(case: str) -> None:
-    bars = crypto()
+def test_trades_on_hourly_crypto_equal_those_recorded_from_backtesting_py(
+    case: str, shared_data: Path
+) -> None:
+    bars = crypto(shared_data)
 
     assert digest(our_trades(bars, CASES[case](bars.close), MICRO)) == recorded("BTC/USDT 1h", case)
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("series", [index, crypto])
-def test_trades_equal_those_backtesting_py_makes_now(series, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_trades_on_the_bundled_index_equal_those_backtesting_py_makes_now(tmp_path: Path) -> None:
+    compare(index(), tmp_path)
+
+
+@pytest.mark.prove
+def test_trades_on_hourly_crypto_equal_those_backtesting_py_makes_now(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    compare(crypto(shared_data), tmp_path)
+
+
+def compare(bars: BarArrays, tmp_path: Path) -> None:
     if not PEER.is_file():
         pytest.skip("backtesting.py is not installed; `make bench` builds .bench-venv")
-    bars: BarArrays = series()
     signals = {case: make(bars.close) for case, make in CASES.items()}
     prices = {name: getattr(bars, name) for name in PRICES}
     np.savez(tmp_path / "cases.npz", terms=np.array([SIZE, CASH, FEE]), **prices, **signals)
