@@ -125,6 +125,14 @@ def test_impact_counts_what_we_took_of_the_bar_before_and_stops_at_its_cap() -> 
     assert [f.price for f in fills(stage.flat(100, volume=100))] == [D("100.1"), D("100.4"), D("100.4")]
 
 
+def test_impact_grows_until_an_order_is_all_of_the_volume() -> None:
+    for qty, volume, price in (("50", 100, "102.5"), ("500", 100, "110"), ("1", 0, "110")):
+        stage = Stage(slippage=VolumeShareSlippage())
+        stage.flat(100)
+        stage.send("a", "buy", qty)
+        assert fills(stage.flat(100, volume=volume))[0].price == D(price)
+
+
 def test_makers_do_not_slip_and_a_taking_limit_never_pays_more_than_its_limit() -> None:
     stage = Stage(slippage=TickSlippage(ticks=100))
     stage.flat(100)

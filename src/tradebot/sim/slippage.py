@@ -78,14 +78,15 @@ class HalfSpread:
 class VolumeShareSlippage:
     """Impact that grows with the square of our share of the volume: impact x share^2.
 
-    Share = (used + qty) / volume, at most `max_share` (2.5 %); no volume counts as `max_share`.
-    It bounds the share in the formula only: the quantity is bounded by `volume_cap`.
+    Share = (used + qty) / volume, at most `max_share` (100 %); no volume counts as `max_share`.
+    It bounds the share in the formula only: the quantity is bounded by `volume_cap`. The source
+    bounds both at 2.5 %; to bound the formula alone would let the largest orders pay almost nothing.
     Ignores permanent impact and decay between bars.
-    Source: zipline's VolumeShareSlippage (price_impact 0.1, volume_limit 0.025).
+    Source: zipline's VolumeShareSlippage (price_impact 0.1).
     """
 
     impact: float = 0.1
-    max_share: float = 0.025
+    max_share: float = 1.0
 
     def price(self, taking: Taking) -> float:
         share = self.max_share
