@@ -12,6 +12,7 @@ import numpy as np
 
 from tradebot.app.plan import base_currency, refuse
 from tradebot.config.models import Config
+from tradebot.config.simulation import BpsFee
 from tradebot.config.units import Money
 from tradebot.core.messages import Rate
 from tradebot.core.model import Instrument
@@ -37,7 +38,7 @@ def first_rates(config: Config, catalogue: Catalogue, ts: int) -> list[Rate]:
 def require_rates(
     config: Config, name: str, instruments: Iterable[Instrument], catalogue: Catalogue, start: int
 ) -> None:
-    """Raise ConfigError unless all that account `name` holds and may get has a rate to its base.
+    """Raise ConfigError unless all that account `name` holds, gets and pays has a rate to its base.
 
     Cash it begins with must have one at `start` (ns UTC); what instruments are priced in, some day.
     """
@@ -45,7 +46,9 @@ def require_rates(
     base = base_currency(account)
     known = {rate.asset: rate.base for rate in first_rates(config, catalogue, start)}
     cash = dict.fromkeys(money.asset for money in account.cash)
-    for asset in [*cash, *dict.fromkeys(i.quote for i in instruments)]:
+    fees = config.fees_of(name)
+    paid = [fees.asset] if isinstance(fees, BpsFee) and fees.asset not in ("quote", "base") else []
+    for asset in dict.fromkeys([*cash, *(i.quote for i in instruments), *paid]):
         if asset == base:
             continue
         word = config.rates.get(asset)

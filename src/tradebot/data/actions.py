@@ -1,7 +1,7 @@
-"""Read corporate actions and apply splits to bars as they were known at a moment.
+"""Read corporate actions from a file and turn them into events.
 
-Owns the file format of splits and dividends and the split-adjusted view. The ledger's share of a
-split (lots, orders, cash in lieu) is the core's. Not modelled: spin-offs, rights, mergers,
+Owns the file format of splits, dividends and renames. What a split does to prices a strategy sees
+is `plugins.runner`'s, to lots, orders and cash the core's. Not modelled: spin-offs, rights, mergers,
 return of capital, currency of a dividend other than the instrument's quote asset.
 
 The file is CSV with a header:

@@ -7,7 +7,6 @@ breaks, auctions, trading halts, extended hours.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -151,12 +150,13 @@ def _ahead(days: int) -> int:
 
 
 def _cache_file(name: str) -> Path:
-    # Imported here because it alone takes 20 ms, which a 24/7 backtest need not pay.
+    # Imported here because they take 20 ms, which a 24/7 backtest need not pay.
     from importlib.metadata import version
 
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    from platformdirs import user_cache_path
+
     safe = "".join(c if c.isalnum() else "_" for c in name)
-    return Path(base) / "tradebot" / "calendars" / f"{safe}-{version('exchange_calendars')}.npz"
+    return user_cache_path("tradebot") / "calendars" / f"{safe}-{version('exchange_calendars')}.npz"
 
 
 def _read_cache(name: str, path: Path) -> Sessions | None:

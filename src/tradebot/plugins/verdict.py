@@ -26,8 +26,9 @@ class Finding:
 
     `bar` counts from 0, `ts` is its close (ns UTC). `target` is what the pass over all bars
     says there, `honest` what is said without the future, or on exactly `lookback` bars (None =
-    keep; of a strategy called bar by bar, the target that stands). `leak` and `at` name a look-ahead; `reach` is the number of later bars that a target
-    was seen to need. `enough` is a lookback that was enough on the failing bars, if one was found.
+    keep; of a strategy called bar by bar, the target that stands). `leak` and `at` name a
+    look-ahead; `reach` is the number of later bars that a target was seen to need. `enough` is a
+    lookback that was enough on the failing bars, if one was found.
     """
 
     fault: Fault

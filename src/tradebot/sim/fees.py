@@ -103,8 +103,8 @@ class ReceivedAssetFees:
 class ThirdAssetFees:
     """A share of the traded value, paid in `asset` at a fixed exchange rate.
 
-    `per_quote` is how many units of `asset` one unit of the quote asset is worth. Where the account holds too little
-    of `asset` the venue charges the fee in the quote asset instead.
+    `per_quote` is how many units of `asset` one unit of the quote asset is worth. A cash account that
+    holds too little of `asset` has the order refused whole; a margin account goes below zero in it.
     Ignores that the rate moves, and any discount for paying this way (put it into the bps).
     """
 

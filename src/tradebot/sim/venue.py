@@ -5,10 +5,10 @@ of matcher. Knows nothing of engines, strategies or wire formats: the backtest, 
 and the emulated venues all drive this class.
 
 How to drive it: for every item of market data, in order of time, call `on_market` if
-`has_work(instrument)`, else `mark(instrument, item)`. Between two reports of `on_market` the caller may `send`; what
-it sends takes part in the rest of the same bar where the rules of `bars` allow it. `drain` returns
-what was reported outside `on_market`. At one instant feed `SessionOpen`, then market data, then
-`SessionClose`.
+`has_work(instrument)`, else `mark(instrument, item)`. Between two reports of `on_market` the caller
+may `send`; what it sends takes part in the rest of the same bar where the rules of `bars` allow it.
+`drain` returns what was reported outside `on_market`. At one instant feed `SessionOpen`, then market
+data, then `SessionClose`.
 """
 
 from __future__ import annotations

@@ -35,7 +35,10 @@ def join(children: Iterable[str]) -> Html:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, name: str, class_: str = "", caption: str = ""
 ) -> Html:
-    """Return a table whose first column heads the rows, with `name` as its id; cells that are `Html` td/th are kept as they are."""
+    """Return a table whose first column heads the rows, with `name` as its id.
+
+    Cells that are `Html` td or th are kept as they are.
+    """
     body = (tag("tr", *(_cell(c, k) for k, c in enumerate(row))) for row in rows)
     return tag(
         "div",
