@@ -27,14 +27,17 @@ def plan_of() -> Plan:
 def main() -> None:
     from tradebot.sim.kernel.rows import crossover
 
-    from tradebot.sim.kernel.run import KernelRun, run
+    from tradebot.sim.kernel.run import KernelRun, Refusal, prepare, run
 
     series, made = series_of(sys.argv[1]), plan_of()
     columns = series.columns
+    bars = prepare(columns)
+    if isinstance(bars, Refusal):
+        raise SystemExit(f"the kernel refuses the bars: {bars.reason}")
 
     def backtest() -> work.Answer:
         targets = crossover(columns.close, work.FAST, work.SLOW)
-        ran = run(made, columns, targets)
+        ran = run(made, bars, targets)
         if not isinstance(ran, KernelRun):
             raise SystemExit(f"the kernel gave up: {ran.reason}")
         return {"trades": len(ran) // 2, "equity": float(ran.equity[-1])}

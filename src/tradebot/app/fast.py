@@ -109,7 +109,7 @@ def _run_all(
     scene: Scene, specs: Sequence[StrategySpec], plans: Mapping[str, Plan]
 ) -> dict[str, Traded] | str:
     from tradebot.plugins.adapter import FrameAdapter
-    from tradebot.sim.kernel.run import Sessions, run
+    from tradebot.sim.kernel.run import Sessions, prepare, run
 
     found: dict[str, Traded] = {}
     for spec in specs:
@@ -123,7 +123,8 @@ def _run_all(
             stamps = series.columns.ts
             hours = Sessions(*sessions(calendar).between(int(stamps[0]) - 5 * DAY, int(stamps[-1]) + 5 * DAY))
         targets = np.frombuffer(decider.precomputed.targets, dtype=np.float64)
-        ran = run(plans[spec.id], series.columns, targets, start=series.start, sessions=hours)
+        bars = prepare(series.columns, start=series.start, sessions=hours)
+        ran = bars if isinstance(bars, Refusal) else run(plans[spec.id], bars, targets)
         if isinstance(ran, Refusal):
             return ran.reason
         _remember()

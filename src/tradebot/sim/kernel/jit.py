@@ -56,7 +56,7 @@ def digest(*modules: ModuleType) -> int:
     parts: list[str] = []
     for module in modules:
         parts += _sources.get(module.__name__, [])
-        parts.append(repr({n: v for n, v in vars(module).items() if isinstance(v, int | float)}))
+        parts.append(repr({n: v for n, v in module.__dict__.items() if isinstance(v, int | float)}))
     return int(hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12], 16)
 
 
@@ -77,4 +77,4 @@ def _without_scipy() -> Iterator[None]:
             del sys.modules[name]
             arraymath = sys.modules.get("numba.np.arraymath")
             if arraymath is not None:
-                vars(arraymath)["_HAVE_BLAS"] = True
+                arraymath.__dict__["_HAVE_BLAS"] = True
