@@ -93,6 +93,16 @@ def test_a_halt_lets_a_position_shrink_and_nothing_grow(level: HaltLevel) -> Non
     assert world.of(f.OrderDenied)[0].rule == "halted"
 
 
+def test_two_quotes_that_each_would_close_do_not_both_go_out_under_a_halt() -> None:
+    asks = Quotes("COIN", (), (Level(101.0, 5.0), Level(102.0, 5.0)))
+    world = World(spec(QuoteScript(Quotes("COIN", (Level(99.0, 5.0),)), None, asks), interval=0))
+    quote = lambda n, bid, ask: Quote("COIN", START + n * HOUR, bid, 50.0, ask, 50.0)  # noqa: E731
+    world.play([quote(1, 99.5, 100.5), quote(2, 98.0, 98.5)])
+    halt(world, HaltLevel.NO_NEW_RISK)
+    world.play([quote(3, 99.5, 100.5), quote(4, 103.0, 103.5)])
+    assert world.position() == 0
+
+
 def test_a_halt_turns_a_reversal_into_a_close() -> None:
     world = World(spec(Script(1.0, None, -1.0)))
     world.bars((100,), (100,))

@@ -22,6 +22,10 @@ _ORDER_ID = re.compile(r"tb[0-9a-v]{11}")
 _OPENING = (f.RunStarted, f.AccountOpened, f.StrategyEnrolled, f.CashMoved, f.AssignmentMade)
 
 
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
+
+
 class Story:
     """Renders facts; remembers which order was named how."""
 
@@ -74,7 +78,9 @@ class Story:
 
     def _target(self, fact: f.TargetSet) -> str:
         word = f"weight {fact.weight:g}" if fact.weight is not None else f"qty {fact.asked_qty:g}"
-        parts = [f"target {fact.strategy}/{fact.instrument} {word} = {fact.wanted_qty} at {fact.price:g}"]
+        parts = [
+            f"target {fact.strategy}/{fact.instrument} {word} = {_plain(fact.wanted_qty)} at {fact.price:g}"
+        ]
         if fact.because != "signal":
             parts.append(f"because {fact.because}")
         if fact.reason:
@@ -82,11 +88,11 @@ class Story:
         return " ".join(parts)
 
     def _order(self, order: Order) -> str:
-        parts = [self._name(order.client_order_id), order.strategy, order.side.value, str(order.qty)]
+        parts = [self._name(order.client_order_id), order.strategy, order.side.value, _plain(order.qty)]
         parts += [order.instrument, order.kind.value]
         for name, value in (("limit", order.limit_price), ("stop", order.stop_price), ("trail", order.trail)):
             if value is not None:
-                parts.append(f"{name} {value.normalize():f}")
+                parts.append(f"{name} {_plain(value)}")
         if order.tif.value != "gtc":
             parts.append(order.tif.value)
         if order.purpose.value != "target":
@@ -95,11 +101,13 @@ class Story:
 
     def _fill(self, fact: f.OrderFilled) -> str:
         fill = fact.fill
-        parts = [f"fill {self._name(fill.client_order_id)} {fill.side.value} {fill.qty} at {fill.price}"]
+        parts = [
+            f"fill {self._name(fill.client_order_id)} {fill.side.value} {_plain(fill.qty)} at {_plain(fill.price)}"
+        ]
         if fill.fee:
-            parts.append(f"fee {fill.fee} {fill.fee_asset}")
+            parts.append(f"fee {_plain(fill.fee)} {fill.fee_asset}")
         if fact.realized:
-            parts.append(f"profit {fact.realized}")
+            parts.append(f"profit {_plain(fact.realized)}")
         if fill.assumed:
             parts.append("ASSUMED THE WORSE")
         return " ".join(parts)
@@ -120,7 +128,7 @@ class Story:
         if name in ("closes_at", "opens_at", "pays_at", "at"):
             return self._clock(value)
         if isinstance(value, Decimal):
-            return f"{value.normalize():f}"
+            return _plain(value)
         if isinstance(value, Enum):
             return value.name.lower()
         if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -155,8 +155,8 @@ class Gate:
         ledger, name = self._ledger, order.instrument
         account, spec = ledger.accounts[order.account], self._specs[order.account]
         valuer, instrument = self._accounts[order.account], leg.instrument
-        working, reserved = ZERO, 0.0
-        for (_, other), orders in ledger.open.items():
+        working, alike, reserved = ZERO, ZERO, 0.0
+        for (owner, other), orders in ledger.open.items():
             for record in orders.values():
                 theirs = record.order
                 if theirs.account != order.account or theirs.purpose is Purpose.PROTECT:
@@ -165,6 +165,8 @@ class Gate:
                     continue
                 if other == name:
                     working += record.leaves_signed
+                    if owner == order.strategy and theirs.side is order.side:
+                        alike += record.leaves
                 their_instrument = self._setup.instruments[other]
                 if theirs.side is Side.BUY and their_instrument.quote == instrument.quote:
                     price = theirs.limit_price or theirs.stop_price
@@ -181,6 +183,7 @@ class Gate:
             rate=rate,
             equity=valuer.equity(self._marks) or 0.0,
             held=ledger.subs[order.strategy].qty(name),
+            alike=alike,
             account_held=account.qty(name),
             account_working=working,
             gross=valuer.gross(self._marks) + reserved * rate,

@@ -36,8 +36,8 @@ from tradebot.core.trades import grid_problem
 class View:
     """What the rules may look at, gathered once per order.
 
-    `price` is the market price the decision used; `held`, `working` the strategy's signed
-    quantities; `account_held`, `account_working` the account's; `gross` the account's gross
+    `price` is the market price the decision used; `held` the strategy's signed quantity, `alike` what
+    its other orders on the same side have left (positive); `account_held`, `account_working` the account's; `gross` the account's gross
     exposure; money in the base currency, floats.
     """
 
@@ -50,6 +50,7 @@ class View:
     rate: float
     equity: float
     held: Decimal
+    alike: Decimal
     account_held: Decimal
     account_working: Decimal
     gross: float
@@ -87,7 +88,8 @@ def is_reducing(view: View, order: Order) -> bool:
     """Return whether the order can only bring the strategy's position nearer to zero."""
     if order.purpose in (Purpose.PROTECT, Purpose.FLATTEN) or order.reduce_only:
         return True
-    return bool(view.held) and (view.held > 0) == (order.side is Side.SELL) and order.qty <= abs(view.held)
+    is_against = bool(view.held) and (view.held > 0) == (order.side is Side.SELL)
+    return is_against and order.qty + view.alike <= abs(view.held)  # two halves each would close it twice
 
 
 def halted(view: View, order: Order) -> Verdict:
@@ -110,7 +112,7 @@ def minimum(view: View, order: Order) -> Verdict:
     if order.qty < view.instrument.min_qty:
         return Denied(
             rule="min_qty",
-            reason=f"the venue takes {view.instrument.min_qty} or more, was {order.qty}",
+            reason=f"the venue takes {view.instrument.min_qty} or more, was {order.qty.normalize():f}",
             numbers=_numbers(qty=float(order.qty), min_qty=float(view.instrument.min_qty)),
         )
     value, least = _value(view, order), float(view.instrument.min_notional)
@@ -127,13 +129,14 @@ def shortable(view: View, order: Order) -> Verdict:
     """A short needs a margin account and an instrument that can be borrowed."""
     after = view.account_held + view.account_working + order.qty_signed
     if view.model is AccountModel.CASH:
-        after = min(after, view.held + order.qty_signed)  # what another strategy holds is not ours to sell
+        # What another strategy holds is not ours to sell.
+        after = min(after, view.held - view.alike + order.qty_signed)
     if order.side is Side.BUY or after >= 0:
         return None
     if view.model is AccountModel.CASH:
-        reason = f"a cash account cannot go short, would hold {after}"
+        reason = f"a cash account cannot go short, would hold {after.normalize():f}"
     elif not view.instrument.shortable:
-        reason = f"{view.instrument.id} cannot be borrowed, would hold {after}"
+        reason = f"{view.instrument.id} cannot be borrowed, would hold {after.normalize():f}"
     else:
         return None
     return Denied(rule="short", reason=reason, numbers=_numbers(after=float(after)))
@@ -273,5 +276,5 @@ def judge(view: View, order: Order) -> Verdict:
 def _only_close(view: View, order: Order, verdict: Verdict) -> Verdict:
     if not isinstance(verdict, Denied) or not view.held or (view.held > 0) == (order.side is Side.BUY):
         return verdict
-    qty = qty_down(abs(view.held), view.instrument.lot_size)
+    qty = qty_down(abs(view.held) - view.alike, view.instrument.lot_size)
     return Shrunk(rule=verdict.rule, reason=verdict.reason, qty=qty) if 0 < qty < order.qty else verdict
