@@ -72,6 +72,7 @@ class Breakers:
         )
 
     def _begin_day(self, day: int) -> None:
+        is_complete = True
         for name in self._names:
             known = self._ledger.days.get(name)
             if known is not None and known.day >= day:
@@ -80,12 +81,15 @@ class Breakers:
             valuer = self._accounts.get(name)
             equity = None if valuer is None else valuer.equity(self._marks)
             if equity is None:
-                return  # a price is still missing: the day begins when it is there
+                is_complete = False  # a price is still missing: the day begins when it is there
+                continue
             before = self._peaks.get(name, known.peak if known is not None else equity)
             peak = max(before, equity)
             self._end_daily_halt()
             self._peaks[name] = peak
             self._rec.fact(f.DayStarted(ts=self._rec.now, account=name, day=day, equity=equity, peak=peak))
+        if not is_complete:
+            return
         self._day = day
         if not self._limits:
             self.watch_at = (day + 1) * DAY

@@ -217,7 +217,7 @@ class Callers:
         return abs(self._ledger.subs[leg.spec.id].qty(leg.instrument.id)) >= leg.instrument.lot_size
 
     def _resume_after(self, leg: Leg) -> int | None:
-        after = leg.spec.exits.after_exit
+        after = leg.after_exit
         if after == "at_once":
             return 1
         return after if isinstance(after, int) else None

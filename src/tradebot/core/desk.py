@@ -149,7 +149,7 @@ class Desk:
 
     def resume(self, leg: Leg) -> None:
         """A halt was lifted: what was not done meanwhile is not chased but rests like after an exit."""
-        wish, after = leg.wish, leg.spec.exits.after_exit
+        wish, after = leg.wish, leg.after_exit
         if wish.quotes is not None or wish.suspended is not None:
             return
         if after == "at_once":

@@ -248,7 +248,7 @@ class Engine:
 
     def _protected(self, leg: Leg, record: OrderRecord) -> None:
         """A protective exit traded: the target rests, so that a stop-out is not bought back."""
-        after = leg.spec.exits.after_exit
+        after = leg.after_exit
         if self.ledger.wish(leg.key).suspended is None and after != "at_once":
             bars = after if isinstance(after, int) else None
             self._desk.suspend(leg, _BECAUSE.get(record.order.kind, "exit"), bars)
@@ -261,7 +261,7 @@ class Engine:
             return
         if order.purpose is Purpose.PROTECT:
             self._guard.ended(leg, was_asked=was_asked)
-            if record.status is Status.FILLED and leg.spec.exits.after_exit == "at_once":
+            if record.status is Status.FILLED and leg.after_exit == "at_once":
                 self._desk.work(leg)
             return
         if was_asked or record.status is Status.EXPIRED:

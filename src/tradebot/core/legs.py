@@ -110,6 +110,11 @@ class Leg:
         """Go on counting from what `counted` returned."""
         self.held_since, self.bars_held, self.suspended_since, self.suspended_bars = counted
 
+    @property
+    def after_exit(self) -> str | int:
+        """What follows an exit: the terms of the entry that opened the position, else today's."""
+        return (self.wish.exits or self.spec.exits).after_exit
+
     def note_skip(self, recorder: Recorder, rule: str) -> None:
         """Begin a run of refusals under `rule`, closing the one before."""
         self.end_skip(recorder)
