@@ -58,7 +58,9 @@ def main():
     frame = pd.DataFrame({name.capitalize(): cases[name] for name in PRICES})
     frame.index = pd.date_range("2000-01-01", periods=len(frame), freq="1h")
     names = [name for name in cases.files if name not in PRICES and name != "terms"]
-    sys.stdout.write(json.dumps({n: trades_of(frame, cases[n], int(size), int(cash), fee) for n in names}) + "\n")
+    sys.stdout.write(
+        json.dumps({n: trades_of(frame, cases[n], int(size), int(cash), fee) for n in names}) + "\n"
+    )
 
 
 if __name__ == "__main__":
