@@ -85,6 +85,13 @@ def test_without_benchmark_or_trades_the_gaps_are_dashes_and_said() -> None:
     assert "nan" not in text.lower() and "None" not in text
 
 
+def test_large_amounts_of_a_currency_with_a_long_name_stay_apart() -> None:
+    ts = days(2)
+    result = make_result([1_000_000.0, 1_000_001.0], ts, base_currency="USDC", benchmark_name="buy & hold",
+                         benchmark_equity=np.array([1_000_000.0, 1_025_873.69]))  # fmt: skip
+    assert "1,000,001.00 USDC 1,025,873.69 USDC\n" in render_text(result, measure(result))
+
+
 def test_everything_that_lowers_trust_is_said() -> None:
     order = OpenOrder(
         order_id="a", strategy="t", instrument="X", side=Side.BUY, kind=OrderKind.LIMIT, qty=Decimal(1)

@@ -163,7 +163,7 @@ def _row(label: str, *cells: Part) -> Line:
 
 
 def _cell(text: str, *, role: str = "plain") -> Part:
-    return Part(text=f"{text:>{_COLUMN_WIDTH}}", role=role)
+    return Part(text=f" {text:>{_COLUMN_WIDTH - 1}}", role=role)
 
 
 def _signed(fraction: float | None) -> Part:
