@@ -201,6 +201,13 @@ def test_intraday_stock_bars_without_a_zone_need_one(csv: Callable[..., Path], s
     assert bars.ts[0] == ns("2024-07-01T13:31:00")
 
 
+def test_a_zone_that_is_none_is_refused_where_none_is_needed(
+    csv: Callable[..., Path], coin: Instrument
+) -> None:
+    with pytest.raises(UsageError, match="IANA name"):
+        read_bar_file(csv(*GOOD), coin, ImportOptions(tz="Mars/Olympus"))
+
+
 def test_wall_times_of_a_clock_change_are_bad_rows(csv: Callable[..., Path], coin: Instrument) -> None:
     spring = csv(*(f"2024-03-31 0{hour}:00:00,10,12,9,11,5" for hour in (0, 1, 2, 3, 4)))
     with pytest.raises(DataError, match=r":4: 2024-03-31 02:00:00 did not happen in Europe/Berlin"):

@@ -22,7 +22,7 @@ from tradebot.data.closing import close_stamps, infer_interval, require_interval
 from tradebot.data.columns import floats
 from tradebot.data.merge import utc_text
 from tradebot.data.read import Columns, FileTable, bar_table, quote_table
-from tradebot.data.stamps import Stamps, TimeUnit, read_stamps, to_utc
+from tradebot.data.stamps import Stamps, TimeUnit, read_stamps, to_utc, zone
 from tradebot.errors import DataError
 
 BadRows = Literal["refuse", "drop"]
@@ -91,6 +91,10 @@ class ImportOptions:
     time_unit: TimeUnit | None = None
     time_format: str | None = None
     bad_rows: BadRows = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.tz is not None:
+            zone(self.tz)
 
 
 def read_bar_file(
