@@ -211,3 +211,15 @@ def test_real_dirt_is_stored_refused_or_dropped_by_line_but_never_a_bug(
     # Tables of closes have no bars; each of the others is found again.
     assert stored == sum(f.parent.name != "equity_daily" for f in files)
     assert len([s for s in checked if "." in s["instrument"]]) == stored
+
+
+def test_the_first_day_of_quotes_is_that_of_the_first_quote(tradebot: Tradebot, here: Path) -> None:
+    rows = ["ts,bid,ask", "2024-03-05T00:00:00Z,10,11", "2024-03-05T00:00:01Z,10,12"]
+    (here / "quotes.csv").write_text("\n".join(rows) + "\n")
+
+    ended = tradebot(
+        *("data", "import", "quotes.csv", "--id", "C/USD", "--class", "crypto", "--kind", "quotes"),
+        *("--tick-size", "0.01", "--lot-size", "0.01"),
+    )
+
+    assert "2024-03-05 to 2024-03-05" in ended.out

@@ -39,7 +39,8 @@ def list_(config_file: str | None, as_json: bool) -> None:
     if not found:
         out.note(f"Nothing is stored in {catalogue.root}.  Next: tradebot data import FILE --id NAME")
     rows = [
-        (i.instrument, interval_words(i.interval), f"{i.rows:,}", day(i.first_ts), day(i.last_ts),
+        (i.instrument, interval_words(i.interval), f"{i.rows:,}", day(i.first_ts, i.interval),
+         day(i.last_ts, i.interval),
          i.provenance.label, i.provenance.source)
         for i in found
     ]  # fmt: skip

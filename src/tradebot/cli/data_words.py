@@ -30,11 +30,11 @@ def interval_words(interval: int) -> str:
     return interval_name(interval) if interval else "quotes"
 
 
-def day(ts: int) -> str:
-    """Return the UTC day of the instant just before `ts` (a close at midnight is that day's)."""
+def day(ts: int, interval: int) -> str:
+    """Return the UTC day of a bar's last instant (a close at midnight is that day's), or of a quote (0)."""
     from tradebot.data.merge import utc_text
 
-    return utc_text(ts - 1)[:10]
+    return utc_text(ts - 1 if interval else ts)[:10]
 
 
 def series_json(info: SeriesInfo) -> dict[str, object]:
@@ -66,7 +66,7 @@ def tell_stored(info: SeriesInfo, merged: Merged, remarks: Sequence[str], as_jso
     ]  # fmt: skip
     out.show(
         f"Stored {info.instrument} {interval_words(info.interval)}: {info.rows:,} rows "
-        f"({', '.join(counts)}), {day(info.first_ts)} to {day(info.last_ts)}"
+        f"({', '.join(counts)}), {day(info.first_ts, info.interval)} to {day(info.last_ts, info.interval)}"
     )
     for remark in remarks:
         out.show(f"  {remark}")
