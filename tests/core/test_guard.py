@@ -6,10 +6,10 @@ from tests.core.world import START, D, Script, World, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, MINUTE, Purpose, Side
-from tradebot.core.setup import ExecutionSpec, Resize
+from tradebot.core.setup import ExecutionSpec, Resize, RetryRules
 from tradebot.sim.fees import ReceivedAssetFees
 from tradebot.sim.latency import FixedLatency
-from tradebot.sim.settings import FillSettings, OnSplit, StopThrough
+from tradebot.sim.settings import FillSettings, OnSplit, SameBar, StopThrough
 
 SHARE = D("0.5")
 
@@ -169,3 +169,17 @@ def test_an_exit_that_went_through_zero_is_brought_back_to_it() -> None:
     assert world.of(f.TargetSuspended)[-1].because == "overshoot"
     assert world.position() == 0
     assert world.working() == []
+
+
+def test_what_a_fee_in_coins_leaves_of_a_closed_short_is_protected_at_once() -> None:
+    # Buying 10 back costs 0.01 of them: the short that is left needs its own stop and trailing stop,
+    # though the old trailing stop ended with the old stop while it was being replaced.
+    world = World(
+        spec(Script(-1.0), exits={"stop_loss": 0.02, "trailing": 0.30}, retry=RetryRules(times=0)),
+        fees=ReceivedAssetFees(maker=D(10), taker=D(10)),
+        settings=FillSettings(same_bar_entry_exit=SameBar.DEFER),
+    )
+    world.bars((100,), (100,), (100, 103, 100, 101))
+    assert world.position() == D("-0.01")
+    assert world.of(f.Skipped) == []
+    assert sorted(kind for kind, _, _ in world.working()) == ["stop", "trailing_stop"]

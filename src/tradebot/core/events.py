@@ -158,7 +158,7 @@ def _rebased_orders(
         for (_, name), working in ledger.open.items()
         if name == instrument
         for record in working.values()
-        if record.order.account == account
+        if record.order.account == account and record.venue_order_id  # one still travelling keeps its units
     )
 
 

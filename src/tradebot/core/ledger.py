@@ -199,7 +199,14 @@ def _rejected(ledger: Ledger, fact: f.OrderRejected) -> None:
 
 def _count_lost_exit(ledger: Ledger, record: OrderRecord) -> None:
     order = record.order
-    if order.purpose is Purpose.PROTECT and record.is_open and record.status is not Status.PENDING_CANCEL:
+    replaced = None if order.replaces is None else ledger.orders[order.replaces]
+    if (
+        order.purpose is Purpose.PROTECT
+        and record.is_open
+        and record.status is not Status.PENDING_CANCEL
+        and record.leaves  # nothing left: its sibling filled, which is how it should end
+        and (replaced is None or replaced.is_open)  # what it was to replace was gone: no word against it
+    ):
         ledger.wish((order.strategy, order.instrument)).exits_lost += 1
 
 
