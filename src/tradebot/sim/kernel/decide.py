@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Ints, Orders, State
 
 _SLACK = 1e-9
+_NEVER = 2**62
 _DAY = 86_400_000_000_000
 
 # Why a target is set
@@ -101,23 +102,10 @@ def want(m: State, log: Ints, weight: float, because: int) -> bool:
 
 
 @helper
-def count_bar(m: State, orders: Orders, log: Ints) -> None:
-    """Count a closed bar for time exits and timed suspensions, and let a time exit act."""
-    bar = m.now
-    if m.pos != 0:
-        if m.opened != m.counted_position:
-            m.counted_position = m.opened
-            m.bars_held = 0
-        if bar > m.opened:
-            m.bars_held += 1
-    if m.suspended != 0:
-        if m.suspended_bar != m.counted_suspension:
-            m.counted_suspension = m.suspended_bar
-            m.bars_suspended = 0
-        if bar > m.suspended_bar:
-            m.bars_suspended += 1
+def leave_in_time(m: State, orders: Orders, log: Ints) -> None:
+    """Let a time exit act. The engine counts bars one by one; here they are a difference of rows."""
     is_leaving = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
-    if m.max_bars >= 0 and m.bars_held >= m.max_bars and abs(m.pos) >= m.lot and not is_leaving:
+    if m.now - m.opened >= m.max_bars and abs(m.pos) >= m.lot and not is_leaving:
         m.is_ending = orders[k.TARGET].on
         suspend(m, orders, log, k.BY_TIME, 1 if m.after_bars == k.AT_ONCE else m.after_bars)
         work(m, orders, log)
@@ -126,12 +114,25 @@ def count_bar(m: State, orders: Orders, log: Ints) -> None:
 @helper
 def release_rested(m: State, orders: Orders, log: Ints) -> None:
     """End a suspension whose bars have passed, unless the strategy just said something new."""
-    if m.suspended != 0 and m.suspended_bars >= 0 and m.bars_suspended >= m.suspended_bars:
+    is_timed = m.suspended != 0 and m.suspended_bars >= 0
+    if is_timed and m.now - m.suspended_bar >= m.suspended_bars:
         m.suspended = 0
         note(m, log, k.RELEASED_BY_BARS)
         if m.has_target == 1:
             want(m, log, m.weight, BARS_PASSED)
         work(m, orders, log)
+
+
+@helper
+def next_deadline(m: State) -> int:
+    """Return the row at whose close a time exit or the end of a suspension is due."""
+    row = _NEVER
+    is_leaving = m.suspended == k.BY_TIME or m.suspended == k.BY_FLATTEN
+    if m.max_bars >= 0 and abs(m.pos) >= m.lot and not is_leaving:
+        row = m.opened + m.max_bars
+    if m.suspended != 0 and m.suspended_bars >= 0:
+        row = min(row, m.suspended_bar + m.suspended_bars)
+    return row
 
 
 # --- the word ---------------------------------------------------------------------------------------

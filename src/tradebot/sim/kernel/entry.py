@@ -16,7 +16,14 @@ from tradebot.sim.kernel import decide as deciding
 from tradebot.sim.kernel import gate as judging
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import refresh
-from tradebot.sim.kernel.decide import count_bar, fill_at_close, hear, release_rested, watch
+from tradebot.sim.kernel.decide import (
+    fill_at_close,
+    hear,
+    leave_in_time,
+    next_deadline,
+    release_rested,
+    watch,
+)
 from tradebot.sim.kernel.grid import NEAREST, to_grid
 from tradebot.sim.kernel.jit import digest, entry, helper
 from tradebot.sim.kernel.match import match_bar
@@ -42,6 +49,58 @@ _SIGNATURE = numba.void(
 
 
 @helper
+def pass_idle(m: State, closes: Floats, targets: Floats, equity: Floats) -> int:
+    """Value the rows on which nothing rests and nothing new is said; returns how many there were."""
+    cash, units, weight = m.cash_f, m.units_f, m.weight
+    top, floor, worst = m.top, m.floor, m.max_drawdown
+    has_curve, rows = equity.shape[0] > 0, len(closes)
+    for i in range(closes.shape[0]):
+        target = targets[i]
+        if target == target and target != weight:
+            rows = i
+            break
+        value = cash + units * closes[i]
+        if has_curve:
+            equity[i] = value
+        if value > top:
+            top = value
+            floor = top * (1.0 - worst)
+        elif value < floor:
+            floor = value
+            worst = max(worst, 1.0 - value / top)
+    m.top, m.floor, m.max_drawdown = top, floor, worst
+    return rows
+
+
+@helper
+def pass_guarded(
+    m: State, opens: Floats, highs: Floats, lows: Floats, closes: Floats, targets: Floats, equity: Floats
+) -> int:
+    """As `pass_idle` while orders rest: rows whose prices stay inside what they wait for."""
+    cash, units, weight = m.cash_f, m.units_f, m.weight
+    quiet_low, quiet_high = max(m.quiet_low, m.lift_low), min(m.quiet_high, m.lift_high)
+    top, floor, worst = m.top, m.floor, m.max_drawdown
+    has_curve, rows = equity.shape[0] > 0, len(closes)
+    for i in range(closes.shape[0]):
+        target, close = targets[i], closes[i]
+        low, high = min(lows[i], opens[i], close), max(highs[i], opens[i], close)
+        if (target == target and target != weight) or not (quiet_low < low and high < quiet_high):
+            rows = i
+            break
+        value = cash + units * close
+        if has_curve:
+            equity[i] = value
+        if value > top:
+            top = value
+            floor = top * (1.0 - worst)
+        elif value < floor:
+            floor = value
+            worst = max(worst, 1.0 - value / top)
+    m.top, m.floor, m.max_drawdown = top, floor, worst
+    return rows
+
+
+@helper
 def open_session(m: State, orders: Orders, log: Ints, i: int, ts: int) -> None:
     """Work what waited for the session that opens before bar `i`."""
     m.now, m.now_ts, m.is_closed, m.q = i, ts, 0, m.mark
@@ -56,11 +115,10 @@ def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> 
     if m.has_breakers == 1:
         watch(m)
     if m.status == k.DONE:
-        if m.counts == 1:
-            count_bar(m, orders, log)
+        if m.max_bars >= 0:
+            leave_in_time(m, orders, log)
         hear(m, orders, log, target, muted)
-        if m.counts == 1:
-            release_rested(m, orders, log)
+        release_rested(m, orders, log)
         if m.is_ending == 1:
             m.is_ending = 0
             work(m, orders, log)
@@ -87,6 +145,18 @@ def force_flat(m: State, orders: Orders, log: Ints) -> None:
         done = orders[chosen].seq
         if orders[chosen].role == k.AS_MARKET and orders[chosen].reducing == 1:
             take_ticks(m, orders, log, orders[chosen], ticks, False, False, False)
+
+
+@helper
+def value_row(m: State, equity: Floats, i: int) -> None:
+    """Value one row after its decision."""
+    value = m.cash_f + m.units_f * m.mark
+    if equity.shape[0] > 0:
+        equity[i] = value
+    m.top = max(m.top, value)
+    if m.top > 0.0:
+        m.max_drawdown = max(m.max_drawdown, 1.0 - value / m.top)
+    m.floor = m.top * (1.0 - m.max_drawdown)
 
 
 @helper
@@ -125,51 +195,36 @@ def _build(code: int) -> Replay:
         m.code = code
         refresh(m)
         n, has_sessions, has_curve = ts.shape[0], sessions.shape[0] > 0, equity.shape[0] > 0
-        always = m.counts == 1 or m.has_breakers == 1
-        resizes = m.resize != k.ON_CHANGE
-        busy, live, weight, top, floor, worst = False, False, 0.0, 0.0, 0.0, 0.0
-        cash, units = m.cash_f, m.units_f
-        quiet_low, quiet_high, lift_low, lift_high = 0.0, 0.0, 0.0, 0.0
-        for i in range(n):
-            close, target = closes[i], targets[i]
+        is_calm = m.has_breakers == 0 and m.resize == k.ON_CHANGE and not has_sessions
+        i = 0
+        while i < n and m.status == k.DONE:
+            if is_calm and m.is_live == 1:
+                # On most bars no order acts and the word is the old one.
+                end = max(min(n, next_deadline(m)), i)
+                curve = equity[i:end] if has_curve else equity
+                if m.busy == 0:
+                    i += pass_idle(m, closes[i:end], targets[i:end], curve)
+                else:
+                    i += pass_guarded(
+                        m, opens[i:end], highs[i:end], lows[i:end], closes[i:end], targets[i:end], curve
+                    )
+                if i == n:
+                    break
+            m.mark = m.last_mark = closes[max(i - 1, 0)]
             if has_sessions:
                 m.is_closed = sessions[i - 1] & k.CLOSED if i > 0 else 0
                 if sessions[i] & k.OPENED:
-                    m.mark = closes[max(i - 1, 0)]
                     open_session(m, orders, log, i, ts[i])
-                    busy, quiet_low, quiet_high = m.busy == 1, m.quiet_low, m.quiet_high
-            # On most bars no order acts and the word is the old one: they pass in registers.
-            acts = False
-            if busy:
-                high, low = max(highs[i], opens[i], close), min(lows[i], opens[i], close)
-                acts = not (quiet_low < low and high < quiet_high) or high > lift_high or low < lift_low
-            speaks = always or not live or (target == target and (target != weight or resizes))
-            if acts or speaks:
-                if m.status != k.DONE:
-                    return
-                show(m, i, ts[i], opens[i], highs[i], lows[i], close, volumes[i])
-                m.mark = m.last_mark = closes[max(i - 1, 0)]
-                if acts:
-                    match_bar(m, orders, log)
-                m.mark = m.q = close
-                m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
-                if speaks and m.status == k.DONE:
-                    decide(m, orders, log, target, muted)
-                note_quiet(m, orders)
-                busy, live, weight = m.busy == 1, m.is_live == 1, m.weight
-                quiet_low, quiet_high = m.quiet_low, m.quiet_high
-                lift_low, lift_high = m.lift_low, m.lift_high
-                cash, units = m.cash_f, m.units_f
-            value = cash + units * close
-            if has_curve:
-                equity[i] = value
-            if value > top:
-                top = value
-                floor = top * (1.0 - worst)
-            elif value < floor:
-                floor = value
-                worst = max(worst, 1.0 - value / top)
-        m.max_drawdown = worst
+            show(m, i, ts[i], opens[i], highs[i], lows[i], closes[i], volumes[i])
+            if m.busy == 1:
+                match_bar(m, orders, log)
+            m.mark = m.q = closes[i]
+            m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
+            if m.status == k.DONE:
+                decide(m, orders, log, targets[i], muted)
+            note_quiet(m, orders)
+            value_row(m, equity, i)
+            i += 1
         if m.status == k.DONE and m.end != k.LEAVE and n > 0:
             last = n - 1
             show(m, last, ts[last], opens[last], highs[last], lows[last], closes[last], volumes[last])

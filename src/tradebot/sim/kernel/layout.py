@@ -82,10 +82,6 @@ class State(Protocol):
     suspended: int
     suspended_bar: int
     suspended_bars: int
-    counted_suspension: int
-    bars_suspended: int
-    counted_position: int
-    bars_held: int
     # orders
     next_seq: int
     sent: int
@@ -118,6 +114,8 @@ class State(Protocol):
     peak: float
     day_equity: float
     max_drawdown: float
+    top: float
+    floor: float
 
     # --- settings: grids
     lot: int
@@ -182,7 +180,6 @@ class State(Protocol):
     trailing: float
     max_bars: int
     after_bars: int
-    counts: int
     # account and limits
     is_cash_account: int
     is_shortable: int

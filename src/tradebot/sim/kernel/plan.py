@@ -430,7 +430,6 @@ def _behaviour(spec: StrategySpec) -> dict[str, int | float]:
         "trailing": 0.0 if exits.trailing is None else float(decimal_of(exits.trailing)),
         "max_bars": k.UNLIMITED if exits.max_bars is None else exits.max_bars,
         "after_bars": after if isinstance(after, int) else words[after],
-        "counts": int(exits.max_bars is not None or isinstance(after, int)),
     }
 
 

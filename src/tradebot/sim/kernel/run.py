@@ -296,7 +296,6 @@ def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
         m[name] = value
     m["phase"] = k.NOT_MATCHING
     m["budget_bar"] = -1
-    m["opened"] = m["counted_position"] = m["suspended_bar"] = m["counted_suspension"] = -1
     m["peak"] = -np.inf
     m["fills_at"] = m["times_room"]
     m["fills_end"] = m["events_at"] = m["fills_at"] + rows * k.FILL_WIDTH
