@@ -215,6 +215,19 @@ def test_bars_passed_buy_back_what_is_still_wanted() -> None:
     assert fills(world)[2:] == [("buy", D(10), D(89))]
 
 
+def test_each_rest_is_counted_from_its_own_beginning() -> None:
+    # Held for a bar, resting for a bar, again and again: the count of one rest is not the next one's.
+    world = World(spec(Script(1.0), exits={"max_bars": 1, "after_exit": 1}))
+    world.bars(*[(100 + n,) for n in range(9)])
+    assert fills(world) == [
+        ("buy", D(10), D(101)),
+        ("sell", D(10), D(103)),
+        ("buy", D(10), D(104)),
+        ("sell", D(10), D(106)),
+        ("buy", D(10), D(107)),
+    ]
+
+
 # --- first and late -------------------------------------------------------------------------------
 
 

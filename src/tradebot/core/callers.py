@@ -210,7 +210,9 @@ class Callers:
             return
         for leg in seat.legs.values():
             rest = leg.wish.suspended
-            if rest is not None and rest.bars is not None and leg.suspended_bars >= rest.bars:
+            if rest is None or rest.bars is None or rest.ts != leg.suspended_since:
+                continue  # one that began at this bar is counted from the next on
+            if leg.suspended_bars >= rest.bars:
                 self._desk.release(leg, "bars passed")
 
     def _is_held(self, leg: Leg) -> bool:
