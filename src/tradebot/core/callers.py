@@ -387,9 +387,8 @@ class Callers:
     def _failed(self, seat: Seat, exc: Exception) -> None:
         seat.is_failed = True
         if self.muted:
-            raise InvariantError(
-                f"strategy {seat.spec.id} failed while warming up: {type(exc).__name__}: {exc}"
-            ) from exc
+            what = f"{type(exc).__name__}: {exc}"
+            raise InvariantError(f"strategy {seat.spec.id} failed while warming up: {what}") from exc
         for name in seat.legs:
             self._rec.fact(
                 f.StrategyFailed(

@@ -10,44 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
-from typing import NamedTuple
 
 from tradebot.core.events import share_of_capital
 from tradebot.core.model import ALWAYS_OPEN, DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
-from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
+from tradebot.core.quantize import decimal_of
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, SizingSpec
 from tradebot.core.strategy import BarStrategy
-from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees
+from tradebot.sim.fees import FeeModel, NoFees, ReceivedAssetFees
 from tradebot.sim.kernel import layout as k
+from tradebot.sim.kernel.terms import (
+    MOST,
+    MOST_DIGITS,
+    PRODUCT,
+    QUANTUM_DIGITS,
+    Grid,
+    No,
+    check_latency,
+    cost_terms,
+    digits_of,
+    matching_terms,
+    refuse_if,
+    scaled,
+    slippage_terms,
+)
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.settings import (
     FillSettings,
     ForcePrice,
-    IntrabarPath,
-    LimitImprove,
-    LimitRule,
-    MarketAt,
-    SameBar,
-    StopGap,
-    StopThrough,
-    TrailLift,
-    TrailReference,
 )
 from tradebot.sim.slippage import (
-    BpsSlippage,
-    HalfSpread,
     NoSlippage,
     SlippageModel,
-    TickSlippage,
-    VolumeShareSlippage,
 )
-
-_MOST = 2**53
-_PRODUCT = 2**62
-_MOST_DIGITS = 22  # 10**22 is the largest power of ten that float64 holds exactly
-_QUANTUM_DIGITS = 8
 
 _DEFAULTS, _NO_FEES, _NO_SLIPPAGE = FillSettings(), NoFees(), NoSlippage()
 
@@ -86,16 +81,6 @@ class Plan:
     fields: Mapping[str, int | float]
 
 
-class _No(Exception):
-    """Carries a refusal out of the depths of `plan`."""
-
-
-class _Grid(NamedTuple):
-    digits: int  # of a quantity's unit
-    price_digits: int
-    mult_digits: int
-
-
 def plan(
     setup: Setup,
     strategy: str,
@@ -110,7 +95,7 @@ def plan(
     """
     try:
         return _plan(setup, strategy, venue, close_at_end)
-    except _No as no:
+    except No as no:
         return Refusal(reason=str(no))
 
 
@@ -122,12 +107,12 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     fields: dict[str, int | float] = {}
     fields |= _grids(instrument, grid)
     fields |= _account(setup, account, spec, instrument, venue)
-    fields |= _costs(venue.fees, grid) | _slippage(venue.slippage, instrument)
-    fields |= _matching(venue.settings, instrument) | _sizing(spec.sizing)
+    fields |= cost_terms(venue.fees, grid) | slippage_terms(venue.slippage, instrument)
+    fields |= matching_terms(venue.settings, instrument) | _sizing(spec.sizing)
     fields |= _behaviour(spec) | _limits(account.limits)
     ends = {None: k.LEAVE, ForcePrice.LAST_CLOSE: k.FORCE_CLOSE, ForcePrice.LAST_OPEN: k.FORCE_OPEN}
     fields["end"] = ends[close_at_end]
-    _check_latency(venue.latency)
+    check_latency(venue.latency)
     return Plan(
         instrument=instrument,
         strategy=strategy,
@@ -138,59 +123,43 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     )
 
 
-def _refuse_if(condition: bool, reason: str) -> None:
-    if condition:
-        raise _No(reason)
-
-
 def _only_instrument(setup: Setup, spec: StrategySpec, account: AccountSpec, venue: Venue) -> Instrument:
-    _refuse_if(len(spec.instruments) != 1, "a strategy of several instruments shares its equity between them")
+    refuse_if(len(spec.instruments) != 1, "a strategy of several instruments shares its equity between them")
     name = spec.instruments[0]
     decider = spec.deciders[name]
-    _refuse_if(not isinstance(decider, BarStrategy) or decider.together, "only strategies on single bars")
-    _refuse_if(bool(decider.inputs()), "further inputs: the engine waits for their bars")
+    refuse_if(not isinstance(decider, BarStrategy) or decider.together, "only strategies on single bars")
+    refuse_if(bool(decider.inputs()), "further inputs: the engine waits for their bars")
     for other in setup.strategies:
         if other.id == spec.id or other.account != spec.account:
             continue
-        _refuse_if(name in other.instruments, f"{other.id} trades {name} in the same account")
+        refuse_if(name in other.instruments, f"{other.id} trades {name} in the same account")
         shares = account.model is AccountModel.CASH or account.limits != Limits()
-        _refuse_if(shares, f"{other.id} shares the account's cash or limits")
+        refuse_if(shares, f"{other.id} shares the account's cash or limits")
     return setup.instruments[name]
 
 
 # --- grids ------------------------------------------------------------------------------------------
 
 
-def _digits(value: Decimal) -> int:
-    return max(0, -int(value.normalize().as_tuple().exponent))
-
-
-def _scaled(value: Decimal, digits: int) -> int:
-    whole = LEDGER_CONTEXT.scaleb(value, digits)
-    return int(whole)
-
-
-def _grid(instrument: Instrument, fees: FeeModel) -> _Grid:
-    lot = _digits(instrument.lot_size)
+def _grid(instrument: Instrument, fees: FeeModel) -> Grid:
+    lot = digits_of(instrument.lot_size)
     in_base = isinstance(fees, ReceivedAssetFees)
-    grid = _Grid(
-        max(lot, _QUANTUM_DIGITS) if in_base else lot,
-        _digits(instrument.tick_size),
-        _digits(instrument.multiplier),
+    grid = Grid(
+        max(lot, QUANTUM_DIGITS) if in_base else lot,
+        digits_of(instrument.tick_size),
+        digits_of(instrument.multiplier),
     )
-    _refuse_if(grid.digits + grid.price_digits > _MOST_DIGITS, "lot and tick sizes are too fine")
+    refuse_if(grid.digits + grid.price_digits > MOST_DIGITS, "lot and tick sizes are too fine")
     return grid
 
 
-def _grids(instrument: Instrument, grid: _Grid) -> dict[str, int | float]:
-    tick, lot = _scaled(instrument.tick_size, grid.price_digits), _scaled(instrument.lot_size, grid.digits)
-    mult = _scaled(instrument.multiplier, grid.mult_digits)
+def _grids(instrument: Instrument, grid: Grid) -> dict[str, int | float]:
+    tick, lot = scaled(instrument.tick_size, grid.price_digits), scaled(instrument.lot_size, grid.digits)
+    mult = scaled(instrument.multiplier, grid.mult_digits)
     # A unit of quantity times a price step, in quanta of cash: num / den.
-    power = _QUANTUM_DIGITS - grid.digits - grid.price_digits - grid.mult_digits
+    power = QUANTUM_DIGITS - grid.digits - grid.price_digits - grid.mult_digits
     num, den = Decimal(tick * mult).scaleb(power).as_integer_ratio()
-    _refuse_if(
-        num * den >= _PRODUCT or max(tick, lot, mult) >= _MOST, "the instrument's steps are too coarse"
-    )
+    refuse_if(num * den >= PRODUCT or max(tick, lot, mult) >= MOST, "the instrument's steps are too coarse")
     return {
         "lot": lot,
         "tick": tick,
@@ -207,7 +176,7 @@ def _grids(instrument: Instrument, grid: _Grid) -> dict[str, int | float]:
         "min_qty": -int(-(instrument.min_qty.scaleb(grid.digits)) // 1),
         "min_notional": float(instrument.min_notional),
         "is_shortable": int(instrument.shortable),
-        "fee_unit": 10 ** max(0, grid.digits - _QUANTUM_DIGITS),
+        "fee_unit": 10 ** max(0, grid.digits - QUANTUM_DIGITS),
     }
 
 
@@ -218,19 +187,19 @@ def _account(
     setup: Setup, account: AccountSpec, spec: StrategySpec, instrument: Instrument, venue: Venue
 ) -> dict[str, int | float]:
     quote = instrument.quote
-    _refuse_if(quote != account.base_currency, f"{quote} is not the account's base currency")
+    refuse_if(quote != account.base_currency, f"{quote} is not the account's base currency")
     others = [asset for asset, amount in account.cash.items() if amount and asset != quote]
-    _refuse_if(bool(others), f"the account also holds {', '.join(others)}")
-    _refuse_if(account.capital is not None, "the account's capital is capped")
-    _refuse_if(bool(account.settle_after), "cash settles later")
+    refuse_if(bool(others), f"the account also holds {', '.join(others)}")
+    refuse_if(account.capital is not None, "the account's capital is capped")
+    refuse_if(bool(account.settle_after), "cash settles later")
     quanta = {setup.quantum(quote), setup.quantum(instrument.base), venue.quantum}
-    _refuse_if(quanta != {DEFAULT_QUANTUM}, f"amounts must be in quanta of {DEFAULT_QUANTUM}")
+    refuse_if(quanta != {DEFAULT_QUANTUM}, f"amounts must be in quanta of {DEFAULT_QUANTUM}")
     total = account.cash.get(quote, Decimal(0))
     own = min(share_of_capital(total, spec.capital, DEFAULT_QUANTUM), total)
-    _refuse_if(total.scaleb(_QUANTUM_DIGITS) >= _MOST, "the account holds more than 2**53 quanta")
+    refuse_if(total.scaleb(QUANTUM_DIGITS) >= MOST, "the account holds more than 2**53 quanta")
     return {
-        "cash": _scaled(own, _QUANTUM_DIGITS),
-        "rest_cash": _scaled(total - own, _QUANTUM_DIGITS),
+        "cash": scaled(own, QUANTUM_DIGITS),
+        "rest_cash": scaled(total - own, QUANTUM_DIGITS),
         "is_cash_account": int(account.model is AccountModel.CASH),
     }
 
@@ -254,140 +223,6 @@ def _limits(limits: Limits) -> dict[str, int | float]:
     }
 
 
-# --- costs ------------------------------------------------------------------------------------------
-
-
-def _rate(bps: Decimal) -> tuple[int, int]:
-    num, den = bps.scaleb(-4).as_integer_ratio()
-    _refuse_if(abs(num) * den >= 2**40, f"a fee rate of {bps} basis points has too many digits")
-    return num, den
-
-
-def _costs(fees: FeeModel, grid: _Grid) -> dict[str, int | float]:
-    if isinstance(fees, NoFees):
-        return {"fee_kind": k.NO_FEE}
-    if isinstance(fees, BpsFees | ReceivedAssetFees):
-        maker, taker = _rate(fees.maker), _rate(fees.taker)
-        unit = 10 ** max(0, grid.digits - _QUANTUM_DIGITS)
-        _refuse_if(abs(taker[0]) * taker[1] * unit >= _PRODUCT, "the fee's unit is too fine")
-        return {
-            "fee_kind": k.BPS_FEE if isinstance(fees, BpsFees) else k.RECEIVED_FEE,
-            "maker_num": maker[0],
-            "maker_den": maker[1],
-            "taker_num": taker[0],
-            "taker_den": taker[1],
-        }
-    if isinstance(fees, PerShareFees):
-        return _per_share(fees, grid)
-    raise _No(f"{type(fees).__name__}: the fee is paid in a third asset")
-
-
-def _per_share(fees: PerShareFees, grid: _Grid) -> dict[str, int | float]:
-    cap = Decimal(0) if fees.cap is None else fees.cap
-    digits = max(
-        grid.digits + _digits(fees.rate),
-        _digits(fees.minimum),
-        _QUANTUM_DIGITS + _digits(cap),
-        _QUANTUM_DIGITS,
-    )
-    _refuse_if(digits > 15, "the fee per share has too many digits")
-    return {
-        "fee_kind": k.PER_SHARE_FEE,
-        "share_qty": _scaled(fees.rate, digits - grid.digits),
-        "share_min": _scaled(fees.minimum, digits),
-        "share_cap": k.UNLIMITED if fees.cap is None else _scaled(cap, digits - _QUANTUM_DIGITS),
-        "share_scale": 10 ** (digits - _QUANTUM_DIGITS),
-    }
-
-
-def _slippage(slippage: SlippageModel, instrument: Instrument) -> dict[str, int | float]:
-    match slippage:
-        case NoSlippage():
-            return {"slip_kind": k.NO_SLIP}
-        case BpsSlippage():
-            return {"slip_kind": k.BPS_SLIP, "slip_bps": slippage.bps}
-        case HalfSpread():
-            return {"slip_kind": k.HALF_SPREAD_SLIP, "slip_bps": slippage.spread_bps}
-        case TickSlippage():
-            return {"slip_kind": k.TICK_SLIP, "slip_ticks": slippage.ticks}
-        case VolumeShareSlippage():
-            return {
-                "slip_kind": k.VOLUME_SLIP,
-                "impact": slippage.impact,
-                "max_share": slippage.max_share,
-            }
-    raise _No(f"{type(slippage).__name__}: a slippage model that the kernel does not know")
-
-
-# --- matching ---------------------------------------------------------------------------------------
-
-_WORDS: tuple[tuple[str, Mapping[Enum, int]], ...] = (
-    (
-        "market_at",
-        {
-            MarketAt.NEXT_OPEN: k.NEXT_OPEN,
-            MarketAt.SAME_CLOSE: k.SAME_CLOSE,
-            MarketAt.NEXT_CLOSE: k.NEXT_CLOSE,
-        },
-    ),
-    (
-        "limit_rule",
-        {
-            LimitRule.TOUCH: k.TOUCH,
-            LimitRule.PENETRATE: k.PENETRATE,
-            LimitRule.CLOSE_ONLY: k.CLOSE_ONLY,
-        },
-    ),
-    (
-        "limit_improve",
-        {LimitImprove.AT_LIMIT: k.AT_LIMIT, LimitImprove.OPEN_IF_BETTER: k.OPEN_IF_BETTER},
-    ),
-    (
-        "stop_gap",
-        {
-            StopGap.OPEN_IF_WORSE: k.OPEN_IF_WORSE,
-            StopGap.AT_STOP: k.AT_STOP,
-            StopGap.FREQTRADE_RULE: k.FREQTRADE_RULE,
-            StopGap.CLOSE: k.GAP_CLOSE,
-        },
-    ),
-    (
-        "intrabar_path",
-        {
-            IntrabarPath.WORST_CASE: k.WORST_CASE,
-            IntrabarPath.OHLC: k.OHLC,
-            IntrabarPath.ADAPTIVE: k.ADAPTIVE,
-            IntrabarPath.COLOUR: k.COLOUR,
-        },
-    ),
-)
-_FIELDS = {"limit_improve": "improve", "intrabar_path": "path"}
-
-
-def _matching(rules: FillSettings, instrument: Instrument) -> dict[str, int | float]:
-    fields: dict[str, int | float] = {}
-    for name, words in _WORDS:
-        value = getattr(rules, name)
-        _refuse_if(value not in words, f"fill.{name}: {value.value} is the engine's")
-        fields[_FIELDS.get(name, name)] = words[value]
-    _refuse_if(bool(rules.settle_sessions), "cash settles later")
-    penetrates = rules.limit_rule is LimitRule.PENETRATE
-    return fields | {
-        "beyond": rules.penetrate_ticks * float(instrument.tick_size) if penetrates else 0.0,
-        "is_capped": int(rules.volume_cap is not None),
-        "cap": 0.0 if rules.volume_cap is None else float(rules.volume_cap),
-        "defer": int(rules.same_bar_entry_exit is SameBar.DEFER),
-        "lift_before": int(rules.trail_lift is TrailLift.BEFORE_TEST),
-        "lift_close": int(rules.trail_reference is TrailReference.CLOSE),
-        "reject_through": int(rules.stop_through is StopThrough.REJECT),
-        "clip": int(rules.clip_slippage),
-    }
-
-
-def _check_latency(latency: LatencyModel) -> None:
-    _refuse_if(latency != NO_LATENCY, "commands take time to arrive")
-
-
 # --- the strategy -----------------------------------------------------------------------------------
 
 
@@ -406,15 +241,15 @@ def _sizing(sizing: SizingSpec) -> dict[str, int | float]:
                 "risk_stop": stop,
                 "max_fraction": sizing.max_fraction,
             }
-    raise _No(f"{type(sizing).__name__}: a size that follows from past bars")
+    raise No(f"{type(sizing).__name__}: a size that follows from past bars")
 
 
 def _behaviour(spec: StrategySpec) -> dict[str, int | float]:
     style, exits = spec.style, spec.exits
-    _refuse_if(style.kind is not OrderKind.MARKET, "entries by limit order")
-    _refuse_if(style.auction is not None, "orders for the auctions")
-    _refuse_if(style.tif is not Tif.GTC, f"orders valid {style.tif.value}")
-    _refuse_if(spec.execution.kind != "immediate", f"execution by {spec.execution.kind}")
+    refuse_if(style.kind is not OrderKind.MARKET, "entries by limit order")
+    refuse_if(style.auction is not None, "orders for the auctions")
+    refuse_if(style.tif is not Tif.GTC, f"orders valid {style.tif.value}")
+    refuse_if(spec.execution.kind != "immediate", f"execution by {spec.execution.kind}")
     after = exits.after_exit
     words = {"next_signal": k.UNLIMITED, "at_once": k.AT_ONCE}
     resizes = {Resize.ON_CHANGE: k.ON_CHANGE, Resize.ALWAYS: k.ALWAYS, Resize.BAND: k.RESIZE_BAND}
