@@ -192,6 +192,7 @@ class State(Protocol):
     orders_per_day: int
     orders_per_minute: int
     has_breakers: int
+    is_limited: int
     max_loss_total: float
     max_loss_day: float
     # the log: a ring of order times, then fills, then events

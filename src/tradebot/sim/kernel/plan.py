@@ -109,7 +109,7 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     fields |= _account(setup, account, spec, instrument, venue)
     fields |= cost_terms(venue.fees, grid) | slippage_terms(venue.slippage, instrument)
     fields |= matching_terms(venue.settings, instrument) | _sizing(spec.sizing)
-    fields |= _behaviour(spec) | _limits(account.limits)
+    fields |= _behaviour(spec) | _limits(account, instrument)
     ends = {None: k.LEAVE, ForcePrice.LAST_CLOSE: k.FORCE_CLOSE, ForcePrice.LAST_OPEN: k.FORCE_OPEN}
     fields["end"] = ends[close_at_end]
     check_latency(venue.latency)
@@ -204,10 +204,12 @@ def _account(
     }
 
 
-def _limits(limits: Limits) -> dict[str, int | float]:
+def _limits(account: AccountSpec, instrument: Instrument) -> dict[str, int | float]:
     def or_unset(value: float | None) -> float:
         return -1.0 if value is None else value
 
+    limits = account.limits
+    is_cash = account.model is AccountModel.CASH
     per_day, per_minute = limits.max_orders_per_day, limits.max_orders_per_minute
     return {
         "max_order": or_unset(limits.max_order),
@@ -215,6 +217,7 @@ def _limits(limits: Limits) -> dict[str, int | float]:
         "max_gross": or_unset(limits.max_gross),
         "max_loss_total": or_unset(limits.max_drawdown),
         "max_loss_day": or_unset(limits.max_daily_loss),
+        "is_limited": int(limits != Limits() or is_cash or not instrument.shortable),
         "has_breakers": int(limits.max_drawdown is not None or limits.max_daily_loss is not None),
         "orders_per_day": k.UNLIMITED if per_day is None else per_day,
         "orders_per_minute": k.UNLIMITED if per_minute is None else per_minute,

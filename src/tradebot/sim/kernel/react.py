@@ -134,6 +134,9 @@ def work(m: State, orders: Orders, log: Ints) -> None:
     wanted = m.wanted - (m.pos + m.fee_qty + flattening)
     if m.has_target == 0 or _whole_lots(wanted - leaves(target) * target.side, m.lot) == 0:
         return
+    if flatten.on == 1 and m.is_limited == 1:
+        bail(m, k.FLATTEN_CROSSING)  # the rules look at both orders together
+        return
     if m.is_ending == 1:
         return  # an order was cancelled at this close: what follows waits for its end
     if target.on == 1 and m.arrived == 1 and m.market_at == k.SAME_CLOSE:
