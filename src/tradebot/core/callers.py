@@ -209,10 +209,7 @@ class Callers:
         if self.muted or seat.is_failed:
             return
         for leg in seat.legs.values():
-            rest = leg.wish.suspended
-            if rest is None or rest.bars is None or rest.ts != leg.suspended_since:
-                continue  # one that began at this bar is counted from the next on
-            if leg.suspended_bars >= rest.bars:
+            if leg.has_rested:
                 self._desk.release(leg, "bars passed")
 
     def _is_held(self, leg: Leg) -> bool:

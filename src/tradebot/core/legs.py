@@ -102,6 +102,14 @@ class Leg:
             if bar.ts > wish.suspended.ts:
                 self.suspended_bars += 1
 
+    @property
+    def has_rested(self) -> bool:
+        """Whether the bars of a timed suspension have passed; they count from the bar after it began."""
+        rest = self.wish.suspended
+        if rest is None or rest.bars is None or rest.ts != self.suspended_since:
+            return False  # the count is still that of the suspension before
+        return self.suspended_bars >= rest.bars
+
     def counted(self) -> tuple[int, int, int, int]:
         """Return the counters, to put them back after bars were shown again."""
         return self.held_since, self.bars_held, self.suspended_since, self.suspended_bars
