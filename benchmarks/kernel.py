@@ -9,16 +9,21 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 
+import numpy as np
+
 from benchmarks import work
+from benchmarks.cross import Cross
 from benchmarks.engine import series_of, setup_of
+from tradebot.data.arrays import BarArrays
 from tradebot.sim.fees import BpsFees
-from tradebot.sim.kernel.plan import Plan, Venue, plan
+from tradebot.sim.kernel.plan import Plan, Refusal, Venue, plan
 
 
 def plan_of() -> Plan:
     """Return the kernel's plan for the run's terms."""
     bps = Decimal(str(work.FEE)) * 10_000
-    made = plan(setup_of(), "cross", Venue(fees=BpsFees(maker=bps, taker=bps)))
+    setup = setup_of(Cross.Params(fast=work.FAST, slow=work.SLOW))
+    made = plan(setup, "cross", Venue(fees=BpsFees(maker=bps, taker=bps)))
     if not isinstance(made, Plan):
         raise SystemExit(f"the kernel refuses the common work: {made.reason}")
     return made
@@ -26,11 +31,13 @@ def plan_of() -> Plan:
 
 def main() -> None:
     from tradebot.sim.kernel.rows import crossover
+    from tradebot.sim.kernel.run import KernelRun, prepare, run
 
-    from tradebot.sim.kernel.run import KernelRun, Refusal, prepare, run
-
-    series, made = series_of(sys.argv[1]), plan_of()
+    stored = np.load(sys.argv[1])
+    series, made = series_of({name: stored[name] for name in stored.files}), plan_of()
     columns = series.columns
+    if not isinstance(columns, BarArrays):
+        raise SystemExit("the common work is on bars")
     bars = prepare(columns)
     if isinstance(bars, Refusal):
         raise SystemExit(f"the kernel refuses the bars: {bars.reason}")
