@@ -12,37 +12,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.core.events import share_of_capital
-from tradebot.core.model import ALWAYS_OPEN, DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
+from tradebot.core.model import DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
 from tradebot.core.quantize import decimal_of
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, SizingSpec
 from tradebot.core.strategy import BarStrategy
-from tradebot.sim.fees import FeeModel, NoFees, ReceivedAssetFees
+from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.terms import (
     MOST,
-    MOST_DIGITS,
-    PRODUCT,
     QUANTUM_DIGITS,
-    Grid,
-    No,
-    check_latency,
-    cost_terms,
-    digits_of,
-    matching_terms,
+    Fields,
+    Unfit,
+    cost_fields,
+    grid_fields,
+    grid_of,
+    matching_fields,
     refuse_if,
     scaled,
-    slippage_terms,
+    slippage_fields,
 )
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
-from tradebot.sim.settings import (
-    FillSettings,
-    ForcePrice,
-)
-from tradebot.sim.slippage import (
-    NoSlippage,
-    SlippageModel,
-)
+from tradebot.sim.settings import FillSettings, ForcePrice
+from tradebot.sim.slippage import NoSlippage, SlippageModel
 
 _DEFAULTS, _NO_FEES, _NO_SLIPPAGE = FillSettings(), NoFees(), NoSlippage()
 
@@ -95,7 +87,7 @@ def plan(
     """
     try:
         return _plan(setup, strategy, venue, close_at_end)
-    except No as no:
+    except Unfit as no:
         return Refusal(reason=str(no))
 
 
@@ -103,16 +95,16 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     spec = next(s for s in setup.strategies if s.id == strategy)
     account = next(a for a in setup.accounts if a.name == spec.account)
     instrument = _only_instrument(setup, spec, account, venue)
-    grid = _grid(instrument, venue.fees)
-    fields: dict[str, int | float] = {}
-    fields |= _grids(instrument, grid)
+    refuse_if(venue.latency != NO_LATENCY, "commands take time to arrive")
+    grid = grid_of(instrument, venue.fees)
+    fields: Fields = {}
+    fields |= grid_fields(instrument, grid)
     fields |= _account(setup, account, spec, instrument, venue)
-    fields |= cost_terms(venue.fees, grid) | slippage_terms(venue.slippage, instrument)
-    fields |= matching_terms(venue.settings, instrument) | _sizing(spec.sizing)
+    fields |= cost_fields(venue.fees, grid) | slippage_fields(venue.slippage, instrument)
+    fields |= matching_fields(venue.settings, instrument) | _sizing(spec.sizing)
     fields |= _behaviour(spec) | _limits(account, instrument)
     ends = {None: k.LEAVE, ForcePrice.LAST_CLOSE: k.FORCE_CLOSE, ForcePrice.LAST_OPEN: k.FORCE_OPEN}
     fields["end"] = ends[close_at_end]
-    check_latency(venue.latency)
     return Plan(
         instrument=instrument,
         strategy=strategy,
@@ -138,54 +130,12 @@ def _only_instrument(setup: Setup, spec: StrategySpec, account: AccountSpec, ven
     return setup.instruments[name]
 
 
-# --- grids ------------------------------------------------------------------------------------------
-
-
-def _grid(instrument: Instrument, fees: FeeModel) -> Grid:
-    lot = digits_of(instrument.lot_size)
-    in_base = isinstance(fees, ReceivedAssetFees)
-    grid = Grid(
-        max(lot, QUANTUM_DIGITS) if in_base else lot,
-        digits_of(instrument.tick_size),
-        digits_of(instrument.multiplier),
-    )
-    refuse_if(grid.digits + grid.price_digits > MOST_DIGITS, "lot and tick sizes are too fine")
-    return grid
-
-
-def _grids(instrument: Instrument, grid: Grid) -> dict[str, int | float]:
-    tick, lot = scaled(instrument.tick_size, grid.price_digits), scaled(instrument.lot_size, grid.digits)
-    mult = scaled(instrument.multiplier, grid.mult_digits)
-    # A unit of quantity times a price step, in quanta of cash: num / den.
-    power = QUANTUM_DIGITS - grid.digits - grid.price_digits - grid.mult_digits
-    num, den = Decimal(tick * mult).scaleb(power).as_integer_ratio()
-    refuse_if(num * den >= PRODUCT or max(tick, lot, mult) >= MOST, "the instrument's steps are too coarse")
-    return {
-        "lot": lot,
-        "tick": tick,
-        "mult": mult,
-        "value_num": num,
-        "value_den": den,
-        "qty_scale": 10.0**grid.digits,
-        "price_scale": 10.0**grid.price_digits,
-        "units_scale": 10.0 ** (grid.digits + grid.mult_digits),
-        "entry_scale": 10.0 ** (grid.digits + grid.price_digits),
-        "multiplier": float(instrument.multiplier),
-        "tick_f": float(instrument.tick_size),
-        "snap": float(instrument.tick_size) * 1e-6,
-        "min_qty": -int(-(instrument.min_qty.scaleb(grid.digits)) // 1),
-        "min_notional": float(instrument.min_notional),
-        "is_shortable": int(instrument.shortable),
-        "fee_unit": 10 ** max(0, grid.digits - QUANTUM_DIGITS),
-    }
-
-
 # --- account ----------------------------------------------------------------------------------------
 
 
 def _account(
     setup: Setup, account: AccountSpec, spec: StrategySpec, instrument: Instrument, venue: Venue
-) -> dict[str, int | float]:
+) -> Fields:
     quote = instrument.quote
     refuse_if(quote != account.base_currency, f"{quote} is not the account's base currency")
     others = [asset for asset, amount in account.cash.items() if amount and asset != quote]
@@ -204,7 +154,7 @@ def _account(
     }
 
 
-def _limits(account: AccountSpec, instrument: Instrument) -> dict[str, int | float]:
+def _limits(account: AccountSpec, instrument: Instrument) -> Fields:
     def or_unset(value: float | None) -> float:
         return -1.0 if value is None else value
 
@@ -229,7 +179,7 @@ def _limits(account: AccountSpec, instrument: Instrument) -> dict[str, int | flo
 # --- the strategy -----------------------------------------------------------------------------------
 
 
-def _sizing(sizing: SizingSpec) -> dict[str, int | float]:
+def _sizing(sizing: SizingSpec) -> Fields:
     match sizing:
         case FixedQty():
             return {"sizing": k.FIXED_QTY, "size_qty": float(sizing.qty)}
@@ -244,10 +194,10 @@ def _sizing(sizing: SizingSpec) -> dict[str, int | float]:
                 "risk_stop": stop,
                 "max_fraction": sizing.max_fraction,
             }
-    raise No(f"{type(sizing).__name__}: a size that follows from past bars")
+    raise Unfit(f"{type(sizing).__name__}: a size that follows from past bars")
 
 
-def _behaviour(spec: StrategySpec) -> dict[str, int | float]:
+def _behaviour(spec: StrategySpec) -> Fields:
     style, exits = spec.style, spec.exits
     refuse_if(style.kind is not OrderKind.MARKET, "entries by limit order")
     refuse_if(style.auction is not None, "orders for the auctions")
@@ -269,8 +219,3 @@ def _behaviour(spec: StrategySpec) -> dict[str, int | float]:
         "max_bars": k.UNLIMITED if exits.max_bars is None else exits.max_bars,
         "after_bars": after if isinstance(after, int) else words[after],
     }
-
-
-def has_sessions(instrument: Instrument) -> bool:
-    """Return whether the instrument's market closes."""
-    return instrument.calendar != ALWAYS_OPEN

@@ -1,7 +1,7 @@
-"""Put the simulated venue's terms into the kernel's whole numbers, or refuse them by name.
+"""Turn the simulated venue's settings and grids into the kernel's numbers.
 
-Owns fees, slippage and fill rules, and the digits that prices, quantities and cash are counted in.
-Refuses strategies: `plan` puts theirs beside these.
+Owns which models the kernel repeats: every fee model but the one in a third asset, every slippage,
+every fill rule but finer bars. What it cannot repeat exactly raises `Unfit` with the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from tradebot.core.model import Instrument
 from tradebot.core.quantize import LEDGER_CONTEXT
 from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees
 from tradebot.sim.kernel import layout as k
-from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.settings import (
     FillSettings,
     IntrabarPath,
@@ -38,33 +37,83 @@ from tradebot.sim.slippage import (
 )
 
 MOST = 2**53
-PRODUCT = 2**62
-MOST_DIGITS = 22  # 10**22 is the largest power of ten that float64 holds exactly
+_PRODUCT = 2**62
+_MOST_DIGITS = 22  # 10**22 is the largest power of ten that float64 holds exactly
 QUANTUM_DIGITS = 8
 
+Fields = dict[str, int | float]
 
-class No(Exception):
-    """Carries a refusal out of the depths of `plan`."""
+
+class Unfit(Exception):
+    """Says why the engine must run."""
 
 
 class Grid(NamedTuple):
-    digits: int  # of a quantity's unit
+    """Decimal digits of a quantity's unit, of the tick and of the multiplier."""
+
+    digits: int
     price_digits: int
     mult_digits: int
 
 
 def refuse_if(condition: bool, reason: str) -> None:
+    """Raise Unfit for a condition that the kernel does not repeat."""
     if condition:
-        raise No(reason)
+        raise Unfit(reason)
 
 
-def digits_of(value: Decimal) -> int:
+# --- grids ------------------------------------------------------------------------------------------
+
+
+def _digits(value: Decimal) -> int:
     return max(0, -int(value.normalize().as_tuple().exponent))
 
 
 def scaled(value: Decimal, digits: int) -> int:
+    """Return `value` times 10**digits, which must be whole."""
     whole = LEDGER_CONTEXT.scaleb(value, digits)
     return int(whole)
+
+
+def grid_of(instrument: Instrument, fees: FeeModel) -> Grid:
+    """Return how fine the whole numbers of a run must be."""
+    lot = _digits(instrument.lot_size)
+    in_base = isinstance(fees, ReceivedAssetFees)
+    grid = Grid(
+        max(lot, QUANTUM_DIGITS) if in_base else lot,
+        _digits(instrument.tick_size),
+        _digits(instrument.multiplier),
+    )
+    refuse_if(grid.digits + grid.price_digits > _MOST_DIGITS, "lot and tick sizes are too fine")
+    return grid
+
+
+def grid_fields(instrument: Instrument, grid: Grid) -> Fields:
+    """Return the grids of quantity, price and money."""
+    tick, lot = scaled(instrument.tick_size, grid.price_digits), scaled(instrument.lot_size, grid.digits)
+    mult = scaled(instrument.multiplier, grid.mult_digits)
+    # A unit of quantity times a price step, in quanta of cash: num / den.
+    power = QUANTUM_DIGITS - grid.digits - grid.price_digits - grid.mult_digits
+    num, den = Decimal(tick * mult).scaleb(power).as_integer_ratio()
+    refuse_if(num * den >= _PRODUCT or max(tick, lot, mult) >= MOST, "the instrument's steps are too coarse")
+    return {
+        "lot": lot,
+        "tick": tick,
+        "mult": mult,
+        "value_num": num,
+        "value_den": den,
+        "qty_scale": 10.0**grid.digits,
+        "price_scale": 10.0**grid.price_digits,
+        "units_scale": 10.0 ** (grid.digits + grid.mult_digits),
+        "entry_scale": 10.0 ** (grid.digits + grid.price_digits),
+        "multiplier": float(instrument.multiplier),
+        "tick_f": float(instrument.tick_size),
+        "snap": float(instrument.tick_size) * 1e-6,
+        "min_qty": -int(-(instrument.min_qty.scaleb(grid.digits)) // 1),
+        "min_notional": float(instrument.min_notional),
+        "is_shortable": int(instrument.shortable),
+        "fee_unit": 10 ** max(0, grid.digits - QUANTUM_DIGITS),
+    }
 
 
 # --- costs ------------------------------------------------------------------------------------------
@@ -76,13 +125,14 @@ def _rate(bps: Decimal) -> tuple[int, int]:
     return num, den
 
 
-def cost_terms(fees: FeeModel, grid: Grid) -> dict[str, int | float]:
+def cost_fields(fees: FeeModel, grid: Grid) -> Fields:
+    """Return the terms of a fee model."""
     if isinstance(fees, NoFees):
         return {"fee_kind": k.NO_FEE}
     if isinstance(fees, BpsFees | ReceivedAssetFees):
         maker, taker = _rate(fees.maker), _rate(fees.taker)
         unit = 10 ** max(0, grid.digits - QUANTUM_DIGITS)
-        refuse_if(abs(taker[0]) * taker[1] * unit >= PRODUCT, "the fee's unit is too fine")
+        refuse_if(abs(taker[0]) * taker[1] * unit >= _PRODUCT, "the fee's unit is too fine")
         return {
             "fee_kind": k.BPS_FEE if isinstance(fees, BpsFees) else k.RECEIVED_FEE,
             "maker_num": maker[0],
@@ -92,15 +142,15 @@ def cost_terms(fees: FeeModel, grid: Grid) -> dict[str, int | float]:
         }
     if isinstance(fees, PerShareFees):
         return _per_share(fees, grid)
-    raise No(f"{type(fees).__name__}: the fee is paid in a third asset")
+    raise Unfit(f"{type(fees).__name__}: the fee is paid in a third asset")
 
 
-def _per_share(fees: PerShareFees, grid: Grid) -> dict[str, int | float]:
+def _per_share(fees: PerShareFees, grid: Grid) -> Fields:
     cap = Decimal(0) if fees.cap is None else fees.cap
     digits = max(
-        grid.digits + digits_of(fees.rate),
-        digits_of(fees.minimum),
-        QUANTUM_DIGITS + digits_of(cap),
+        grid.digits + _digits(fees.rate),
+        _digits(fees.minimum),
+        QUANTUM_DIGITS + _digits(cap),
         QUANTUM_DIGITS,
     )
     refuse_if(digits > 15, "the fee per share has too many digits")
@@ -113,7 +163,8 @@ def _per_share(fees: PerShareFees, grid: Grid) -> dict[str, int | float]:
     }
 
 
-def slippage_terms(slippage: SlippageModel, instrument: Instrument) -> dict[str, int | float]:
+def slippage_fields(slippage: SlippageModel, instrument: Instrument) -> Fields:
+    """Return the terms of a slippage model."""
     match slippage:
         case NoSlippage():
             return {"slip_kind": k.NO_SLIP}
@@ -129,7 +180,7 @@ def slippage_terms(slippage: SlippageModel, instrument: Instrument) -> dict[str,
                 "impact": slippage.impact,
                 "max_share": slippage.max_share,
             }
-    raise No(f"{type(slippage).__name__}: a slippage model that the kernel does not know")
+    raise Unfit(f"{type(slippage).__name__}: a slippage model that the kernel does not know")
 
 
 # --- matching ---------------------------------------------------------------------------------------
@@ -177,8 +228,9 @@ _WORDS: tuple[tuple[str, Mapping[Enum, int]], ...] = (
 _FIELDS = {"limit_improve": "improve", "intrabar_path": "path"}
 
 
-def matching_terms(rules: FillSettings, instrument: Instrument) -> dict[str, int | float]:
-    fields: dict[str, int | float] = {}
+def matching_fields(rules: FillSettings, instrument: Instrument) -> Fields:
+    """Return the fill rules."""
+    fields: Fields = {}
     for name, words in _WORDS:
         value = getattr(rules, name)
         refuse_if(value not in words, f"fill.{name}: {value.value} is the engine's")
@@ -195,7 +247,3 @@ def matching_terms(rules: FillSettings, instrument: Instrument) -> dict[str, int
         "reject_through": int(rules.stop_through is StopThrough.REJECT),
         "clip": int(rules.clip_slippage),
     }
-
-
-def check_latency(latency: LatencyModel) -> None:
-    refuse_if(latency != NO_LATENCY, "commands take time to arrive")
