@@ -383,6 +383,7 @@ class _Listener:
                         fill.fee_asset,
                         fill.liquidity,
                         fill.assumed,
+                        fill.data_price,
                     )
                 )
             case f.TargetSuspended():
@@ -486,6 +487,7 @@ def run_kernel(case: Case) -> Outcome | Refusal:
             x.fill.fee_asset or "USD",
             x.fill.liquidity,
             x.fill.assumed,
+            x.fill.data_price,
         )
         for x in result.fills
     ]

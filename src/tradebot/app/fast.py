@@ -19,7 +19,7 @@ import numpy as np
 
 from tradebot.app import plan
 from tradebot.app.market import Loaded
-from tradebot.app.outcome import END_OF_DATA, EXIT_NAMES, Curves, base_qty_of_fee, fee_in_quote
+from tradebot.app.outcome import END_OF_DATA, EXIT_NAMES, Curves, base_qty_of_fee, fee_in_quote, slippage_of
 from tradebot.app.results import Scene, Traded
 from tradebot.core.model import ALWAYS_OPEN, DAY, Instrument, Purpose
 from tradebot.core.setup import Setup, StrategySpec
@@ -95,8 +95,6 @@ def traded_by_kernel(scene: Scene, setup: Setup, specs: Sequence[StrategySpec]) 
 def _unfit(scene: Scene, spec: StrategySpec) -> str:
     from tradebot.plugins.adapter import FrameAdapter
 
-    if scene.config.slippage_of(scene.account).kind != "none":
-        return "slippage: the kernel does not list it apart from prices"
     if not all(isinstance(d, FrameAdapter) for d in spec.deciders.values()):
         return f"{spec.id} is not a FrameStrategy"
     if len(spec.instruments) != 1:
@@ -190,6 +188,7 @@ def _fills(
                 fee=fee_in_quote(fill, instrument),
                 fee_asset=fill.fee_asset,
                 fee_base_qty=base_qty_of_fee(fill, instrument),
+                slippage=slippage_of(fill, instrument),
                 multiplier=instrument.multiplier,
                 liquidity=fill.liquidity,
                 purpose=found.purpose,

@@ -154,7 +154,7 @@ class Collector:
                 fee=self._fee_in_quote(fact, instrument),
                 fee_asset=fill.fee_asset,
                 fee_base_qty=base_qty_of_fee(fill, instrument),
-                slippage=_slippage(fill, instrument),
+                slippage=slippage_of(fill, instrument),
                 multiplier=instrument.multiplier,
                 rate=self._rate(instrument.quote, fact.account),
                 liquidity=fill.liquidity,
@@ -222,7 +222,7 @@ def fee_in_quote(fill: Fill, instrument: Instrument) -> Decimal:
     return LEDGER_CONTEXT.multiply(kept, fill.price) if kept else fill.fee
 
 
-def _slippage(fill: Fill, instrument: Instrument) -> Decimal:
+def slippage_of(fill: Fill, instrument: Instrument) -> Decimal:
     """Return what the fill model took beside the data's price, in the quote asset."""
     if fill.data_price is None or fill.data_price == fill.price:
         return Decimal(0)

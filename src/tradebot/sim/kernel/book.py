@@ -140,6 +140,7 @@ def _write(m: State, w: Order, log: Ints, qty: int, price: int, fee: int, flags:
     log[row + k.F_DECIDED] = w.decided
     log[row + k.F_CASH] = m.cash
     log[row + k.F_POS] = m.pos
+    log[row + k.F_DATA_PRICE] = m.data_price
     m.fills += 1
 
 

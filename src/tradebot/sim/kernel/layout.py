@@ -99,6 +99,7 @@ class State(Protocol):
     q: float
     certain_low: float
     certain_high: float
+    data_price: int
     budget_bar: int
     budget: int
     used: int
@@ -243,9 +244,9 @@ RELEASED_BY_SIGNAL, RELEASED_BY_BARS = 8, 9
 
 # --- rows of the log ----------------------------------------------------------------------------------
 
-FILL_WIDTH = 12
+FILL_WIDTH = 13
 (F_BAR, F_NUMBER, F_KIND, F_QTY, F_PRICE, F_FEE, F_IN_BASE, F_IS_MAKER) = range(8)
-(F_IS_ASSUMED, F_DECIDED, F_CASH, F_POS) = range(8, 12)
+(F_IS_ASSUMED, F_DECIDED, F_CASH, F_POS, F_DATA_PRICE) = range(8, 13)
 EVENT_WIDTH = 2
 
 # --- State.status: DONE, or why the engine must run -----------------------------------------------------

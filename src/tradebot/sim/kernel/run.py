@@ -145,6 +145,7 @@ class KernelRun:
                 fee_asset=instrument.base if row[k.F_IN_BASE] else instrument.quote,
                 liquidity=Liquidity.MAKER if row[k.F_IS_MAKER] else Liquidity.TAKER,
                 assumed=bool(row[k.F_IS_ASSUMED]),
+                data_price=row[k.F_DATA_PRICE] * instrument.tick_size,
             )
             yield KernelFill(row[k.F_BAR], row[k.F_DECIDED], kind, purpose, fill)
 

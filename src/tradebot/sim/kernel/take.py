@@ -110,7 +110,7 @@ def take_ticks(
         qty = m.budget // m.lot * m.lot
     if qty <= 0 or m.status != k.DONE:
         return
-    exact = ticks
+    exact = m.data_price = ticks
     if not is_maker and m.slip_kind != k.NO_SLIP:
         exact = _slip(m, w, qty, ticks, in_bar)
     book_fill(m, w, log, qty, exact, is_maker, is_assumed)
