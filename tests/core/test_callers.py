@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.core.test_desk import fills
-from tests.core.world import START, D, Script, World, make_bar, spec
+from tests.core.world import GEM, START, D, Script, World, make_bar, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import HOUR, MINUTE, Bar
+from tradebot.core.model import HOUR, MINUTE, Bar, Book, Level, Quote
 from tradebot.core.setup import FirstEntry, LateEntry
-from tradebot.core.strategy import BarStrategy, Context, Input, Target
+from tradebot.core.strategy import BarStrategy, Context, Input, Quotes, QuoteStrategy, Target
 
 
 def bar(name: str, ts: int, close: float = 100.0, interval: int = HOUR) -> Bar:
@@ -172,6 +172,32 @@ def test_a_strategy_that_raises_is_called_no_more_and_its_facts_stand() -> None:
     assert len(failing.seen) == 3
     assert world.position("a") == 0  # its stop still works
     assert world.position("b") == D(10)
+
+
+class Listener(QuoteStrategy):
+    """Notes what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.shown: list[Quote | Book] = []
+
+    def on_quote(self, ctx: Context, quote: Quote) -> Quotes | None:
+        self.shown.append(quote)
+        return None
+
+    def on_book(self, ctx: Context, book: Book) -> Quotes | None:
+        self.shown.append(book)
+        return None
+
+
+def test_a_quote_that_cannot_be_true_reaches_no_strategy_and_books_do() -> None:
+    listener = Listener()
+    world = World(spec(listener, instrument=GEM, interval=0), spec(Script(), name="b", capital=D(0)))
+    good, crossed = Quote("GEM", START + 1, 9.0, 1.0, 9.5, 1.0), Quote("GEM", START + 1, 10.0, 1.0, 9.0, 1.0)
+    book = Book("GEM", START + 2, (Level(9.0, 1.0),), (Level(9.5, 1.0),))
+    world.engine.decide(m.Slice(START + 1, (crossed, good)), START + 1)
+    world.engine.decide(m.Slice(START + 2, (book,)), START + 2)
+    assert listener.shown == [good, book]
 
 
 # --- counting -------------------------------------------------------------------------------------

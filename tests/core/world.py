@@ -173,11 +173,13 @@ class World:
         close_first: bool = True,
         checks_rest: bool = True,
         checks_protection: bool = True,
+        is_fast: bool = False,
         start: int = START,
         **venue: Any,
     ) -> None:
         """`venue`: settings, fees, slippage, latency. `checks_rest` False: reports travel, so that venue and
         ledger agree only later. `checks_protection` False: the venue may refuse protective orders.
+        `is_fast`: nobody looks after each instant, so that calm bars pass in the tight loop of a backtest.
         """
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
@@ -196,6 +198,7 @@ class World:
         self._instants = 0
         self._checks_rest = checks_rest
         self._checks_protection = checks_protection
+        self._is_fast = is_fast
         self._children: dict[str, Decimal] = {}
         self.replay = Replay(
             self.engine, self.venue, events=events, on_fact=self._checked, close_first=close_first
@@ -210,7 +213,8 @@ class World:
 
     def play(self, market: Iterable[m.Slice | MarketData]) -> World:
         """Feed slices (a lone bar or quote is one) in order of time."""
-        self.replay.run((_slice(x) for x in market), after=self._rested)
+        self.replay.run((_slice(x) for x in market), after=None if self._is_fast else self._rested)
+        self.now = max(self.now, self.engine.now)
         return self
 
     def bars(self, *rows: Sequence[float], instrument: Instrument = COIN, interval: int = HOUR) -> World:

@@ -44,7 +44,9 @@ DAYS = 6
 
 
 class Whim(BarStrategy):
-    """Wants something else now and then, for no reason."""
+    """Wants something else now and then, for no reason; `calm` is how often it says nothing."""
+
+    calm = 0.6
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(None)
@@ -52,7 +54,7 @@ class Whim(BarStrategy):
 
     def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
         rng = self.rng
-        if rng.random() < 0.6:
+        if rng.random() < self.calm:
             return None
         if rng.random() < 0.15:
             return ctx.target(qty=round(rng.uniform(-30, 30), 4))
@@ -338,6 +340,33 @@ def test_the_same_inputs_give_the_same_facts_byte_for_byte(number: int) -> None:
     once, again = run(number), run(number)
     assert [encode(r) for r in once.facts] == [encode(r) for r in again.facts]
     assert len(once.facts) > 20
+
+
+def calm(number: int, *, is_fast: bool) -> list[Any]:
+    """Return the facts of one strategy on one instrument, whose bars come one by one."""
+    rng = random.Random(f"{SEED}:calm:{number}")
+    instrument = rng.choice([COIN, STOCK, EURO])
+    happens, splits = events(rng)
+    whim = Whim(random.Random(rng.random()))
+    whim.calm = 0.97
+    limits = Limits(max_daily_loss=rng.choice([None, 0.01]), max_drawdown=rng.choice([None, 0.02]))
+    world = World(
+        spec(whim, instrument=instrument, **terms(rng, instrument)),
+        accounts=[account({"USD": D(50_000), "EUR": D(20_000), "BNB": D(5)}, limits=limits)],
+        events=happens,
+        settings=settings(rng),
+        fees=fees(rng),
+        is_fast=is_fast,
+        checks_protection=False,
+    )
+    world.play(list(walk(rng, instrument, splits.get(instrument.id, {}))))
+    world.compare()
+    return [encode(r) for r in world.facts]
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_calm_bars_that_pass_in_the_tight_loop_lead_to_the_same_facts(number: int) -> None:
+    assert calm(number, is_fast=True) == calm(number, is_fast=False)
 
 
 def test_random_worlds_reach_what_they_are_made_for() -> None:

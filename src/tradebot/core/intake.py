@@ -14,7 +14,7 @@ from tradebot.core.facts import BadDataSeen
 from tradebot.core.legs import Seat
 from tradebot.core.market import problem_of
 from tradebot.core.messages import Slice
-from tradebot.core.model import Bar, MarketData, Quote
+from tradebot.core.model import Bar, Book, MarketData, Quote
 from tradebot.core.recorder import Recorder
 
 _TOP = 1e300  # a price above it cannot be multiplied by anything
@@ -96,7 +96,7 @@ class Intake:
         is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
         if is_watched:
             self._breakers.begin()
-        due, is_quoted = self._mark(items)
+        due, quoted = self._mark(items)
         if is_watched:
             self._breakers.watch()
         for seat in due:
@@ -104,13 +104,14 @@ class Intake:
                 self._callers.call_single(seat)
             else:
                 self._callers.call_round(seat)
-        if is_quoted:
-            self._quotes(items)
+        for item in quoted:
+            for seat in self._quote_seats.get(item.instrument, ()):
+                self._callers.call_quote(seat, item)
 
-    def _mark(self, items: tuple[MarketData, ...]) -> tuple[list[Seat], bool]:
-        """Note all prices; return the seats whose bars are complete, and whether quotes are among them."""
+    def _mark(self, items: tuple[MarketData, ...]) -> tuple[list[Seat], list[Quote | Book]]:
+        """Note all prices; return the seats whose bars are complete, and the quotes that can be true."""
         due: list[Seat] = []
-        is_quoted = False
+        quoted: list[Quote | Book] = []
         for item in items:
             if isinstance(item, Bar):
                 problem = problem_of(item) or self._follow(item, due)
@@ -124,8 +125,10 @@ class Intake:
                     self._bad(item.instrument, problem)
                     continue
                 self._marks[item.instrument] = (item.bid + item.ask) * 0.5
-                is_quoted = True
-        return due, is_quoted
+                quoted.append(item)
+            else:
+                quoted.append(item)
+        return due, quoted
 
     def _follow(self, bar: Bar, due: list[Seat]) -> str:
         """Hand a bar to the seats that wait for it; returns why not, empty when it was taken."""
@@ -141,12 +144,6 @@ class Intake:
             elif self._callers.arrive(seat, bar):
                 due.append(seat)
         return ""
-
-    def _quotes(self, items: tuple[MarketData, ...]) -> None:
-        for item in items:
-            if not isinstance(item, Bar):
-                for seat in self._quote_seats.get(item.instrument, ()):
-                    self._callers.call_quote(seat, item)
 
     def _bad(self, instrument: str, problem: str) -> None:
         if not self._callers.muted:
