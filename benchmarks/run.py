@@ -1,10 +1,12 @@
-"""Time tradebot beside its peers on one market in one run: `make bench`.
+"""Measure tradebot beside backtesting.py and vectorbt, all in one run: `make bench`.
 
-Owns the environment of the peers, the order of measuring and the table. Every engine is a process
-of its own that is asked for one backtest at a time, in turn, so that a busy minute of the machine
-falls on all of them; the least CPU time of each counts. Whole commands are timed by wall clock in
-fresh processes. Figures of different machines, or of different runs, are not to be compared: ratios
-are. Results go to `.bench/result.json`.
+Owns the order of measuring and the table. Peers live in an environment of their own (.bench-venv,
+pinned by hash), engines run in processes of their own that take turns, and what counts is the least
+CPU time of several turns: other work on the machine then hits all alike, and the ratios stay.
+
+    python benchmarks/run.py [--rounds N] [--only engine,kernel,whole,parts,help] [--json FILE]
+
+The result is printed and kept in .benchmarks/result.json.
 """
 
 from __future__ import annotations
@@ -12,190 +14,262 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import platform
 import subprocess
 import sys
+import tempfile
 import time
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-import numpy as np  # noqa: E402 - the path comes first
+from benchmarks import market, table  # noqa: E402 - the checkout is on the path only now
 
-from benchmarks import work  # noqa: E402
-from benchmarks.engine import INSTRUMENT, NAME  # noqa: E402
-from benchmarks.market import MINUTE_NS, Columns, market, opened_at, write_csv  # noqa: E402
-from tradebot.data.arrays import BarArrays  # noqa: E402
-from tradebot.data.catalogue import Catalogue  # noqa: E402
-from tradebot.data.series import Provenance  # noqa: E402
-
-ROOM = ROOT / ".bench"
+HOME = ROOT / ".benchmarks"
 PEERS = ROOT / ".bench-venv"
-CONFIG = """\
+PEER = PEERS / "bin" / "python"
+LOCK = ROOT / "benchmarks" / "requirements-peers.txt"
+YEAR_NPZ, YEAR_CSV, PROJECT = HOME / "year.npz", HOME / "year.csv", HOME / "project"
+SECTIONS = ("engine", "kernel", "whole", "parts", "help")
+
+Row = dict[str, float | int | str]
+
+_CONFIG = """\
 version: 1
-accounts: {{main: {{venue: sim, cash: {cash} USD, model: margin{feed}}}}}
-fees: {{kind: bps, bps: {bps}}}
+mode: paper
+accounts:
+  main: {{venue: sim, cash: 100000 USD, model: margin{feed}}}
 strategies:
   - id: cross
     class: ma_crossover.py:MovingAverageCrossover
-    instruments: [{name}]
+    account: main
+    instruments: [BENCH/USD]
     interval: 1m
-    params: {{fast: {fast}, slow: {slow}}}
-    sizing: {{kind: fixed_qty, qty: {size}}}
-    first_entry: at_once
+    params: {{fast: 50, slow: 200}}
+    sizing: {{kind: fixed_qty, qty: 10}}
+fees: {{kind: bps, maker: 10bps, taker: 10bps}}
 """
 
 
-def prepare_peers() -> Path:
-    """Build the peers' environment once; return its Python."""
-    python = PEERS / "bin" / "python"
-    if not (PEERS / ".ready").exists():
-        print("building the peers' environment in .bench-venv", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        wanted = ["-r", str(ROOT / "benchmarks" / "requirements-peers.txt")]
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *wanted], check=True
+def main() -> None:
+    words = argparse.ArgumentParser(description="Measure tradebot beside its peers.")
+    words.add_argument("--rounds", type=int, default=5, help="turns of each; the least counts")
+    words.add_argument("--only", default=",".join(SECTIONS), help="comma-separated sections")
+    words.add_argument("--json", type=Path, default=HOME / "result.json", help="where the result is kept")
+    asked = words.parse_args()
+    only = asked.only.split(",")
+    make_market()
+    if {"engine", "kernel", "whole"} & set(only):
+        make_peers()
+    found: dict[str, dict[str, Row]] = {}
+    if "engine" in only:
+        found["engine"] = take_turns(
+            {
+                "tradebot engine": ours("benchmarks.engine"),
+                "backtesting.py": theirs("backtesting_py.py"),
+            },
+            asked.rounds,
         )
-        (PEERS / ".ready").touch()
-    return python
+    if "kernel" in only:
+        found["kernel"] = take_turns(
+            {"tradebot kernel": ours("benchmarks.kernel"), "vectorbt": theirs("vectorbt_free.py")},
+            4 * asked.rounds,
+        )
+    if "whole" in only:
+        found["whole"] = whole_commands(asked.rounds)
+    if "parts" in only:
+        found["parts"] = ask_once([sys.executable, "-m", "benchmarks.parts", str(PROJECT), str(YEAR_CSV)])
+    if "help" in only:
+        found["help"] = help_command(4 * asked.rounds)
+    report = {
+        "machine": machine(),
+        "bars": market.BARS,
+        "rounds": asked.rounds,
+        "ratios": table.ratios(found),
+        **found,
+    }
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(table.text(report))
 
 
-def prepare_market() -> Columns:
-    """Write the market as arrays, as a CSV and as a catalogue with a project around it."""
-    ROOM.mkdir(exist_ok=True)
-    bars = market()
-    np.savez(ROOM / "bars.npz", **bars)
-    write_csv(bars, ROOM / "bars.csv")
-    arrays = BarArrays(
-        instrument=NAME, interval=MINUTE_NS, ts=opened_at(len(bars["close"])) + MINUTE_NS, **bars
+# --- what is measured -----------------------------------------------------------------------------
+
+
+def ours(module: str) -> list[str]:
+    return [sys.executable, "-m", module, str(YEAR_NPZ)]
+
+
+def theirs(script: str) -> list[str]:
+    return [str(PEER), str(ROOT / "benchmarks" / "peers" / script), str(YEAR_NPZ)]
+
+
+def take_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Row]:
+    """Let each command work once per round, one at a time; return its best answer by CPU time."""
+    workers = {name: start(command) for name, command in commands.items()}
+    best: dict[str, Row] = {}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            answer = ask(worker, name)
+            if name not in best or answer["cpu_s"] < best[name]["cpu_s"]:  # type: ignore[operator]
+                best[name] = answer
+    for worker in workers.values():
+        worker.communicate()
+    return best
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        env=environment(),
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
-    catalogue = Catalogue(ROOM / "data")
-    catalogue.write_bars(INSTRUMENT, arrays, Provenance(source="benchmark", label="SYNTHETIC"))
-    for name, feed in (("catalogue.yaml", ""), ("csv.yaml", ", feed: bars.csv")):
-        text = CONFIG.format(
-            cash=work.CASH,
-            feed=feed,
-            bps=Decimal(str(work.FEE)) * 10_000,
-            name=NAME,
-            fast=work.FAST,
-            slow=work.SLOW,
-            size=work.SIZE,
+
+
+def ask(worker: subprocess.Popen[str], name: str) -> Row:
+    assert worker.stdin is not None and worker.stdout is not None
+    worker.stdin.write("run\n")
+    worker.stdin.flush()
+    line = worker.stdout.readline()
+    if not line:
+        raise SystemExit(f"{name} ended without an answer; run it by hand to see why: {worker.args}")
+    answer: Row = json.loads(line)
+    return answer
+
+
+def ask_once(command: Sequence[str]) -> dict[str, Row]:
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    found: dict[str, Row] = json.loads(done.stdout)
+    return found
+
+
+def whole_commands(rounds: int) -> dict[str, Row]:
+    """Return the cost of fresh processes, from start to end, that take turns."""
+    make_project()
+    tradebot = [sys.executable, "-m", "tradebot", "backtest", "-c"]
+    stored, file = str(PROJECT / "stored.yaml"), str(PROJECT / "file.yaml")
+    commands = {
+        "tradebot, CSV, table": [*tradebot, file],
+        "tradebot, CSV, JSON": [*tradebot, file, "--json"],
+        "tradebot, catalogue, table": [*tradebot, stored],
+        "tradebot, catalogue, JSON": [*tradebot, stored, "--json"],
+        "backtesting.py, CSV": [str(PEER), str(ROOT / "benchmarks/peers/backtesting_py.py"), str(YEAR_CSV)],
+    }
+    once([*tradebot, stored, "--speed", "kernel"])  # compiles where that was not done before
+    return fastest(commands, rounds)
+
+
+def help_command(rounds: int) -> dict[str, Row]:
+    found = fastest({"tradebot --help": [sys.executable, "-m", "tradebot", "--help"]}, rounds)
+    seen = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tradebot", "--help"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in seen.splitlines()}
+    heavy = sorted(names & {"pandas", "numpy", "ccxt", "alpaca", "numba", "pyarrow", "pydantic"})
+    found["tradebot --help"]["heavy_imports"] = " ".join(heavy)
+    return found
+
+
+def fastest(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Row]:
+    best: dict[str, Row] = {}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            row = once(command)
+            if name not in best:
+                best[name] = row
+            known = best[name]
+            for key, value in row.items():
+                known[key] = (max if key == "peak_mb" else min)(known[key], value)  # type: ignore[call-overload]
+    return best
+
+
+def once(command: Sequence[str]) -> Row:
+    """Run a command to its end; return its wall and CPU seconds and its peak memory in MB."""
+    with tempfile.TemporaryFile() as errors:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env=environment(),
+            cwd=PROJECT if PROJECT.is_dir() else ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
         )
-        (ROOM / name).write_text(text, encoding="utf-8")
-    return bars
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{errors.read().decode()}")
+    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
 
 
-class Contender:
-    """An engine in a process of its own that runs one backtest per line it is sent."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            cwd=ROOT, env=environment(),
-        )  # fmt: skip
-        self.answers: list[dict[str, float | int | str]] = []
-
-    def run(self) -> None:
-        """Ask for one more backtest and wait for its answer."""
-        if self.process.stdin is None or self.process.stdout is None:
-            raise SystemExit("a contender lost its pipes")
-        self.process.stdin.write("run\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args} ended with {self.process.wait()}")
-        self.answers.append(json.loads(line))
-
-    def close(self) -> dict[str, float | int | str]:
-        """End the process; return its answer with the least CPU time of all."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        self.process.wait()
-        return min(self.answers, key=lambda answer: float(answer["cpu_s"]))
+# --- what it needs --------------------------------------------------------------------------------
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
-def contest(peers: Path, rounds: int) -> list[dict[str, float | int | str]]:
-    """Run all engines in turn, `rounds` times, and return the best answer of each."""
-    bars, ours = str(ROOM / "bars.npz"), sys.executable
-    commands = [
-        [ours, "-m", "benchmarks.engine", bars],
-        [ours, "-m", "benchmarks.kernel", bars],
-        [str(peers), str(ROOT / "benchmarks" / "peers" / "backtesting_py.py"), bars],
-        [str(peers), str(ROOT / "benchmarks" / "peers" / "vectorbt_free.py"), bars],
-    ]
-    contenders = [Contender(command) for command in commands]
-    for i in range(rounds):
-        print(f"round {i + 1} of {rounds}", file=sys.stderr)
-        for contender in contenders:
-            contender.run()
-    return [contender.close() for contender in contenders]
+def make_market() -> None:
+    """Make the year of bars, unless it is there."""
+    import numpy as np
+
+    HOME.mkdir(exist_ok=True)
+    if not (YEAR_NPZ.is_file() and YEAR_CSV.is_file()):
+        columns = market.market()
+        market.write_csv(columns, YEAR_CSV)
+        np.savez(YEAR_NPZ, **columns)
 
 
-def command(*words: str) -> tuple[float, float]:
-    """Run a tradebot command in a fresh process; return wall seconds and peak memory in MB."""
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tradebot", *words], cwd=ROOM, env=environment(), stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"tradebot {' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - begin, used.ru_maxrss / 1024
+def make_peers() -> None:
+    """Build the peers' environment, unless it is there as the lock says."""
+    mark = PEERS / ".ready"
+    if mark.is_file() and mark.read_text() == LOCK.read_text():
+        return
+    print(f"Building {PEERS.name} for backtesting.py and vectorbt (once; some minutes) ...", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
+    pip = [str(PEER), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    subprocess.run([*pip, "--require-hashes", "-r", str(LOCK)], check=True)
+    mark.write_text(LOCK.read_text())
 
 
-def commands(rounds: int) -> list[dict[str, float | int | str]]:
-    """Time whole commands; the kernel's code is compiled and kept before."""
-    command("backtest", "-c", "catalogue.yaml", "--no-report", "--speed", "kernel")
-    asked = {
-        "--help": ("--help",),
-        "backtest, table, catalogue": ("backtest", "-c", "catalogue.yaml", "--no-report"),
-        "backtest, JSON, catalogue": ("backtest", "-c", "catalogue.yaml", "--no-report", "--json"),
-        "backtest, table, CSV": ("backtest", "-c", "csv.yaml", "--no-report"),
-        "backtest, JSON, CSV": ("backtest", "-c", "csv.yaml", "--no-report", "--json"),
-        "backtest, with HTML, catalogue": ("backtest", "-c", "catalogue.yaml"),
-    }
-    best: dict[str, tuple[float, float]] = {}
-    for _ in range(rounds):
-        for name, words in asked.items():
-            took, peak = command(*words)
-            best[name] = min(best.get(name, (took, peak)), (took, peak))
-    return [{"command": n, "wall_s": round(t, 3), "peak_mb": round(p, 1)} for n, (t, p) in best.items()]
+def make_project() -> None:
+    """Make a project whose catalogue and whose feed file hold the year."""
+    PROJECT.mkdir(exist_ok=True)
+    (PROJECT / "stored.yaml").write_text(_CONFIG.format(feed=""))
+    (PROJECT / "file.yaml").write_text(_CONFIG.format(feed=", feed: ../year.csv"))
+    (PROJECT / "strategies").mkdir(exist_ok=True)
+    shipped = ROOT / "strategies" / "ma_crossover.py"
+    (PROJECT / "strategies" / shipped.name).write_text(shipped.read_text())
+    if not (PROJECT / "data").is_dir():
+        words = "--id BENCH/USD --class crypto --quote USD --tick-size 0.01 --lot-size 0.001 --calendar 24/7"
+        tradebot = [sys.executable, "-m", "tradebot"]
+        target = ["-c", str(PROJECT / "stored.yaml")]
+        once([*tradebot, "data", "import", str(YEAR_CSV), *words.split(), "--interval", "1m", *target])
 
 
-def show(engines: list[dict[str, float | int | str]], whole: list[dict[str, float | int | str]]) -> None:
-    """Print the tables and the ratios that count."""
-    ns = {str(a["engine"]): float(a["cpu_s"]) / int(a["bars"]) * 1e9 for a in engines}
-    print(f"{'engine':18}{'ns a bar':>12}{'peak MB':>10}{'trades':>8}{'equity':>14}")
-    for a in engines:
-        print(
-            f"{a['engine']:18}{ns[str(a['engine'])]:>12,.1f}{a['peak_mb']:>10}{a['trades']:>8}{a['equity']:>14,.4f}"
-        )
-    event, kernel = ns["backtesting.py"] / ns["tradebot engine"], ns["vectorbt"] / ns["tradebot kernel"]
-    print(
-        f"\nengine: {event:.2f} times as fast as backtesting.py   kernel: {kernel:.1f} times as fast as vectorbt"
-    )
-    print(f"\n{'command, fresh process':34}{'wall s':>8}{'peak MB':>10}")
-    for row in whole:
-        print(f"{row['command']:34}{row['wall_s']:>8}{row['peak_mb']:>10}")
-    print(f"\nload at the end: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
-    result = {"engines": engines, "commands": whole, "engine_ratio": event, "kernel_ratio": kernel}
-    (ROOM / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Time tradebot beside its peers.")
-    parser.add_argument("--rounds", type=int, default=5, help="backtests per engine; the best counts")
-    rounds = parser.parse_args().rounds
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    peers = prepare_peers()
-    prepare_market()
-    show(contest(peers, rounds), commands(rounds))
+def machine() -> dict[str, str | int]:
+    """Return what the figures depend on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [x.partition(":")[2].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x]
+        model = names[0] if names else model
+    return {"cpu": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}
 
 
 if __name__ == "__main__":

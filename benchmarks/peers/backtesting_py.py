@@ -1,4 +1,8 @@
-"""Run the common work on backtesting.py, in its own environment: `python backtesting_py.py BARS.npz`."""
+"""Run the common work on backtesting.py, in its own environment: `python backtesting_py.py BARS`.
+
+BARS is an npz file: then it answers the runner line by line. With a CSV it reads it, runs once and ends, as a
+user's script would.
+"""
 
 from __future__ import annotations
 
@@ -36,17 +40,21 @@ class Cross(Strategy):
             self.position.close()
 
 
+def run(frame: pd.DataFrame) -> work.Answer:
+    test = Backtest(frame, Cross, cash=work.CASH, commission=work.FEE, finalize_trades=False)
+    found = test.run()
+    return {"trades": int(found["# Trades"]), "equity": float(found["Equity Final [$]"])}
+
+
 def main() -> None:
+    if sys.argv[1].endswith(".csv"):
+        frame = pd.read_csv(sys.argv[1], parse_dates=["timestamp"], index_col="timestamp")
+        print(run(frame.rename(columns=str.capitalize)))
+        return
     bars = np.load(sys.argv[1])
     index = pd.date_range("2023-01-01", periods=len(bars["close"]), freq="1min")
     frame = pd.DataFrame({name.capitalize(): bars[name] for name in bars.files}, index=index)
-
-    def run() -> work.Answer:
-        test = Backtest(frame, Cross, cash=work.CASH, commission=work.FEE, finalize_trades=False)
-        found = test.run()
-        return {"trades": int(found["# Trades"]), "equity": float(found["Equity Final [$]"])}
-
-    work.serve(run, engine="backtesting.py", bars=len(frame))
+    work.serve(lambda: run(frame), engine="backtesting.py", bars=len(frame))
 
 
 if __name__ == "__main__":
