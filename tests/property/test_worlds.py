@@ -39,7 +39,7 @@ from tradebot.sim.slippage import BpsSlippage, NoSlippage, TickSlippage
 
 SEED = int(os.environ.get("TRADEBOT_SEED", "0"))
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
-COUNT = 3_000 if PROVING else 40
+COUNT = 1_500 if PROVING else 32
 DAYS = 6
 
 
