@@ -183,8 +183,10 @@ def test_debug_shows_the_traceback_and_still_no_secret(tmp_path: Path) -> None:
 
 
 def test_interrupted_is_130(tmp_path: Path) -> None:
+    # A shell starts what it puts into the background with interrupts ignored, and children inherit that.
     program = (
-        "import time\nfrom tradebot.cli.border import main\nfrom tradebot.cli.root import root\n"
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tradebot.cli.border import main\nfrom tradebot.cli.root import root\n"
         "@root.command('wait')\ndef wait():\n    print('waiting', flush=True)\n    time.sleep(60)\nmain()\n"
     )
     with piped("-c", program, "wait", cwd=tmp_path) as child:

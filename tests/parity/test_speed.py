@@ -22,9 +22,7 @@ SLACK = 1.5
     "section, ratio, must",
     [("engine", "engine_vs_backtesting_py", 1.5), ("kernel", "kernel_vs_vectorbt", 10.0)],
 )
-def test_both_speeds_stay_ahead_of_their_peers(
-    section: str, ratio: str, must: float, tmp_path: Path
-) -> None:
+def test_both_speeds_stay_ahead_of_their_peers(section: str, ratio: str, must: float, tmp_path: Path) -> None:
     if not PEER.is_file():
         pytest.skip("the peers are not installed; `make bench` builds .bench-venv")
     result = tmp_path / "result.json"
