@@ -7,6 +7,7 @@ breaks, auctions, trading halts, extended hours.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -122,6 +123,13 @@ def sessions(name: str) -> Sessions:
 
 
 def _build(name: str) -> Sessions:
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 uses what pandas 3.1 deprecates; neither is a user's business.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _from_library(name)
+
+
+def _from_library(name: str) -> Sessions:
     import exchange_calendars as xcals
 
     try:
