@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numba
+import numpy as np
 
 from tradebot.sim.kernel import book, grid, intrabar, match, orders, react, take
 from tradebot.sim.kernel import decide as deciding
@@ -48,16 +49,19 @@ _SIGNATURE = numba.void(
 )
 
 
+# Rows are counted unsigned in these two: an index that might be negative costs a test per row.
+
+
 @helper
-def pass_idle(m: State, closes: Floats, targets: Floats, equity: Floats) -> int:
-    """Value the rows on which nothing rests and nothing new is said; returns how many there were."""
+def pass_idle(m: State, first: int, end: int, closes: Floats, targets: Floats, equity: Floats) -> int:
+    """Value the rows from `first` on which nothing rests and nothing new is said; return the next."""
     cash, units, weight = m.cash_f, m.units_f, m.weight
     top, floor, worst = m.top, m.floor, m.max_drawdown
-    has_curve, rows = equity.shape[0] > 0, len(closes)
-    for i in range(closes.shape[0]):
+    has_curve, row = equity.shape[0] > 0, end
+    for i in range(np.uint64(first), np.uint64(end)):
         target = targets[i]
         if target == target and target != weight:
-            rows = i
+            row = np.int64(i)  # type: ignore[assignment]  # int() would leave it unsigned
             break
         value = cash + units * closes[i]
         if has_curve:
@@ -69,23 +73,31 @@ def pass_idle(m: State, closes: Floats, targets: Floats, equity: Floats) -> int:
             floor = value
             worst = max(worst, 1.0 - value / top)
     m.top, m.floor, m.max_drawdown = top, floor, worst
-    return rows
+    return row
 
 
 @helper
 def pass_guarded(
-    m: State, opens: Floats, highs: Floats, lows: Floats, closes: Floats, targets: Floats, equity: Floats
+    m: State,
+    first: int,
+    end: int,
+    opens: Floats,
+    highs: Floats,
+    lows: Floats,
+    closes: Floats,
+    targets: Floats,
+    equity: Floats,
 ) -> int:
     """As `pass_idle` while orders rest: rows whose prices stay inside what they wait for."""
     cash, units, weight = m.cash_f, m.units_f, m.weight
     quiet_low, quiet_high = max(m.quiet_low, m.lift_low), min(m.quiet_high, m.lift_high)
     top, floor, worst = m.top, m.floor, m.max_drawdown
-    has_curve, rows = equity.shape[0] > 0, len(closes)
-    for i in range(closes.shape[0]):
+    has_curve, row = equity.shape[0] > 0, end
+    for i in range(np.uint64(first), np.uint64(end)):
         target, close = targets[i], closes[i]
         low, high = min(lows[i], opens[i], close), max(highs[i], opens[i], close)
         if (target == target and target != weight) or not (quiet_low < low and high < quiet_high):
-            rows = i
+            row = np.int64(i)  # type: ignore[assignment]  # int() would leave it unsigned
             break
         value = cash + units * close
         if has_curve:
@@ -97,7 +109,7 @@ def pass_guarded(
             floor = value
             worst = max(worst, 1.0 - value / top)
     m.top, m.floor, m.max_drawdown = top, floor, worst
-    return rows
+    return row
 
 
 @helper
@@ -161,12 +173,22 @@ def value_row(m: State, equity: Floats, i: int) -> None:
 
 @helper
 def show(
-    m: State, i: int, ts: int, opened: float, high: float, low: float, close: float, volume: float
+    m: State, i: int, ts: Ints, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats
 ) -> None:
-    """Put a bar into the state; an open or close outside its range widens it."""
-    m.now, m.now_ts = i, ts
-    m.bar_open, m.bar_close, m.bar_volume = opened, close, volume
-    m.bar_high, m.bar_low = max(high, opened, close), min(low, opened, close)
+    """Put a bar into the state; an open or close outside its range widens it.
+
+    What nobody will ask for stays where it is: a row that was not read for long costs more to
+    fetch than all that is done with it.
+    """
+    m.now, m.bar_close = i, closes[i]
+    if m.needs_time == 1:
+        m.now_ts = ts[i]
+    if m.busy == 1 or m.needs_range == 1:
+        m.bar_open = opens[i]
+    if m.needs_range == 1:
+        m.bar_high = max(highs[i], m.bar_open, m.bar_close)
+        m.bar_low = min(lows[i], m.bar_open, m.bar_close)
+        m.bar_volume = volumes[i]
 
 
 Replay = Callable[..., None]
@@ -194,20 +216,17 @@ def _build(code: int) -> Replay:
         m: State = state[0]  # type: ignore[assignment]
         m.code = code
         refresh(m)
-        n, has_sessions, has_curve = ts.shape[0], sessions.shape[0] > 0, equity.shape[0] > 0
+        n, has_sessions = ts.shape[0], sessions.shape[0] > 0
         is_calm = m.has_breakers == 0 and m.resize == k.ON_CHANGE and not has_sessions
         i = 0
         while i < n and m.status == k.DONE:
             if is_calm and m.is_live == 1:
                 # On most bars no order acts and the word is the old one.
                 end = max(min(n, next_deadline(m)), i)
-                curve = equity[i:end] if has_curve else equity
                 if m.busy == 0:
-                    i += pass_idle(m, closes[i:end], targets[i:end], curve)
+                    i = pass_idle(m, i, end, closes, targets, equity)
                 else:
-                    i += pass_guarded(
-                        m, opens[i:end], highs[i:end], lows[i:end], closes[i:end], targets[i:end], curve
-                    )
+                    i = pass_guarded(m, i, end, opens, highs, lows, closes, targets, equity)
                 if i == n:
                     break
             m.mark = m.last_mark = closes[max(i - 1, 0)]
@@ -215,7 +234,7 @@ def _build(code: int) -> Replay:
                 m.is_closed = sessions[i - 1] & k.CLOSED if i > 0 else 0
                 if sessions[i] & k.OPENED:
                     open_session(m, orders, log, i, ts[i])
-            show(m, i, ts[i], opens[i], highs[i], lows[i], closes[i], volumes[i])
+            show(m, i, ts, opens, highs, lows, closes, volumes)
             if m.busy == 1:
                 match_bar(m, orders, log)
             m.mark = m.q = closes[i]
@@ -227,7 +246,8 @@ def _build(code: int) -> Replay:
             i += 1
         if m.status == k.DONE and m.end != k.LEAVE and n > 0:
             last = n - 1
-            show(m, last, ts[last], opens[last], highs[last], lows[last], closes[last], volumes[last])
+            m.needs_range = 1
+            show(m, last, ts, opens, highs, lows, closes, volumes)
             m.mark = m.q = closes[last]
             force_flat(m, orders, log)
 

@@ -7,6 +7,8 @@ rounding decision equals that of 60-digit Decimal arithmetic.
 
 from __future__ import annotations
 
+import numpy as np
+
 from tradebot.sim.kernel.jit import helper
 
 NEAREST, FLOOR, CEILING, TOWARD_ZERO = 0, 1, 2, 3
@@ -48,7 +50,7 @@ def to_grid(value: float, scale: float, step: int, mode: int) -> int:
         back = quotient * den
         rest = ((high - back) - product_error(quotient, den, back)) + low
         high, low = quotient, rest / den
-    nearest = round(high)
+    nearest = np.rint(high)
     n = int(nearest)
     off = high - nearest
     # Halfway in `high` is decided by `low`, which is too small to be seen in their sum.
@@ -83,10 +85,12 @@ def scale_half_even(value: int, num: int, den: int) -> int:
     """
     if abs(float(value) * num / den) >= _EXACT:
         return OUT_OF_RANGE
+    if den == 1:
+        return value * num
     n = abs(num)
     whole = value // den
     rest = (value - whole * den) * n
-    q = rest // den
+    q = rest // den if rest >= den else 0
     twice = 2 * (rest - q * den)
     total = whole * n + q
     if twice > den or (twice == den and total & 1):

@@ -23,7 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _njit: Any = numba.njit  # the options below are missing in its stubs
-_STRICT = {"error_model": "numpy", "fastmath": False, "nogil": True}
+# Arrays come from Python and outlive the call: counting references to them would be atomic and for nothing.
+_STRICT = {"error_model": "numpy", "fastmath": False, "nogil": True, "_nrt": False}
 _sources: dict[str, list[str]] = {}
 
 
@@ -53,7 +54,7 @@ def entry(signature: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def digest(*modules: ModuleType) -> int:
     """Return a number that changes with any helper, and any numeric constant, of these modules."""
-    parts: list[str] = []
+    parts: list[str] = [repr(_STRICT)]
     for module in modules:
         parts += _sources.get(module.__name__, [])
         parts.append(repr({n: v for n, v in module.__dict__.items() if isinstance(v, int | float)}))

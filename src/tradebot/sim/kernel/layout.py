@@ -62,6 +62,8 @@ class State(Protocol):
     arrived: int
     is_ending: int
     code: int
+    needs_time: int
+    needs_range: int
     # money and position
     cash: int
     pos: int

@@ -100,6 +100,8 @@ def protect(m: State, orders: Orders, log: Ints) -> None:
 
 @helper
 def _whole_lots(diff: int, lot: int) -> int:
+    if lot == 1:
+        return diff
     return diff // lot * lot if diff >= 0 else -(-diff // lot * lot)
 
 
