@@ -14,7 +14,7 @@ from tradebot.core import facts as f
 from tradebot.core.days import month_number, period_number
 from tradebot.core.execution import split_even
 from tradebot.core.ledger import Ledger
-from tradebot.core.model import DAY
+from tradebot.core.model import DAY, AccountModel
 from tradebot.core.recorder import Recorder, base32
 from tradebot.core.setup import Schedule
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, Sizer, VolatilityTarget
@@ -162,3 +162,24 @@ def test_a_decision_that_leads_to_no_fact_leaves_the_ledger_as_it_was() -> None:
     world.bars((102,), (103,), (104,))
     assert len(world.facts) == count
     assert ledger_digest(world.ledger) == before
+
+
+def test_sums_of_more_digits_than_usual_balance() -> None:
+    huge = D("9371170988510919372587.52445213")
+    ledger = Ledger()
+    for fact in (
+        f.AccountOpened(ts=0, account="main", model=AccountModel.MARGIN, base_currency="USD"),
+        f.CashMoved(
+            ts=0,
+            account="main",
+            asset="USD",
+            amount=huge,
+            because="deposit",
+            strategy=None,
+            settles_at=0,
+        ),
+        f.StrategyEnrolled(ts=0, strategy="s", account="main"),
+        f.AssignmentMade(ts=0, account="main", strategy="s", asset="USD", amount=D("0.00000001")),
+    ):
+        ledger.evolve(f.Recorded(ledger.seq + 1, 0, 0, fact))
+    ledger.check()

@@ -10,7 +10,7 @@ The booking functions live beside what they book: money in `booking`, everything
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import getcontext, setcontext
+from decimal import getcontext, localcontext, setcontext
 
 from tradebot.core import booking
 from tradebot.core import facts as f
@@ -64,9 +64,10 @@ class Ledger:
 
     def check(self) -> None:
         """Raise InvariantError unless every account balances with its sub-ledgers to the quantum."""
-        for account in self.accounts.values():
-            subs = (s for s in self.subs.values() if s.account == account.name)
-            check_balance(account, subs)
+        with localcontext(LEDGER_CONTEXT):  # the usual 28 digits do not hold every sum that is booked
+            for account in self.accounts.values():
+                subs = (s for s in self.subs.values() if s.account == account.name)
+                check_balance(account, subs)
 
     def wish(self, key: Key) -> WishState:
         """Return the wish of a strategy for an instrument, an empty one if there never was any."""
