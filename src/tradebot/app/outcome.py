@@ -243,8 +243,11 @@ def prices_of(series: Loaded) -> tuple[TsArray, FloatArray]:
 
 def axis_of(series: Sequence[Loaded]) -> TsArray:
     """Return the moments at which a curve over these series has a point: all their stamps, once each."""
-    axis: TsArray = np.unique(np.concatenate([s.columns.ts[s.traded] for s in series]))
-    return axis
+    stamps: TsArray = np.sort(np.concatenate([s.columns.ts[s.traded] for s in series]), kind="stable")
+    # numpy.unique hashes: a sixth of a second for a year of minutes that are in order as they are.
+    is_new = np.ones(len(stamps), bool)
+    np.not_equal(stamps[1:], stamps[:-1], out=is_new[1:])
+    return stamps if is_new.all() else stamps[is_new]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
