@@ -42,7 +42,7 @@ class KeysDisagree(ValueError):
 class Section(BaseModel):
     """A mapping of the file: frozen, and every key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
