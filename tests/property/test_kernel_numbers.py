@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from types import ModuleType
 
 import numba
 import numpy as np
@@ -17,7 +16,6 @@ from tradebot.core.model import Side
 from tradebot.core.quantize import price_for, price_nearest, qty_for, stop_price_for
 from tradebot.errors import InvariantError, PluginError
 from tradebot.sim.kernel import grid
-from tradebot.sim.kernel.jit import digest
 from tradebot.sim.kernel.rows import crossover, sma
 
 STEPS = st.tuples(st.sampled_from([1, 2, 3, 5, 7, 25]), st.integers(0, 8))
@@ -117,11 +115,3 @@ def test_windows_that_make_no_sense_are_refused() -> None:
         sma(np.ones(3), 0)
     with pytest.raises(InvariantError, match="1 <= fast < slow must hold, was fast 5, slow 5"):
         crossover(np.ones(9), 5, 5)
-
-
-def test_a_changed_constant_makes_compiled_code_stale() -> None:
-    one, two = ModuleType("one"), ModuleType("two")
-    one.LIMIT, two.LIMIT = 3, 4  # type: ignore[attr-defined]
-
-    assert digest(one) != digest(two)
-    assert digest(one) == digest(one)

@@ -7,12 +7,7 @@ reason is kept for whoever asked for the kernel by name.
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +21,6 @@ from tradebot.core.setup import Setup, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import sessions
 from tradebot.report.result import FillRecord, OpenOrder
-from tradebot.sim import kernel
 from tradebot.sim.kernel.plan import Plan, Refusal, Venue
 from tradebot.sim.kernel.plan import plan as plan_kernel
 from tradebot.sim.settings import ForcePrice
@@ -45,26 +39,13 @@ def wants_kernel(speed: str, rows: int) -> bool:
     Compiling it takes longer than the engine needs for a year of minutes, so nobody waits for that
     who did not ask.
     """
-    return speed == "kernel" or (speed == "auto" and rows >= MANY_ROWS and _mark().exists())
+    return speed == "kernel" or (speed == "auto" and rows >= MANY_ROWS and _is_ready())
 
 
-def _mark() -> Path:
-    """Return the file that says that this kernel was compiled on this machine."""
-    import platformdirs
+def _is_ready() -> bool:
+    from tradebot.sim.kernel.run import replay
 
-    sha = hashlib.sha256(f"{sys.version} {platform.machine()} {version('numba')}".encode())
-    for source in sorted(Path(kernel.__file__).parent.glob("*.py")):
-        sha.update(source.read_bytes())
-    return platformdirs.user_cache_path("tradebot") / f"kernel-{sha.hexdigest()[:16]}"
-
-
-def _remember() -> None:
-    mark = _mark()
-    try:
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-    except OSError:
-        return  # without the mark `auto` keeps to the engine: slower, and as right
+    return replay.is_ready()
 
 
 def traded_by_kernel(scene: Scene, setup: Setup, specs: Sequence[StrategySpec]) -> dict[str, Traded] | str:
@@ -125,7 +106,6 @@ def _run_all(
         ran = bars if isinstance(bars, Refusal) else run(plans[spec.id], bars, targets)
         if isinstance(ran, Refusal):
             return ran.reason
-        _remember()
         found[spec.id] = _traded(scene.instruments[series.instrument], spec, series, ran, decider)
     return found
 

@@ -6,7 +6,6 @@ prices in integer grid steps, and float64 in the engine's order of operations wh
 computes in float. What it cannot repeat exactly it refuses, with the reason: `plan` before the run
 for settings, `run` during it for events (a denied order, an empty account, a number too large).
 
-`plan` needs neither numba nor numpy, so that asking costs nothing; importing `run` loads the
-compiled code. It is compiled once per version of this package and kept by numba beside the sources
-or, where those are read-only, in the user's cache directory (NUMBA_CACHE_DIR overrides both).
+It is compiled once per version of these sources and kind of CPU (see `tradebot.native`). Modules that
+import `jit` are what is compiled and load the compiler; `plan`, `run` and `rows` are what calls it.
 """

@@ -1,20 +1,14 @@
-"""Run the compiled loop over all bars: the kernel's one door for Python.
+"""Run the loop over all bars: what the compiler starts from.
 
-Importing this module compiles the loop, or loads it from numba's cache.
+Importing this module loads the compiler, so only compiling does; `run` calls what was compiled.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
-from tradebot.sim.kernel import book, grid, intrabar, match, orders, react, take
-from tradebot.sim.kernel import decide as deciding
-from tradebot.sim.kernel import gate as judging
 from tradebot.sim.kernel import layout as k
 from tradebot.sim.kernel.book import refresh
 from tradebot.sim.kernel.decide import (
@@ -26,7 +20,7 @@ from tradebot.sim.kernel.decide import (
     watch,
 )
 from tradebot.sim.kernel.grid import NEAREST, to_grid
-from tradebot.sim.kernel.jit import digest, entry, helper
+from tradebot.sim.kernel.jit import helper
 from tradebot.sim.kernel.match import match_bar
 from tradebot.sim.kernel.orders import next_by_arrival, note_quiet
 from tradebot.sim.kernel.react import suspend, work
@@ -34,20 +28,6 @@ from tradebot.sim.kernel.take import take_ticks
 
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Floats, Ints, Orders, State
-
-_FLOATS = numba.types.Array(numba.float64, 1, "C", readonly=True)
-_INTS = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_SIGNATURE = numba.void(
-    numba.from_dtype(k.STATE)[::1],
-    numba.from_dtype(k.ORDER)[::1],
-    numba.int64[::1],
-    _INTS,
-    *(_FLOATS,) * 6,
-    _INTS,
-    numba.float64,
-    numba.float64[::1],
-)
-
 
 # Rows are counted unsigned in these two: an index that might be negative costs a test per row.
 
@@ -191,67 +171,55 @@ def show(
         m.bar_volume = volumes[i]
 
 
-Replay = Callable[..., None]
-
-_MODULES = (k, grid, book, judging, orders, react, take, intrabar, match, deciding, sys.modules[__name__])
-
-
-def _build(code: int) -> Replay:
-    @entry(_SIGNATURE)
-    def replay(
-        state: Orders,
-        orders: Orders,
-        log: Ints,
-        ts: Ints,
-        opens: Floats,
-        highs: Floats,
-        lows: Floats,
-        closes: Floats,
-        volumes: Floats,
-        targets: Floats,
-        sessions: Ints,
-        muted: float,
-        equity: Floats,
-    ) -> None:
-        m: State = state[0]  # type: ignore[assignment]
-        m.code = code
-        refresh(m)
-        n, has_sessions = ts.shape[0], sessions.shape[0] > 0
-        is_calm = m.has_breakers == 0 and m.resize == k.ON_CHANGE and not has_sessions
-        i = 0
-        while i < n and m.status == k.DONE:
-            if is_calm and m.is_live == 1:
-                # On most bars no order acts and the word is the old one.
-                end = max(min(n, next_deadline(m)), i)
-                if m.busy == 0:
-                    i = pass_idle(m, i, end, closes, targets, equity)
-                else:
-                    i = pass_guarded(m, i, end, opens, highs, lows, closes, targets, equity)
-                if i == n:
-                    break
-            m.mark = m.last_mark = closes[max(i - 1, 0)]
-            if has_sessions:
-                m.is_closed = sessions[i - 1] & k.CLOSED if i > 0 else 0
-                if sessions[i] & k.OPENED:
-                    open_session(m, orders, log, i, ts[i])
-            show(m, i, ts, opens, highs, lows, closes, volumes)
-            if m.busy == 1:
-                match_bar(m, orders, log)
-            m.mark = m.q = closes[i]
-            m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
-            if m.status == k.DONE:
-                decide(m, orders, log, targets[i], muted)
-            note_quiet(m, orders)
-            value_row(m, equity, i)
-            i += 1
-        if m.status == k.DONE and m.end != k.LEAVE and n > 0:
-            last = n - 1
-            m.needs_range = 1
-            show(m, last, ts, opens, highs, lows, closes, volumes)
-            m.mark = m.q = closes[last]
-            force_flat(m, orders, log)
-
-    return replay
-
-
-replay = _build(digest(*_MODULES))
+def replay(
+    state: Orders,
+    orders: Orders,
+    log: Ints,
+    ts: Ints,
+    opens: Floats,
+    highs: Floats,
+    lows: Floats,
+    closes: Floats,
+    volumes: Floats,
+    targets: Floats,
+    sessions: Ints,
+    muted: float,
+    equity: Floats,
+) -> None:
+    """Run over all bars; see `layout.REPLAY` for the arguments. The log and the state tell what happened."""
+    m: State = state[0]  # type: ignore[assignment]
+    refresh(m)
+    n, has_sessions = ts.shape[0], sessions.shape[0] > 0
+    is_calm = m.has_breakers == 0 and m.resize == k.ON_CHANGE and not has_sessions
+    i = 0
+    while i < n and m.status == k.DONE:
+        if is_calm and m.is_live == 1:
+            # On most bars no order acts and the word is the old one.
+            end = max(min(n, next_deadline(m)), i)
+            if m.busy == 0:
+                i = pass_idle(m, i, end, closes, targets, equity)
+            else:
+                i = pass_guarded(m, i, end, opens, highs, lows, closes, targets, equity)
+            if i == n:
+                break
+        m.mark = m.last_mark = closes[max(i - 1, 0)]
+        if has_sessions:
+            m.is_closed = sessions[i - 1] & k.CLOSED if i > 0 else 0
+            if sessions[i] & k.OPENED:
+                open_session(m, orders, log, i, ts[i])
+        show(m, i, ts, opens, highs, lows, closes, volumes)
+        if m.busy == 1:
+            match_bar(m, orders, log)
+        m.mark = m.q = closes[i]
+        m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
+        if m.status == k.DONE:
+            decide(m, orders, log, targets[i], muted)
+        note_quiet(m, orders)
+        value_row(m, equity, i)
+        i += 1
+    if m.status == k.DONE and m.end != k.LEAVE and n > 0:
+        last = n - 1
+        m.needs_range = 1
+        show(m, last, ts, opens, highs, lows, closes, volumes)
+        m.mark = m.q = closes[last]
+        force_flat(m, orders, log)

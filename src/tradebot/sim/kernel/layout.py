@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tradebot.native import Parameter
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -61,7 +63,6 @@ class State(Protocol):
     is_closed: int
     arrived: int
     is_ending: int
-    code: int
     needs_time: int
     needs_range: int
     # money and position
@@ -213,6 +214,22 @@ def _record(fields: type) -> np.dtype[Any]:
 
 ORDER = _record(Order)
 STATE = _record(State)
+
+# --- arguments of what is compiled ------------------------------------------------------------------
+
+_I8, _F8 = np.dtype(np.int64), np.dtype(np.float64)
+_NUMBER, _REAL = Parameter(_I8, "number"), Parameter(_F8, "number")
+_INTS, _FLOATS, _ROOM = Parameter(_I8, "in"), Parameter(_F8, "in"), Parameter(_F8, "out")
+
+# state, orders and log; ts, open, high, low, close, volume; targets and sessions per bar; what the
+# strategy said before the first; the equity curve, or none
+REPLAY = (
+    *(Parameter(STATE, "out"), Parameter(ORDER, "out"), Parameter(_I8, "out")),
+    *(_INTS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS),
+    *(_FLOATS, _INTS, _REAL, _ROOM),
+)
+MEAN = (_FLOATS, _NUMBER, _ROOM, _ROOM)  # values, window; means, room for four windows
+CROSS = (_FLOATS, _NUMBER, _NUMBER, _REAL, _ROOM, _ROOM, _ROOM, _ROOM)  # see `sums.cross`
 
 # --- words ------------------------------------------------------------------------------------------
 

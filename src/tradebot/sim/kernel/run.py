@@ -1,7 +1,7 @@
 """Run the kernel over arrays and hand its log back as fills.
 
-Importing this module loads the compiled code (see the package). Owns the borders: arrays in,
-exact Decimals out, sessions turned into flags, logs grown when they were too short.
+The first run loads the compiled code (see the package). Owns the borders: arrays in, exact Decimals
+out, sessions turned into flags, logs grown when they were too short.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from tradebot.core.model import Fill, Liquidity, OrderKind, Purpose, Side
 from tradebot.errors import InvariantError
+from tradebot.native import Code, Native
 from tradebot.sim.kernel import layout as k
-from tradebot.sim.kernel.entry import replay
 from tradebot.sim.kernel.layout import Floats, Ints
 from tradebot.sim.kernel.plan import Plan, Refusal
 
@@ -45,6 +45,15 @@ _EVENTS = {
     k.RELEASED_BY_SIGNAL: "target changed",
     k.RELEASED_BY_BARS: "bars passed",
 }
+
+
+def _compile() -> Code:
+    from tradebot.sim.kernel import entry, jit
+
+    return jit.compiled(entry.replay, k.REPLAY)
+
+
+replay = Native("replay", k.REPLAY, sources=("tradebot.sim.kernel",), compile_code=_compile)
 
 
 class Columns(Protocol):
