@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
+import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tradebot.errors import InvariantError
-from tradebot.native import Code, Native, Parameter, emit
+from tradebot.native import Code, Native, Parameter
+from tradebot.native.elf import link
+from tradebot.native.machine import assembled, loaded, mapped
 
 FLOATS = Parameter(np.dtype(np.float64), "in")
 ROOM = Parameter(np.dtype(np.float64), "out")
@@ -20,13 +26,32 @@ NUMBER = Parameter(np.dtype(np.float64), "number")
 # What numba gives for `out[0] = x[0] + by`: seven words per array, two for result and exception.
 _ARRAY = "ptr {0}.owner, ptr {0}.parent, i64 {0}.n, i64 {0}.size, ptr {0}, i64 {0}.length, i64 {0}.step"
 ADD = f"""
-define i32 @add(ptr %result, ptr %raised, {_ARRAY.format("%x")}, double %by, {_ARRAY.format("%out")}) {{
+define i32 @add(ptr %result, ptr %raised, {_ARRAY.format("%x")}, double %by, {_ARRAY.format("%out")}) nounwind {{
   %first = load double, ptr %x
   %sum = fadd double %first, %by
   store double %sum, ptr %out
   ret i32 0
 }}
 """
+
+
+SCALED = """
+define i32 @scaled(ptr %result, ptr %raised, ptr %out, double %x) nounwind {
+  %product = call double @times(double %x)
+  %sum = fadd double %product, 0x3FE6666666666666
+  store double %sum, ptr %out
+  ret i32 0
+}
+define linkonce_odr double @times(double %x) noinline nounwind {
+  %product = fmul double %x, 0x3FB999999999999A
+  ret double %product
+}
+"""
+
+
+def sealed(rest: bytes) -> bytes:
+    """Return a kept file with this content and a digest that fits it."""
+    return hashlib.sha256(rest).hexdigest().encode() + b" " + rest
 
 
 class Compiler:
@@ -37,7 +62,7 @@ class Compiler:
 
     def __call__(self) -> Code:
         self.calls += 1
-        return emit("add", ADD)
+        return Code("add", assembled(ADD))
 
 
 @pytest.fixture
@@ -90,17 +115,19 @@ def test_code_of_other_sources_is_not_taken(package: Path) -> None:
     [
         lambda whole: whole[:-1],
         lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
-        lambda whole: whole.replace(b"64-", b"32-", 1),
+        lambda whole: whole.replace(b'"start": 0', b'"start": 8'),
         lambda whole: b"",
-        lambda whole: b"[]\n",
+        lambda whole: sealed(b"[]\n"),
+        lambda whole: sealed(whole[65:].replace(b"x86", b"y86").replace(b'"known": "', b'"known": "0')),
     ],
-    ids=["cut off", "one bit", "another machine", "empty", "another file"],
+    ids=["cut off", "one bit", "another start", "empty", "another file", "another machine"],
 )
-def test_code_that_is_damaged_or_of_another_machine_is_compiled_anew(package: Path, damage: object) -> None:
+def test_code_that_is_damaged_or_of_another_machine_is_compiled_anew(
+    package: Path, damage: Callable[[bytes], bytes]
+) -> None:
     compiler = Compiler()
     add(made(compiler), 1.0, 2.0)
     (kept,) = (package / "__pycache__").glob("add-*")
-    assert callable(damage)
     kept.write_bytes(damage(kept.read_bytes()))
 
     native = made(compiler)
@@ -108,6 +135,62 @@ def test_code_that_is_damaged_or_of_another_machine_is_compiled_anew(package: Pa
     assert not native.is_ready()
     assert add(native, 1.0, 2.0) == 3.0
     assert made(compiler).is_ready()
+
+
+def test_a_cpu_that_the_system_describes_in_new_words_is_known_by_the_compilers(package: Path) -> None:
+    add(made(Compiler()), 1.0, 2.0)
+    (kept,) = (package / "__pycache__").glob("add-*")
+    kept.write_bytes(sealed(kept.read_bytes()[65:].replace(b'"known": "', b'"known": "0')))
+
+    assert add(made(Compiler()), 1.0, 2.0) == 3.0
+    assert made(Compiler()).is_ready()
+
+
+def test_linked_and_loaded_code_are_the_same_function() -> None:
+    code = Code("scaled", assembled(SCALED))
+    image = link(code.machine, "scaled")
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        pytest.skip("code is linked without LLVM on x86-64 Linux only")
+    assert image is not None
+    assert len(image.block) < len(code.machine)
+    kinds = [ctypes.c_void_p, ctypes.c_double]
+    found = []
+    for place in (0, 4096):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(bytes(place) + image.block)
+            file.flush()
+            found.append(mapped(Path(file.name), place + image.start, kinds))
+    functions = [*found, loaded(code.symbol, code.machine, kinds)]
+
+    answers = []
+    for function in functions:
+        out = np.zeros(1)
+        assert function is not None
+        function(out.ctypes.data, 2.0)
+        answers.append(float(out[0]))
+
+    assert answers == [2.0 * 0.1 + 0.7] * 3
+
+
+@pytest.mark.parametrize(
+    "assembly",
+    [
+        "@n = global double 1.0\ndefine i32 @f(ptr %p) nounwind {\n store double 2.0, ptr @n\n ret i32 0\n}",
+        "@n = external global double\n"
+        "define i32 @f(ptr %p) nounwind {\n %x = load double, ptr @n\n store double %x, ptr %p\n ret i32 0\n}",
+    ],
+    ids=["data that is written", "a symbol from outside"],
+)
+def test_what_cannot_be_one_block_is_left_to_llvm(assembly: str) -> None:
+    assert link(assembled(assembly), "f") is None
+
+
+def test_other_formats_and_unknown_symbols_are_left_to_llvm() -> None:
+    machine = assembled(ADD)
+
+    assert link(b"\xcf\xfa\xed\xfe" + machine[4:], "add") is None
+    assert link(machine, "ad") is None
+    assert link(b"", "add") is None
 
 
 def test_kept_in_the_users_cache_where_the_package_cannot_be_written(package: Path, tmp_path: Path) -> None:
@@ -148,7 +231,7 @@ def test_arguments_it_was_not_compiled_for_are_refused(
 
 def test_code_that_needs_something_else_is_refused() -> None:
     with pytest.raises(InvariantError, match="must stand alone, it calls malloc"):
-        emit("f", "declare ptr @malloc(i64)\ndefine i32 @f() {\n ret i32 0\n}")
+        assembled("declare ptr @malloc(i64)\ndefine i32 @f() {\n ret i32 0\n}")
 
 
 def test_a_kept_kernel_runs_without_the_compiler() -> None:

@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
-from tradebot.native import Code, Parameter, emit
+from tradebot.native import Code, Parameter
+from tradebot.native.machine import assembled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +38,7 @@ def compiled(function: Callable[..., None], parameters: tuple[Parameter, ...]) -
     with _without_scipy():
         made: Any = _njit(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_STRICT)(function)
     (kind,) = made.signatures
-    return emit(made.overloads[kind].fndesc.llvm_func_name, made.inspect_llvm(kind))
+    return Code(made.overloads[kind].fndesc.llvm_func_name, assembled(made.inspect_llvm(kind)))
 
 
 def _type(parameter: Parameter) -> Any:

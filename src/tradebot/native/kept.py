@@ -1,9 +1,8 @@
-"""Keep compiled functions on disk as machine code, and load them without the compiler that made them.
+"""Keep compiled functions on disk and call them.
 
-Owns where the code lies, for what it was made, and the way into it. numba compiles, and importing it
-takes longer than most backtests; llvmlite alone loads what it made. Kept code is for one state of the
-sources, one version of the compiler and one kind of CPU: anything else is compiled anew. It refuses
-arguments that are not exactly what the code was compiled for, because compiled code does not look.
+Owns where the code lies and when it is stale: what is kept is for one state of the sources, one version
+of the compiler and one kind of CPU, and anything else is compiled anew. Refuses arguments that are not
+exactly what the code was compiled for, because compiled code does not look.
 """
 
 from __future__ import annotations
@@ -23,9 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradebot.errors import InvariantError
+from tradebot.native.elf import MOST_ALIGNED, Image, link
+from tradebot.native.machine import Words, described, loaded, mapped, recognised
 
 Argument = NDArray[Any] | int | float
-Entry = Callable[..., None]
+
+_DIGITS = 64  # of the digest that a file begins with
 
 
 class Parameter(NamedTuple):
@@ -60,22 +62,22 @@ class Native:
     ) -> None:
         self.name, self.parameters = name, parameters
         self._sources, self._compile = sources, compile_code
-        self._loaded: Entry | None = None
+        self._loaded: Words | None = None
 
     def __call__(self, *arguments: Argument) -> None:
         """Run it; the first call loads the code, or compiles it where none is kept."""
         if self._loaded is None and not self.is_ready():
             code = self._compile()
             self._keep(code)
-            self._loaded = _entry(code, self._kinds)
+            self._loaded = loaded(code.symbol, code.machine, self._kinds)
         assert self._loaded is not None
         self._loaded(*self._exploded(arguments))
 
     def is_ready(self) -> bool:
         """Return whether it can be called without compiling; loads the code when it can."""
         if self._loaded is None:
-            code = next(filter(None, map(_read, self._places())), None)
-            self._loaded = None if code is None else _entry(code, self._kinds)
+            found = (_open(path, self._kinds) for path in self._places())
+            self._loaded = next((words for words in found if words is not None), None)
         return self._loaded is not None
 
     # --- arguments ----------------------------------------------------------------------------------
@@ -130,31 +132,27 @@ class Native:
         return sha.hexdigest()[:16]
 
     def _keep(self, code: Code) -> None:
-        head = {"for": _machine(), "symbol": code.symbol, "sha256": hashlib.sha256(code.machine).hexdigest()}
+        """Write a line that says what it is, then the linked block if it could be linked, then the object."""
+        image = link(code.machine, code.symbol) or Image(b"", 0)
+        head = {
+            "for": described(),
+            "known": recognised(),
+            "symbol": code.symbol,
+            "linked": len(image.block),
+            "start": image.start,
+        }
+        line = json.dumps(head).encode()
+        line += b" " * (-(_DIGITS + len(line) + 2) % MOST_ALIGNED) + b"\n"
+        rest = line + image.block + code.machine
         for path in self._places():
             part = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                part.write_bytes(json.dumps(head).encode() + b"\n" + code.machine)
+                part.write_bytes(_digest(rest) + b" " + rest)
                 part.replace(path)
             except OSError:
                 continue  # read-only: the next place, or none, and the next process compiles again
             return
-
-
-def emit(symbol: str, assembly: str) -> Code:
-    """Return optimised LLVM assembly as machine code for this CPU.
-
-    Raises InvariantError when it would need anything that is not in it.
-    """
-    import llvmlite.binding as llvm
-
-    target = _target()
-    module = llvm.parse_assembly(assembly)
-    outside = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
-    if outside:
-        raise InvariantError(f"compiled code must stand alone, it calls {', '.join(outside)}")
-    return Code(symbol, target.emit_object(module))
 
 
 def _files(source: str) -> list[Path]:
@@ -165,57 +163,24 @@ def _files(source: str) -> list[Path]:
     return sorted(origin.parent.glob("*.py")) if spec.submodule_search_locations else [origin]
 
 
-def _read(path: Path) -> Code | None:
+def _open(path: Path, kinds: list[Any]) -> Words | None:
     """Return what is kept at `path`, if it is whole and for this kind of CPU."""
     try:
-        head, _, machine = path.read_bytes().partition(b"\n")
-        found = json.loads(head)
-        is_whole = found["sha256"] == hashlib.sha256(machine).hexdigest()
-        return Code(found["symbol"], machine) if is_whole and found["for"] == _machine() else None
+        digest, _, rest = path.read_bytes().partition(b" ")
+        if digest != _digest(rest):
+            return None
+        line, _, body = rest.partition(b"\n")
+        head = json.loads(line)
+        # The system may describe the same CPU in new words after an update; LLVM's are exact, but slow.
+        if (not head["known"] or head["known"] != recognised()) and head["for"] != described():
+            return None
+        found = None
+        if head["linked"]:
+            found = mapped(path, len(digest) + len(line) + 2 + head["start"], kinds)
+        return found or loaded(head["symbol"], body[head["linked"] :], kinds)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _machine() -> list[str]:
-    import llvmlite.binding as llvm
-
-    return [llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-
-
-def _target() -> Any:
-    """Return the target that numba compiles for: this very CPU, as it runs."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    triple, cpu, features = _machine()
-    return llvm.Target.from_triple(triple).create_target_machine(
-        cpu=cpu,
-        features=features,
-        opt=3,
-        reloc="static" if triple.startswith("x86") else "default",
-        codemodel="jitdefault",
-        jit=True,
-    )
-
-
-def _entry(code: Code, kinds: list[Any]) -> Entry:
-    import llvmlite.binding as llvm
-
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code.machine))
-    engine.finalize_object()
-    address = engine.get_function_address(code.symbol)
-    # The first two words are where numba puts a result and an exception; there is neither.
-    words = (ctypes.c_void_p, ctypes.c_void_p)
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, *words, *kinds)(address)
-    room = (ctypes.c_int64 * 2)()
-    result, raised = ctypes.addressof(room), ctypes.addressof(room) + 8
-
-    def call(*arguments: int | float | None) -> None:
-        assert engine is not None and room is not None  # both must live as long as the function
-        status = function(result, raised, *arguments)
-        if status not in (0, -2):  # numba's words for done, and for done with None
-            raise InvariantError(f"{code.symbol}: compiled code must end with status 0, ended with {status}")
-
-    return call
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
