@@ -28,8 +28,23 @@ _GENERAL = (
 )
 
 
+# Where the chart library goes. It is put in as the bytes it is stored as: as text it would be 10 MB, and
+# each element around it another copy. No text of a page can look like this, because "<" is escaped.
+_LIBRARY = Html("<script>/* chart library */</script>")
+
+
 def render_html(result: RunResult, metrics: Metrics | None = None) -> str:
     """Return the page as text, about 5 MB of which the chart library is 4.8."""
+    return b"".join(_page(result, metrics)).decode()
+
+
+def _page(result: RunResult, metrics: Metrics | None) -> tuple[bytes, ...]:
+    before, found, after = _page_without_library(result, metrics).partition(_LIBRARY)
+    assert found
+    return before.encode(), b"<script>", _plotly(), b"</script>", after.encode()
+
+
+def _page_without_library(result: RunResult, metrics: Metrics | None) -> str:
     found = metrics or measure(result)
     body = join(
         (
@@ -41,7 +56,7 @@ def render_html(result: RunResult, metrics: Metrics | None = None) -> str:
                 " · past results, simulated or not, promise nothing",
             ),
             Html(f'<script type="application/json" id="run-data">{_json(result)}</script>'),
-            Html(f"<script>{_plotly()}</script>"),
+            _LIBRARY,
             Html(f"<script>{_asset('report.js')}</script>"),
         )
     )
@@ -72,7 +87,8 @@ def render_html(result: RunResult, metrics: Metrics | None = None) -> str:
 def write_html(path: Path, result: RunResult, metrics: Metrics | None = None) -> Path:
     """Write the page to `path`, whole or not at all, and return the path."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(render_html(result, metrics), encoding="utf-8")
+    with part.open("wb") as file:
+        file.writelines(_page(result, metrics))
     part.replace(path)
     return path
 
@@ -167,6 +183,6 @@ def _asset(name: str) -> str:
     return files("tradebot.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _plotly() -> str:
-    script = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+def _plotly() -> bytes:
+    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    return script.replace(b"</script", b"<\\/script").replace(b"<!--", b"<\\!--")

@@ -22,6 +22,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -210,21 +211,24 @@ class RunStore:
     def _write(
         self, folder: Path, result: RunResult, metrics: Metrics, config: str | None, report: bool
     ) -> None:
-        curves.write_curves(folder / CURVES, result)
-        curves.write_candles(folder / CANDLES, result.candles)
-        _write_csv(folder / FILLS, FillRecord, result.fills)
-        _write_csv(folder / TRADES, TradeRecord, result.trades)
-        if config is not None:
-            (folder / CONFIG).write_text(config, encoding="utf-8")
-        files = {p.name: _mark(p) for p in sorted(folder.iterdir())}
+        # Compressing the curves needs no interpreter, so all else is written beside it.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            compressed = beside.submit(curves.write_curves, folder / CURVES, result)
+            curves.write_candles(folder / CANDLES, result.candles)
+            _write_csv(folder / FILLS, FillRecord, result.fills)
+            _write_csv(folder / TRADES, TradeRecord, result.trades)
+            if config is not None:
+                (folder / CONFIG).write_text(config, encoding="utf-8")
+            if report:
+                write_html(folder / REPORT, result, metrics)
+            compressed.result()
+        files = {p.name: _mark(p) for p in sorted(folder.iterdir()) if p.name != REPORT}
         summary = to_dict(result, metrics, trades=False)
         run = {
             f.name: plain_value(getattr(result, f.name)) for f in fields(result) if f.name not in _ELSEWHERE
         }
         head = {"store_version": STORE_VERSION, **summary, "run": run, "files": files}
         (folder / RESULT).write_text(json.dumps(head, allow_nan=False, indent=1), encoding="utf-8")
-        if report:
-            write_html(folder / REPORT, result, metrics)
         for path in (*folder.iterdir(), folder):
             _sync(path)
 
