@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from tradebot.api import FrameStrategy, lookback_for, ta
@@ -36,7 +37,6 @@ class MovingAverageCrossover(FrameStrategy):
         average = ta.sma if self.p.kind == "sma" else ta.ema
         fast = average(bars["close"], self.p.fast)
         slow = average(bars["close"], self.p.slow)
-        target = pd.Series(float("nan"), index=bars.index)
-        target[ta.above(fast, slow)] = 1.0
-        target[ta.below(fast, slow)] = 0.0 if self.p.mode == "long_only" else -1.0
-        return pd.DataFrame({"target": target, "fast": fast, "slow": slow})
+        away = 0.0 if self.p.mode == "long_only" else -1.0
+        target = np.select([ta.above(fast, slow), ta.below(fast, slow)], [1.0, away], np.nan)
+        return pd.DataFrame({"target": target, "fast": fast, "slow": slow}, index=bars.index)

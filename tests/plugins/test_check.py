@@ -18,7 +18,7 @@ from tradebot.plugins.check import Compute, Frames, Subject, check, check_frame_
 from tradebot.plugins.frame import FrameStrategy
 from tradebot.plugins.indicators import lookback_for
 from tradebot.plugins.loader import load_strategy
-from tradebot.plugins.runner import Window
+from tradebot.plugins.runner import FrameRunner, Window
 from tradebot.plugins.suspects import Leak, suspects
 from tradebot.plugins.verdict import Fault
 
@@ -456,6 +456,8 @@ def test_a_strategy_loaded_from_its_file_is_checked_as_it_stands(
     bars = minutes(300)
     others = {i: columns_of(hours_of(bars)) for i in made.inputs()}
     verdict = check_frame_strategy(made, columns_of(bars), others, quick=quick)
+    said = FrameRunner(made, "").precompute(columns_of(bars), others).said
+    assert check_frame_strategy(made, columns_of(bars), others, quick=quick, said=said) == verdict
     assert [f.leak for f in verdict.findings] == ([leak] if leak else [])
     if line:
         assert [s.line for s in verdict.findings[0].at] == [line]

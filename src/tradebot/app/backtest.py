@@ -117,8 +117,8 @@ class _AccountRun:
         self.events = events
         splits = tuple(e for e in events if isinstance(e, Split))
         specs = self._specs(splits)
-        for recipe in self.recipes:
-            self.verdicts[recipe.words.id] = verdict_of(recipe, self.series)
+        for recipe, spec in zip(self.recipes, specs, strict=True):
+            self.verdicts[spec.id] = verdict_of(recipe, self.series, spec.deciders)
         scene = self._scene()
         setup = Setup(
             instruments=self.instruments,

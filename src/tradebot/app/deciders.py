@@ -142,7 +142,7 @@ def seat_frames(
         if not isinstance(own, BarArrays):
             raise PluginError(f"{recipe.plugin.reference} decides on bars, was given quotes")
         history = runner.precompute(own, bars, splits)
-        deciders[instrument] = FrameAdapter(made, instrument, history.plain())
+        deciders[instrument] = FrameAdapter(made, instrument, history.plain(), said=history.said)
     return deciders
 
 

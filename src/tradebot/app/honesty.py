@@ -15,7 +15,7 @@ from tradebot.app.market import Loaded, feed_of, instrument_of, items_of
 from tradebot.config.models import Config
 from tradebot.core.model import Bar
 from tradebot.core.strategy import BarStrategy, Input, Strategy
-from tradebot.data.arrays import BarArrays
+from tradebot.data.arrays import BarArrays, Floats
 from tradebot.errors import PluginError
 from tradebot.plugins.verdict import Verdict
 
@@ -48,21 +48,32 @@ def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
     return tuple(dict.fromkeys(needed))
 
 
-def verdict_of(recipe: Recipe, series: Series) -> str:
-    """Return what the quick check says of a strategy on its first instrument, as one text."""
+def verdict_of(recipe: Recipe, series: Series, deciders: Mapping[str, Strategy]) -> str:
+    """Return what the quick check says of a strategy on its first instrument, as one text.
+
+    `deciders` are its seated objects by instrument: what they computed is not computed again.
+    """
     instrument = recipe.words.instruments[0]
     if not isinstance(series[instrument, recipe.words.interval or 0].columns, BarArrays):
         return "not checked: it decides on quotes, one at a time"
-    verdict = verdict_on(recipe, instrument, series, quick=True)
+    said = getattr(deciders[instrument], "said", None)
+    verdict = verdict_on(recipe, instrument, series, quick=True, said=said)
     return "not checked: it decides about several instruments at once" if verdict is None else verdict.text
 
 
 def verdict_on(
-    recipe: Recipe, instrument: str, series: Series, *, quick: bool = False, seed: int = 0
+    recipe: Recipe,
+    instrument: str,
+    series: Series,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    said: Floats | None = None,
 ) -> Verdict | None:
     """Return whether a strategy is honest on the bars of one of its instruments; None where no proof fits.
 
-    `quick` takes a sample; `seed` picks its random bars. Raises PluginError when the strategy raises.
+    `quick` takes a sample; `seed` picks its random bars; `said` are the targets that a frame strategy
+    gave for all bars, where they are known. Raises PluginError when the strategy raises.
     """
     strategy = recipe.create()
     inputs = {
@@ -70,14 +81,20 @@ def verdict_on(
     }
     own = series[instrument, recipe.words.interval or 0]
     if recipe.is_frame:
-        return _frame_verdict(strategy, own, inputs, quick=quick, seed=seed)
+        return _frame_verdict(strategy, own, inputs, quick=quick, seed=seed, said=said)
     if isinstance(strategy, BarStrategy) and not strategy.together:
         return _bar_verdict(recipe, own, inputs, quick=quick, seed=seed)
     return None
 
 
 def _frame_verdict(
-    strategy: Strategy, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
+    strategy: Strategy,
+    own: Loaded,
+    inputs: Mapping[Input, Loaded],
+    *,
+    quick: bool,
+    seed: int,
+    said: Floats | None,
 ) -> Verdict:
     # pandas is loaded with these, and only frames need it.
     from tradebot.plugins.check import check_frame_strategy
@@ -89,7 +106,7 @@ def _frame_verdict(
     bars = {wanted: columns for wanted, columns in others.items() if isinstance(columns, BarArrays)}
     if not isinstance(own.columns, BarArrays) or len(bars) < len(others):
         raise PluginError(f"{type(strategy).__name__} decides on bars, was given quotes")
-    return check_frame_strategy(strategy, own.columns, bars, quick=quick, seed=seed)
+    return check_frame_strategy(strategy, own.columns, bars, quick=quick, seed=seed, said=said)
 
 
 def _bar_verdict(

@@ -14,7 +14,7 @@ from tradebot.core.legs import rebased
 from tradebot.core.model import Bar, Fill
 from tradebot.core.strategy import BarStrategy, Context, Input, Intent, Target
 from tradebot.errors import InvariantError
-from tradebot.plugins.frame import KEEP, FrameStrategy, Row
+from tradebot.plugins.frame import KEEP, Floats, FrameStrategy, Row
 from tradebot.plugins.runner import FrameRunner, PrecomputedTargets, as_columns
 
 
@@ -23,14 +23,20 @@ class FrameAdapter(BarStrategy):
 
     With `precomputed` it replays those targets and checks that the bars are the same; without,
     it computes each row on a window of closed bars. There is no state to save: the window is recomputed from
-    `lookback` bars, and the engine remembers the target.
+    `lookback` bars, and the engine remembers the target. `said` are the targets as `signals` gave them, if known.
     """
 
     def __init__(
-        self, strategy: FrameStrategy, instrument: str, precomputed: PrecomputedTargets | None = None
+        self,
+        strategy: FrameStrategy,
+        instrument: str,
+        precomputed: PrecomputedTargets | None = None,
+        *,
+        said: Floats | None = None,
     ) -> None:
         super().__init__(strategy.p)
         self.strategy = strategy
+        self.said = said
         self.lookback = strategy.lookback
         self.instrument = instrument
         self._runner = FrameRunner(strategy, instrument)

@@ -117,10 +117,12 @@ def check_frame_strategy(
     *,
     quick: bool = False,
     seed: int = 0,
+    said: Floats | None = None,
 ) -> Verdict:
     """Return whether `strategy` is honest on these bars of one instrument; see `check`.
 
-    `others` are the series that its `inputs()` declares. Splits are not re-based: a bar before
+    `others` are the series that its `inputs()` declares, `said` its targets for all bars where the
+    caller has them already. Splits are not re-based: a bar before
     and after one stays as it was traded, the same on both sides of each comparison.
     Raises PluginError when the strategy raises or breaks its contract.
     """
@@ -141,7 +143,7 @@ def check_frame_strategy(
         file=shown(file),
         class_names=tuple(base.__name__ for base in cls.__mro__),
     )
-    return check(subject, quick=quick, seed=seed)
+    return check(subject, quick=quick, seed=seed, full=said)
 
 
 def source_of(file: str) -> str:

@@ -63,11 +63,15 @@ class PrecomputedTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:
-    """Targets of a whole history as arrays: `targets` float64 with NaN = keep, for the kernel."""
+    """Targets of a whole history as arrays: `targets` float64 with NaN = keep, for the kernel.
+
+    `said` is what `signals` returned, warm-up included, where one pass gave it all.
+    """
 
     ts: Ints
     targets: Floats
     explained: Mapping[str, Floats]
+    said: Floats | None = None
 
     def plain(self) -> PrecomputedTargets:
         """Return the same for the engine, which knows no numpy."""
@@ -106,6 +110,7 @@ class FrameRunner:
         self._check_declared(others)
         targets = np.full(len(bars.ts), np.nan)
         explained: dict[str, Floats] = {}
+        said: Floats | None = None
         for first, end in _periods(bars.ts, splits):
             known = [split for split in splits if split.ts < bars.ts[first]]
             start = max(0, first - self.lookback + 1) if known else 0
@@ -117,7 +122,9 @@ class FrameRunner:
             for name, values in signals.explained.items():
                 column = explained.setdefault(name, np.full(len(bars.ts), np.nan))
                 column[first:end] = np.where(warm, values[first - start :], np.nan)
-        return History(ts=np.array(bars.ts, dtype=np.int64), targets=targets, explained=explained)
+            said = signals.targets if end - first == len(bars.ts) else None
+        ts = np.array(bars.ts, dtype=np.int64)
+        return History(ts=ts, targets=targets, explained=explained, said=said)
 
     def row_at(
         self,
