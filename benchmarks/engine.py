@@ -15,8 +15,9 @@ import numpy as np
 from benchmarks import work
 from benchmarks.cross import Cross
 from benchmarks.market import MINUTE_NS, Columns, opened_at
+from tradebot.app.collector import Collector
 from tradebot.app.market import Loaded, slices_of
-from tradebot.app.outcome import Collector, curves_of
+from tradebot.app.outcome import curves_of
 from tradebot.core.engine import Engine
 from tradebot.core.messages import End, Start
 from tradebot.core.model import AccountModel, AssetClass, Instrument

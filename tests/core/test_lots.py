@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.core.world import D
 from tradebot.core.books import Position
-from tradebot.core.lots import LotMethod, trade_average, trade_lots
-from tradebot.core.model import Lot
+from tradebot.core.lots import trade_average, trade_lots
+from tradebot.core.model import Lot, LotMethod
 
 QUANTUM = D("1e-8")
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tradebot.app.collector import Collector
 from tradebot.app.market import Loaded, slices_of
-from tradebot.app.outcome import Collector
 from tradebot.core.engine import Engine
 from tradebot.core.messages import End, Start
 from tradebot.core.model import AccountModel, AssetClass, Bar, Instrument

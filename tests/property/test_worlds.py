@@ -18,9 +18,20 @@ import pytest
 from tests.core.world import COIN, EURO, GEM, START, STOCK, D, World, account, sessions, spec
 from tradebot.core import messages as m
 from tradebot.core.codec import encode
-from tradebot.core.lots import LotMethod
 from tradebot.core.messages import HaltLevel, Scope
-from tradebot.core.model import DAY, HOUR, MINUTE, AccountModel, Bar, Instrument, Level, OrderKind, Quote, Tif
+from tradebot.core.model import (
+    DAY,
+    HOUR,
+    MINUTE,
+    AccountModel,
+    Bar,
+    Instrument,
+    Level,
+    LotMethod,
+    OrderKind,
+    Quote,
+    Tif,
+)
 from tradebot.core.setup import (
     ExecutionSpec,
     FirstEntry,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
-from tradebot.app.gaps import told_apart, with_gap_policy
+from tradebot.app.gaps import with_gap_policy
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import (
     Feed,
@@ -25,26 +25,20 @@ from tradebot.app.market import (
     feed_of,
     instrument_of,
     load_series,
-    slices_of,
 )
-from tradebot.app.outcome import END_OF_DATA, Collector
-from tradebot.app.rates import first_rates, rate_events, require_rates
+from tradebot.app.rates import rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
-from tradebot.core.engine import Engine
-from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Split, Start
-from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
+from tradebot.core.messages import Split
+from tradebot.core.model import Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
-from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
-from tradebot.sim.replay import Event, Replay
-from tradebot.sim.settings import ForcePrice, MarketAt
-from tradebot.sim.venue import SimVenue
 
-_STEPS_TOLD = 50
+if TYPE_CHECKING:
+    from tradebot.sim.replay import Event
 
 Progress = Callable[[str, float], None]
 
@@ -140,7 +134,10 @@ class _AccountRun:
             if isinstance(found, dict):
                 return found
             refused = found
-        collector = self._run_engine(scene, setup, begin, last)
+        # The engine and its facts are a twentieth of a backtest's time to load: the kernel needs neither.
+        from tradebot.app.engine import run_engine
+
+        collector = run_engine(scene, setup, begin, last, self._tell)
         notes: tuple[str, ...] = ()
         if refused and self.request.speed == "kernel":
             notes = (f"the engine ran instead of the kernel: {refused}",)
@@ -148,39 +145,6 @@ class _AccountRun:
             spec.id: traded_by_engine(scene, spec, collector, self._own(spec), notes)
             for spec in setup.strategies
         }
-
-    def _run_engine(self, scene: Scene, setup: Setup, begin: int, last: int) -> Collector:
-        engine = Engine(setup)
-        collector = Collector(engine.ledger, self.instruments)
-        venue = self._venue()
-        fills = self.config.fills_of(self.account)
-        replay = Replay(
-            engine,
-            venue,
-            events=self.events,
-            on_fact=collector,
-            close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
-        )
-        run_id = f"backtest-{begin // SECOND}"
-        replay.tell(
-            Start(
-                ts=begin,
-                run_id=run_id,
-                epoch=max(begin // SECOND, 1),
-                config_digest=scene.digests.config,
-                code_digest=scene.digests.code,
-            ),
-            begin,
-        )
-        for rate in first_rates(self.config, self.catalogue, begin):
-            replay.tell(rate, begin)
-        series = list(self.series.values())
-        engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
-        self._play(replay, series)
-        if self.config.backtest.close_open_positions_at_end == "force":
-            self._force(replay, venue, last)
-        replay.tell(End(ts=last, reason=END_OF_DATA), last)
-        return collector
 
     def _scene(self) -> Scene:
         return Scene(
@@ -208,15 +172,6 @@ class _AccountRun:
     def _finished(self, scene: Scene, spec: StrategySpec, traded: Mapping[str, Traded]) -> RunResult:
         recipe = next(r for r in self.recipes if r.words.id == spec.id)
         return result_of(scene, recipe, spec, traded[spec.id], self._own(spec))
-
-    def _play(self, replay: Replay, series: Sequence[Loaded]) -> None:
-        """Run through the market data, telling how far it is now and then."""
-        slices = slices_of(series, dress=told_apart)
-        rows = sum(len(s.columns) - s.start for s in series)
-        step = max(rows // _STEPS_TOLD, 1_000)
-        for done in range(0, rows, step):
-            self._tell("running", done / rows)
-            replay.run(islice(slices, step))
 
     def _tell(self, what: str, done: float) -> None:
         if self.request.progress is not None:
@@ -276,39 +231,7 @@ class _AccountRun:
             specs.append(spec)
         return specs
 
-    def _venue(self) -> SimVenue:
-        words = self.config.accounts[self.account]
-        return SimVenue(
-            instruments=self.instruments,
-            accounts={
-                self.account: SimAccount(
-                    model=words.model, cash={money.asset: money.amount for money in words.cash}
-                )
-            },
-            settings=plan.fill_settings(self.config.fills_of(self.account)),
-            fees=plan.fee_model(
-                self.config.fees_of(self.account), self.config.rates, self.instruments.values()
-            ),
-            slippage=plan.slippage_model(self.config.slippage_of(self.account)),
-            latency=plan.latency_model(self.config.latency_of(self.account)),
-        )
-
     def _digests(self) -> Digests:
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
         data = hashlib.sha256("".join(s.digest for s in self.series.values()).encode()).hexdigest()
         return Digests(config=config_digest(self.config), code=code, data=data)
-
-    # --- after ------------------------------------------------------------------------------------
-
-    def _force(self, replay: Replay, venue: SimVenue, last: int) -> None:
-        """Close what is held at the end; not a decision of the strategy, and marked as none."""
-        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason=END_OF_DATA), last)
-        for calendar in dict.fromkeys(i.calendar for i in self.instruments.values()):
-            if calendar != ALWAYS_OPEN:
-                replay.tell(SessionOpen(ts=last, calendar=calendar, closes_at=last), last)
-        arrived = last + self.config.latency_of(self.account).order
-        replay.finish(arrived)
-        price = ForcePrice(self.config.fills_of(self.account).end.price)
-        for name in self.instruments:
-            venue.force_close(name, price)
-        replay.finish(arrived)

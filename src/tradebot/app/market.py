@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +27,9 @@ from tradebot.data.importing import read_bar_file
 from tradebot.data.resample import resample
 from tradebot.data.series import Provenance
 from tradebot.errors import DataError
-from tradebot.sim.replay import Event
+
+if TYPE_CHECKING:
+    from tradebot.sim.replay import Event
 
 Columns = BarArrays | QuoteArrays
 Dress = Callable[["Loaded", Iterator[Bar | Quote], int], Iterator[Bar | Quote]]

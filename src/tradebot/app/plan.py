@@ -13,7 +13,6 @@ from tradebot.config import simulation as sim_words
 from tradebot.config import strategies as words
 from tradebot.config.models import Account, Config
 from tradebot.config.units import Money
-from tradebot.core.legs import is_joint
 from tradebot.core.model import ExitRules, Instrument, OrderKind, Tif
 from tradebot.core.setup import (
     AccountSpec,
@@ -36,7 +35,7 @@ from tradebot.core.sizing import (
     SizingSpec,
     VolatilityTarget,
 )
-from tradebot.core.strategy import Strategy
+from tradebot.core.strategy import Strategy, is_joint
 from tradebot.errors import ConfigError, Problem
 from tradebot.report.series import periods_per_year
 from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees

@@ -7,6 +7,7 @@ whose money could not be added up; before an instrument's first price sizing sto
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from tradebot.core.messages import Rate
 from tradebot.core.model import Instrument
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
-from tradebot.sim.replay import Event
+
+if TYPE_CHECKING:
+    from tradebot.sim.replay import Event
 
 
 def first_rates(config: Config, catalogue: Catalogue, ts: int) -> list[Rate]:

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
-from tradebot.app.outcome import Collector, Curves, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.config.models import Config
-from tradebot.core.facts import HaltSet
 from tradebot.core.messages import Dividend, Rate, Split
 from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
@@ -36,7 +36,11 @@ from tradebot.report.result import (
 )
 from tradebot.report.roundtrips import round_trips
 from tradebot.report.series import candles_from_prices, candles_of
-from tradebot.sim.replay import Event
+
+if TYPE_CHECKING:
+    from tradebot.app.collector import Collector
+    from tradebot.core.facts import HaltSet
+    from tradebot.sim.replay import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

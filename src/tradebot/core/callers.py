@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
 from tradebot.core.desk import FLATTENING, Desk
-from tradebot.core.legs import Leg, Seat, rebased
+from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, Split
-from tradebot.core.model import Bar, Book, Fill, Quote
+from tradebot.core.model import Bar, Book, Fill, Quote, rebased
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import FirstEntry, Resize

@@ -9,6 +9,7 @@ from tradebot.core import events
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
 from tradebot.core.messages import CashEvent
+from tradebot.core.quantize import share_of_capital
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 
@@ -31,7 +32,7 @@ def enroll(setup: Setup, recorder: Recorder, spec: StrategySpec) -> None:
     first = next(a.cash for a in setup.accounts if a.name == spec.account)
     for asset, amount in first.items():
         share = min(
-            events.share_of_capital(amount, spec.capital, setup.quantum(asset)),
+            share_of_capital(amount, spec.capital, setup.quantum(asset)),
             account.unassigned.cash.get(asset, ZERO),
         )
         if share > 0:

@@ -15,9 +15,9 @@ from tradebot.core import facts as f
 from tradebot.core.books import ZERO, AccountBook, Position, SubLedger
 from tradebot.core.facts import StrategyShare
 from tradebot.core.ledger import Ledger
-from tradebot.core.lots import LotMethod, trade_average, trade_lots
+from tradebot.core.lots import trade_average, trade_lots
 from tradebot.core.messages import CashEvent, Dividend, SetTimer, Split
-from tradebot.core.model import Lot
+from tradebot.core.model import Lot, LotMethod
 from tradebot.core.quantize import money, price_nearest, qty_down, share_of
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
@@ -206,11 +206,6 @@ def _split_lots(
 def _less(lot: Lot, part: f.LotClosed) -> Lot:
     qty = part.qty if lot.qty > 0 else -part.qty
     return replace(lot, qty=lot.qty - qty, basis=lot.basis - part.basis)
-
-
-def share_of_capital(amount: Decimal, share: Decimal, quantum: Decimal) -> Decimal:
-    """Return a strategy's part of an account's first money, to the quantum."""
-    return money(amount * share, quantum)
 
 
 def cash_moved(recorder: Recorder, event: CashEvent) -> None:

@@ -19,17 +19,19 @@ from tradebot.core.model import Bar, Instrument
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import Sizer
-from tradebot.core.strategy import BarStrategy, Context, PortfolioStrategy, QuoteStrategy, Strategy, Target
+from tradebot.core.strategy import (
+    BarStrategy,
+    Context,
+    QuoteStrategy,
+    Strategy,
+    Target,
+    is_joint,
+)
 from tradebot.errors import InvariantError
 
 # Intervals below a day close on multiples of themselves in UTC, so it is known when another
 # series must have a bar too; longer ones follow session calendars and are never waited for.
 _ALIGNED_BELOW = 86_400 * 1_000_000_000
-
-
-def is_joint(decider: Strategy) -> bool:
-    """Return whether one object decides about all of its strategy's instruments at once."""
-    return isinstance(decider, PortfolioStrategy) or (isinstance(decider, BarStrategy) and decider.together)
 
 
 # Called on every bar, past `Target`'s own constructor, which costs as much as all the rest.
@@ -285,14 +287,3 @@ class SeatContext:
     ) -> Target:
         numbers = tuple(explained.items()) if explained else ()
         return _new(Target, (instrument or self.instrument, weight, qty, reason, numbers))
-
-
-def rebased(bar: Bar, ratio: float) -> Bar:
-    """Return a bar in the units after a split."""
-    return bar._replace(
-        open=bar.open / ratio,
-        high=bar.high / ratio,
-        low=bar.low / ratio,
-        close=bar.close / ratio,
-        volume=bar.volume * ratio,
-    )

@@ -11,23 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from enum import Enum
 from typing import NamedTuple
 
 from tradebot.core.books import ZERO, Position
 from tradebot.core.facts import LotClosed
-from tradebot.core.model import Lot
+from tradebot.core.model import Lot, LotMethod
 from tradebot.core.quantize import money, share_of
 
 _ONE = Decimal(1)
-
-
-class LotMethod(Enum):
-    """Which lot goes first. Brokers default to FIFO; HIFO closes the dearest first."""
-
-    FIFO = "fifo"
-    LIFO = "lifo"
-    HIFO = "hifo"
 
 
 class LotChange(NamedTuple):

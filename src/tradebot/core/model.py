@@ -102,6 +102,14 @@ class AccountModel(Enum):
 ALWAYS_OPEN = "24/7"
 
 
+class LotMethod(Enum):
+    """Which lot goes first. Brokers default to FIFO; HIFO closes the dearest first."""
+
+    FIFO = "fifo"
+    LIFO = "lifo"
+    HIFO = "hifo"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Something that can be held, with the grid its venue puts orders on.
@@ -140,6 +148,17 @@ class Bar(NamedTuple):
     low: float
     close: float
     volume: float
+
+
+def rebased(bar: Bar, ratio: float) -> Bar:
+    """Return a bar in the units after a split."""
+    return bar._replace(
+        open=bar.open / ratio,
+        high=bar.high / ratio,
+        low=bar.low / ratio,
+        close=bar.close / ratio,
+        volume=bar.volume * ratio,
+    )
 
 
 class Quote(NamedTuple):

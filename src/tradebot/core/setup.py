@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from tradebot.core.lots import LotMethod
 from tradebot.core.model import (
     DEFAULT_QUANTUM,
     MINUTE,
@@ -19,6 +18,7 @@ from tradebot.core.model import (
     AccountModel,
     ExitRules,
     Instrument,
+    LotMethod,
     OrderKind,
     Tif,
 )

@@ -208,3 +208,8 @@ class PortfolioStrategy(Strategy):
     def weights(self, ctx: Context, prices: Mapping[str, float]) -> Weights | None:
         """Return wanted weights (fractions of the strategy's equity), or None to keep."""
         raise NotImplementedError
+
+
+def is_joint(decider: Strategy) -> bool:
+    """Return whether one object decides about all of its strategy's instruments at once."""
+    return isinstance(decider, PortfolioStrategy) or (isinstance(decider, BarStrategy) and decider.together)

@@ -13,8 +13,8 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.books import ZERO
 from tradebot.core.facts import AssetAmount
-from tradebot.core.lots import LotMethod, trade_average, trade_lots
-from tradebot.core.model import Fill, Instrument, Lot, Side
+from tradebot.core.lots import trade_average, trade_lots
+from tradebot.core.model import Fill, Instrument, Lot, LotMethod, Side
 from tradebot.core.orders import OrderRecord
 from tradebot.core.quantize import money
 from tradebot.core.recorder import Recorder

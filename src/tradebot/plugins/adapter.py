@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 
-from tradebot.core.legs import rebased
-from tradebot.core.model import Bar, Fill
+from tradebot.core.model import Bar, Fill, rebased
 from tradebot.core.strategy import BarStrategy, Context, Input, Intent, Target
 from tradebot.errors import InvariantError
 from tradebot.plugins.frame import KEEP, Floats, FrameStrategy, Row

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.core.events import share_of_capital
 from tradebot.core.model import DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
-from tradebot.core.quantize import decimal_of
+from tradebot.core.quantize import decimal_of, share_of_capital
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, SizingSpec
 from tradebot.core.strategy import BarStrategy
