@@ -3,16 +3,20 @@
 Owns the recipe. A seeded walk with volatility that comes in clusters, a small gap between bars and
 a daily wave in volume. Prices are whole cents on purpose: then two averages are sometimes exactly
 equal, and engines that let rounding decide such a tie show it in their number of trades.
+
+    python -m benchmarks.market BARS.npz BARS.csv
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-BARS = 525_600  # a year of minutes
+from benchmarks.work import BARS
+
 SEED = 7
 MINUTE_NS = 60_000_000_000
 FIRST_OPEN_NS = 1_672_531_200 * 1_000_000_000  # 2023-01-01T00:00Z
@@ -64,3 +68,14 @@ def _slow_wave(shocks: NDArray[np.float64]) -> NDArray[np.float64]:
         state = 0.999 * state + shock
         wave.append(state)
     return np.array([0.0, *wave])
+
+
+def main() -> None:
+    arrays, text = map(Path, sys.argv[1:])
+    columns = market()
+    write_csv(columns, text)
+    np.savez(arrays, allow_pickle=False, **columns)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from benchmarks import market, table  # noqa: E402 - the checkout is on the path only now
+from benchmarks import table, work  # noqa: E402 - the checkout is on the path only now
 
 HOME = ROOT / ".benchmarks"
 PEERS = ROOT / ".bench-venv"
@@ -85,7 +85,7 @@ def main() -> None:
         found["help"] = help_command(4 * asked.rounds)
     report = {
         "machine": machine(),
-        "bars": market.BARS,
+        "bars": work.BARS,
         "rounds": asked.rounds,
         "ratios": table.ratios(found),
         **found,
@@ -221,18 +221,20 @@ def once(command: Sequence[str]) -> Row:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    # Without byte code each process would compile our sources, as no installed program does.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
 def make_market() -> None:
-    """Make the year of bars, unless it is there."""
-    import numpy as np
+    """Make the year of bars, unless it is there.
 
+    In a process of its own: a child's peak memory as the system counts it begins with its parent's.
+    """
     HOME.mkdir(exist_ok=True)
     if not (YEAR_NPZ.is_file() and YEAR_CSV.is_file()):
-        columns = market.market()
-        market.write_csv(columns, YEAR_CSV)
-        np.savez(YEAR_NPZ, **columns)
+        make = [sys.executable, "-m", "benchmarks.market", str(YEAR_NPZ), str(YEAR_CSV)]
+        subprocess.run(make, check=True, env=environment(), cwd=ROOT)
 
 
 def make_peers() -> None:

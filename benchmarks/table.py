@@ -18,6 +18,14 @@ GOALS = {
     "engine_vs_backtesting_py": (1.5, 2.5),
     "kernel_vs_vectorbt": (10.0, 11.0),
 }
+# Seconds on a wall clock, and MB, that a whole command may take.
+WHOLE = {
+    "tradebot, CSV, table": (1.2, 420),
+    "tradebot, CSV, JSON": (1.2, 420),
+    "tradebot, catalogue, table": (1.0, 420),
+    "tradebot, catalogue, JSON": (1.0, 420),
+    "tradebot --help": (0.12, 420),
+}
 
 
 def ratios(found: Found) -> dict[str, float]:
@@ -47,7 +55,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"{name:32}{row['cpu_s'] * 1e3:10,.1f}{per_bar:>10}{row['wall_s'] * 1e3:10,.1f}"
                 f"{row.get('peak_mb', 0):9,.0f}{row.get('trades', ''):>8}"
-                f"{format(row['equity'], ',.4f') if 'equity' in row else '':>13}"
+                f"{format(row['equity'], ',.4f') if 'equity' in row else '':>13}{_limits(name)}"
             )
     yield ""
     for name, ratio in report["ratios"].items():
@@ -57,3 +65,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     heavy = report.get("help", {}).get("tradebot --help", {}).get("heavy_imports")
     if heavy is not None:
         yield f"imported by --help: {heavy or 'nothing heavy'}"
+
+
+def _limits(name: str) -> str:
+    if name not in WHOLE:
+        return ""
+    seconds, most_mb = WHOLE[name]
+    return f"   at most {seconds * 1e3:,.0f} ms, {most_mb} MB"

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 
+BARS = 525_600  # a year of minutes
 FAST, SLOW = 50, 200  # bars of the two averages
 SIZE = 10  # units bought while fast > slow, sold while fast < slow; a tie changes nothing
 CASH = 100_000

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.table import WHOLE
+
 ROOT = Path(__file__).parents[2]
 PEER = ROOT / ".bench-venv" / ".ready"
 
@@ -33,6 +35,23 @@ def test_both_speeds_stay_ahead_of_their_peers(section: str, ratio: str, must: f
 
     assert measured["ratios"][ratio] > must / SLACK
     assert measured[section][f"tradebot {section}"]["trades"] == 1699  # exact, as in whole cents
+
+
+@pytest.mark.prove
+def test_whole_backtests_stay_within_their_time_and_memory(tmp_path: Path) -> None:
+    if not PEER.is_file():
+        pytest.skip("the peers are not installed; `make bench` builds .bench-venv")
+    result = tmp_path / "result.json"
+    bench = [sys.executable, ROOT / "benchmarks" / "run.py", "--rounds", "3", "--only", "whole"]
+    subprocess.run([*bench, "--json", result], check=True, capture_output=True, cwd=ROOT)
+
+    rows = json.loads(result.read_text())["whole"]
+
+    for name, (seconds, most_mb) in WHOLE.items():
+        if name in rows:
+            # Waiting for a busy machine is not ours; the CPU seconds of other work are not counted.
+            assert min(rows[name]["wall_s"], rows[name]["cpu_s"]) < seconds * SLACK, name
+            assert rows[name]["peak_mb"] < most_mb, name
 
 
 @pytest.mark.prove
