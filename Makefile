@@ -41,6 +41,8 @@ setup: .venv/.ready
 # An editable install: the sources and examples of the checkout are the ones that run.
 .venv/.ready: .venv/.locked pyproject.toml
 	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@echo "Compiling the fast speed of backtests for this machine (once; about 20 seconds) ..."
+	@$(BIN)/python -c 'from tradebot.sim.kernel.run import replay; replay.make_ready()'
 	@touch $@
 
 run: setup

@@ -99,6 +99,16 @@ def test_compiled_once_and_loaded_from_beside_the_sources_after(package: Path) -
     assert [p.suffix for p in (package / "__pycache__").glob("add-*")] == [".native"]
 
 
+def test_made_ready_it_is_compiled_before_it_is_called(package: Path) -> None:
+    compiler = Compiler()
+
+    made(compiler).make_ready()
+    made(compiler).make_ready()
+
+    assert compiler.calls == 1
+    assert made(compiler).is_ready()
+
+
 def test_code_of_other_sources_is_not_taken(package: Path) -> None:
     compiler = Compiler()
     add(made(compiler), 1.0, 2.0)

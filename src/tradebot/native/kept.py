@@ -66,12 +66,7 @@ class Native:
 
     def __call__(self, *arguments: Argument) -> None:
         """Run it; the first call loads the code, or compiles it where none is kept."""
-        if self._loaded is None and not self.is_ready():
-            code = self._compile()
-            self._keep(code)
-            self._loaded = loaded(code.symbol, code.machine, self._kinds)
-        assert self._loaded is not None
-        self._loaded(*self._exploded(arguments))
+        self._ready()(*self._exploded(arguments))
 
     def is_ready(self) -> bool:
         """Return whether it can be called without compiling; loads the code when it can."""
@@ -79,6 +74,18 @@ class Native:
             found = (_open(path, self._kinds) for path in self._places())
             self._loaded = next((words for words in found if words is not None), None)
         return self._loaded is not None
+
+    def make_ready(self) -> None:
+        """Load the code, or compile and keep it where there is none."""
+        self._ready()
+
+    def _ready(self) -> Words:
+        if self._loaded is None and not self.is_ready():
+            code = self._compile()
+            self._keep(code)
+            self._loaded = loaded(code.symbol, code.machine, self._kinds)
+        assert self._loaded is not None
+        return self._loaded
 
     # --- arguments ----------------------------------------------------------------------------------
 
