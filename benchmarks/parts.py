@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tradebot import app
-from tradebot.app.deciders import recipes
+from tradebot.app.deciders import recipes, seat
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import Loaded
 from tradebot.config.loader import load
@@ -35,12 +35,15 @@ def main() -> None:
     series = Loaded(
         instrument="BENCH/USD", interval=MINUTE, columns=bars, start=200, source="", label="", digest=""
     )
+    loaded = {("BENCH/USD", MINUTE): series}
+    deciders = seat(recipe, loaded, ())
     result = app.backtest(app.BacktestRequest(config=config, project=project))[0]
     metrics = measure(result)
     parts: dict[str, Callable[[], object]] = {
         "read the catalogue": lambda: Catalogue(project / "data").bars("BENCH/USD", MINUTE),
         "read the CSV": lambda: read_bar_file(csv, instrument),
-        "quick look-ahead check": lambda: verdict_of(recipe, {("BENCH/USD", MINUTE): series}),
+        "targets": lambda: seat(recipe, loaded, ()),
+        "quick look-ahead check": lambda: verdict_of(recipe, loaded, deciders),
         "metrics": lambda: measure(result),
         "report, JSON": lambda: to_dict(result, metrics),
         "report, HTML": lambda: render_html(result, metrics),

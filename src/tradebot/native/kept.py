@@ -133,7 +133,7 @@ class Native:
     def _state(self) -> str:
         """A digest of everything but the CPU that the code depends on."""
         sha = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {self.parameters}".encode())
-        for source in self._sources:
+        for source in (*self._sources, "tradebot.native"):  # which says how code is made, and kept
             for path in _files(source):
                 sha.update(path.read_bytes())
         return sha.hexdigest()[:16]
