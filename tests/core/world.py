@@ -36,7 +36,8 @@ from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
 from tradebot.sim.accounts import SimAccount
-from tradebot.sim.replay import Event, Replay
+from tradebot.sim.replay import Replay
+from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
 
 D = Decimal

@@ -40,8 +40,9 @@ from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
-from tradebot.sim.replay import Event, Replay
+from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
+from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
 
 _STEPS_TOLD = 50

@@ -26,7 +26,7 @@ from tradebot.data.importing import read_bar_file
 from tradebot.data.resample import resample
 from tradebot.data.series import Provenance
 from tradebot.errors import DataError
-from tradebot.sim.replay import Event
+from tradebot.sim.timeline import Event
 
 Columns = BarArrays | QuoteArrays
 Dress = Callable[["Loaded", Iterator[Bar | Quote], int], Iterator[Bar | Quote]]

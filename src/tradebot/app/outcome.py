@@ -27,7 +27,7 @@ from tradebot.report.result import (
     SplitRecord,
     TsArray,
 )
-from tradebot.sim.replay import Event
+from tradebot.sim.timeline import Event
 
 
 @dataclass(slots=True)

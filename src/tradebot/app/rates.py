@@ -18,7 +18,7 @@ from tradebot.core.messages import Rate
 from tradebot.core.model import Instrument
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
-from tradebot.sim.replay import Event
+from tradebot.sim.timeline import Event
 
 
 def first_rates(config: Config, catalogue: Catalogue, ts: int) -> list[Rate]:

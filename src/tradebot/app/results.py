@@ -36,7 +36,7 @@ from tradebot.report.result import (
 )
 from tradebot.report.roundtrips import round_trips
 from tradebot.report.series import candles_from_prices, candles_of
-from tradebot.sim.replay import Event
+from tradebot.sim.timeline import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
