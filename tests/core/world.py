@@ -209,6 +209,11 @@ class World:
 
     # --- driving --------------------------------------------------------------------------------
 
+    def use_venue(self, venue: SimVenue) -> None:
+        """Go on with another venue (one that was built from what the first wrote down)."""
+        self.venue = venue
+        self.replay.timeline.venue = self.replay.venue = venue
+
     def tell(self, message: m.Input) -> None:
         self.replay.tell(message, max(message.ts, self.now))
 

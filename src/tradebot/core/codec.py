@@ -326,3 +326,22 @@ def _all_kinds() -> dict[str, type[Fact]]:
 
 _KINDS: dict[str, type[Fact]] = _all_kinds()
 _FORMS: dict[str, _Form] = {name: _record(kind) for name, kind in _KINDS.items()}
+
+_OTHERS: dict[object, _Form] = {}
+
+
+def to_plain(kind: object, value: object) -> Plain:
+    """Return a value of a type that facts are made of (a record, amounts, tuples of them) for JSON."""
+    return _form_for(kind).write(value)
+
+
+def from_plain(kind: object, plain: Plain) -> object:
+    """Read what `to_plain` wrote. Raises StoreError when it does not fit."""
+    return _form_for(kind).read(plain, getattr(kind, "__name__", str(kind)))
+
+
+def _form_for(kind: object) -> _Form:
+    form = _OTHERS.get(kind)
+    if form is None:
+        form = _OTHERS[kind] = _form_of(kind)
+    return form

@@ -29,6 +29,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.seen = 0  # when the last fact was made
         self.epoch = 0
         self.run_id = ""
         self.accounts: dict[str, AccountBook] = {}
@@ -55,7 +56,7 @@ class Ledger:
         before = getcontext()
         setcontext(LEDGER_CONTEXT)
         try:
-            self.seq = recorded.seq
+            self.seq, self.seen = recorded.seq, recorded.seen
             book = _BOOKS.get(type(recorded.fact))
             if book is not None:
                 book(self, recorded.fact)

@@ -44,7 +44,7 @@ class Recorder:
             raise InvariantError(f"instance must be two characters of [a-z0-9], was {instance!r}")
         self.ledger = ledger
         self.instance = instance
-        self.now = 0
+        self.now = ledger.seen
         self.restart_ids()
         self.facts: list[Recorded] = []
         self.commands: list[Command] = []

@@ -39,9 +39,9 @@ class Replay:
     ) -> None:
         """`events` in order of time. `close_first` False lets decisions come before the close."""
         self._engine = engine
-        self._venue = venue
+        self.venue = venue
         self._on_fact = on_fact
-        self._timeline = Timeline(venue, events=events, close_first=close_first)
+        self.timeline = Timeline(venue, events=events, close_first=close_first)
 
     def tell(self, message: Input, at: int) -> None:
         """Give the engine an input that is not market data and carry out what follows.
@@ -49,12 +49,12 @@ class Replay:
         What happened before the engine's now (the session a run begins in) is seen now.
         """
         self._take(Step(message, at))
-        self._follow(self._timeline.drain(at))
+        self._follow(self.timeline.drain(at))
 
     def run(self, market: Iterable[Slice], after: Callable[[int], None] | None = None) -> None:
         """Play slices in order of time; `after` is called once each was decided on."""
         feed = iter(market)
-        timeline, venue, engine = self._timeline, self._venue, self._engine
+        timeline, venue, engine = self.timeline, self.venue, self._engine
         while True:
             if after is None and venue.is_idle:
                 piece, outcome = engine.glide(feed, timeline.soon, venue.mark)
@@ -72,7 +72,7 @@ class Replay:
 
     def finish(self, until: int) -> None:
         """Let timers and events up to `until` happen without further market data."""
-        self._follow(self._timeline.pass_until(until))
+        self._follow(self.timeline.pass_until(until))
 
     def _follow(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -95,6 +95,6 @@ class Replay:
 
     def _send(self, command: Command, at: int) -> None:
         if isinstance(command, SetTimer):
-            self._timeline.set_timer(command.key, command.at)
+            self.timeline.set_timer(command.key, command.at)
         elif isinstance(command, SubmitOrder | CancelOrder | ReplaceOrder):
-            self._venue.send(command, at)
+            self.venue.send(command, at)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tradebot.core.messages import (
     Dividend,
@@ -26,13 +26,35 @@ from tradebot.core.messages import (
     Slice,
     Split,
     TimerDue,
+    VenueReport,
 )
 from tradebot.core.model import Bar, Book, Quote
 from tradebot.errors import InvariantError
-from tradebot.sim.venue import SimVenue
 
 Event = SessionOpen | SessionClose | Split | Dividend | Rate
 _FAR = 1 << 62
+
+
+class Matching(Protocol):
+    """What a timeline asks of a simulated venue; `SimVenue` says what each call does."""
+
+    @property
+    def has_work(self) -> Callable[[str], bool]: ...
+
+    @property
+    def mark(self) -> Callable[[str, Bar | Quote], None]: ...
+
+    def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]: ...
+
+    def drain(self) -> list[VenueReport]: ...
+
+    def on_session(self, event: SessionOpen | SessionClose) -> None: ...
+
+    def on_split(self, event: Split) -> None: ...
+
+    def on_dividend(self, event: Dividend) -> None: ...
+
+    def advance(self, now: int) -> None: ...
 
 
 class Step(NamedTuple):
@@ -49,9 +71,9 @@ class Step(NamedTuple):
 class Timeline:
     """What happens around one simulated venue, in order of time."""
 
-    def __init__(self, venue: SimVenue, *, events: Sequence[Event] = (), close_first: bool = True) -> None:
+    def __init__(self, venue: Matching, *, events: Sequence[Event] = (), close_first: bool = True) -> None:
         """`events` in order of time. `close_first` False lets decisions come before the close."""
-        self._venue = venue
+        self.venue = venue
         self._close_first = close_first
         self._events = list(events)
         self._next_event = 0
@@ -75,10 +97,10 @@ class Timeline:
         for item in items:
             if isinstance(item, Book):
                 raise InvariantError("the simulated venue takes bars and quotes, was given a book")
-            if self._venue.has_work(item.instrument):
+            if self.venue.has_work(item.instrument):
                 yield from self._match(item, ts)
             else:
-                self._venue.mark(item.instrument, item)
+                self.venue.mark(item.instrument, item)
         if ts >= self.soon and self._close_first:
             yield from self._closes(ts)
         yield Step(piece, ts)
@@ -90,20 +112,20 @@ class Timeline:
         """Yield what happens up to `ts` without further market data."""
         yield from self._catch_up(ts)
         yield from self._closes(ts)
-        self._venue.advance(ts)
+        self.venue.advance(ts)
         yield from self.drain(ts)
 
     def drain(self, at: int) -> Iterator[Step]:
         """Yield what the venue says at once, until it has nothing more to say."""
         while True:
-            reports = self._venue.drain()
+            reports = self.venue.drain()
             if not reports:
                 return
             for report in reports:
                 yield Step(report, at)
 
     def _match(self, item: Bar | Quote, ts: int) -> Iterator[Step]:
-        for report in self._venue.on_market(item):
+        for report in self.venue.on_market(item):
             yield Step(report, ts)
         yield from self.drain(ts)
 
@@ -142,7 +164,7 @@ class Timeline:
         yield from self.drain(at)
 
     def _happen(self, event: Event) -> Iterator[Step]:
-        venue = self._venue
+        venue = self.venue
         if isinstance(event, Split):
             # Both books are re-based before an order in the new units reaches the venue.
             yield Step(event, event.ts, lambda: venue.on_split(event))
