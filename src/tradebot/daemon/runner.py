@@ -136,7 +136,10 @@ class Runner:
     # --- through ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work the queue until cancelled. Raises what deciding or recording raised: then it is over."""
+        """Work the queue until cancelled. Raises what deciding or recording raised: then it is over.
+
+        Whoever waits for an input that was not carried through is cancelled.
+        """
         while True:
             if not self._queue:
                 self._wake.clear()
@@ -148,25 +151,22 @@ class Runner:
         self._deciding = True
         try:
             work = await self._executor.run(lambda: self._decide(batch))
-        except BaseException as exc:
+            for entry in batch:
+                if entry.before_sending is not None:
+                    entry.before_sending()
+            self._carry(work.commands)
+            if self._watch is not None:
+                for recorded in work.facts:
+                    self._watch(recorded)
+            self.cycles += 1
             for entry in batch:
                 if entry.done is not None and not entry.done.done():
-                    entry.done.set_exception(exc)
-                    entry.done.exception()  # whoever waits may be gone; the run ends with it anyway
-            raise
+                    entry.done.set_result(None)
         finally:
             self._deciding = False
-        for entry in batch:
-            if entry.before_sending is not None:
-                entry.before_sending()
-        self._carry(work.commands)
-        if self._watch is not None:
-            for recorded in work.facts:
-                self._watch(recorded)
-        self.cycles += 1
-        for entry in batch:
-            if entry.done is not None and not entry.done.done():
-                entry.done.set_result(None)
+            for entry in batch:
+                if entry.done is not None:
+                    entry.done.cancel()  # does nothing to one that has its answer
 
     def _batch(self) -> list[_Entry]:
         """Take inputs that may be committed together: up to one that somebody waits for."""
