@@ -11,16 +11,30 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, TypeVar
 
 from tradebot.core.engine import Engine
 from tradebot.core.facts import OrderFilled, Recorded
-from tradebot.core.messages import Command, Input, SetTimer, Slice
-from tradebot.core.model import Bar, Quote
+from tradebot.core.messages import (
+    Command,
+    Dividend,
+    Input,
+    Rate,
+    SessionClose,
+    SessionOpen,
+    SetTimer,
+    Slice,
+    Split,
+)
+from tradebot.core.model import Bar, MarketData, Quote
 from tradebot.core.ports import Clock, Timers
 from tradebot.daemon.executor import Executor
 from tradebot.daemon.outbox import Outbox
 from tradebot.errors import InvariantError
+
+T = TypeVar("T")
+EventInput = SessionOpen | SessionClose | Split | Dividend | Rate
 
 QUEUE_LIMIT = 10_000
 _BATCH = 64
@@ -41,8 +55,9 @@ class Archive(Protocol):
 class _Entry(NamedTuple):
     message: Input
     at: int | None
-    before_sending: Callable[[], None] | None
-    done: asyncio.Future[None] | None
+    before_sending: Callable[[], None] | None = None
+    done: asyncio.Future[None] | None = None
+    progress: Mapping[str, int] = MappingProxyType({})
 
 
 class _Work(NamedTuple):
@@ -86,22 +101,27 @@ class Runner:
         When the queue is full the oldest quote makes room: a newer one says more. Raises
         InvariantError when there is none, because nothing else may be lost.
         """
-        self._put(_Entry(message, at, None, None))
+        self._put(_Entry(message, at))
 
     async def settled(
         self,
         message: Input,
         at: int | None = None,
         before_sending: Callable[[], None] | None = None,
+        *,
+        progress: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Queue an input and wait until it was decided on and all that follows was handed to the venue."""
+        """Queue an input and wait until it was decided on and all that follows was handed to the venue.
+
+        `progress` is kept with its facts, beside what market data and events say by themselves.
+        """
         done = asyncio.get_running_loop().create_future()
-        self._put(_Entry(message, at, before_sending, done))
+        self._put(_Entry(message, at, before_sending, done, progress))
         await done
         if self.outbox is not None:
             await self.outbox.idle()
 
-    async def look(self, function: Callable[[], object]) -> object:
+    async def look(self, function: Callable[[], T]) -> T:
         """Run a function that reads the engine where nothing changes it meanwhile."""
         return await self._executor.run(function)
 
@@ -213,11 +233,28 @@ def _must_last(facts: Sequence[Recorded], commands: Sequence[Command]) -> bool:
 
 
 def progress_of(batch: Sequence[_Entry]) -> dict[str, int]:
-    """Return how far each stream of market data has come with this batch."""
+    """Return how far each stream of market data and events has come with this batch."""
     progress: dict[str, int] = {}
     for entry in batch:
-        if isinstance(entry.message, Slice):
-            for item in entry.message.items:
-                interval = item.interval if isinstance(item, Bar) else 0
-                progress[f"{item.instrument}/{interval}"] = item.ts
+        message = entry.message
+        progress.update(entry.progress)
+        if isinstance(message, Slice):
+            for item in message.items:
+                progress[market_stream(item)] = item.ts
+        elif isinstance(message, EventInput):
+            progress[event_stream(message)] = message.ts
     return progress
+
+
+def market_stream(item: MarketData) -> str:
+    """Return the name under which the progress of a series is kept."""
+    return f"{item.instrument}/{item.interval if isinstance(item, Bar) else 0}"
+
+
+def event_stream(event: EventInput) -> str:
+    """Return the name under which the progress of sessions, corporate actions and rates is kept."""
+    if isinstance(event, SessionOpen | SessionClose):
+        return f"{type(event).__name__}/{event.calendar}"
+    if isinstance(event, Rate):
+        return f"Rate/{event.asset}/{event.base}"
+    return f"{type(event).__name__}/{event.instrument}"
