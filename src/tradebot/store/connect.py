@@ -161,9 +161,8 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         db.execute("COMMIT")
-    except BaseException:
-        # A full disk or a failing one has rolled back by itself.
+    finally:
+        # Still open: something failed. A full disk or a failing one has rolled back by itself.
         if db.in_transaction:
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
-        raise

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot.errors import StoreError
-from tradebot.store.connect import create_private, sync_folder
+from tradebot.store.connect import create_private, sync_folder, transaction
 
 APPLICATION_ID = 0x74726274  # "trbt": how a file says that it is ours
 SCHEMA_VERSION = 1
@@ -175,8 +175,7 @@ def migrate(
     if version >= wanted:
         return None
     saved = copy_beside(db, path, f"before-v{wanted}")
-    db.execute("BEGIN EXCLUSIVE")
-    try:
+    with transaction(db):
         for old in range(version, wanted):
             step = migrations.get(old)
             if step is None:
@@ -185,11 +184,6 @@ def migrate(
         create_projections(db)
         derive()
         mark(db, wanted)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     return saved
 
 
