@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
+from tradebot.app.deciders import Recipe, instruments_of, needs_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.gaps import told_apart, with_gap_policy
 from tradebot.app.honesty import verdict_of
@@ -30,6 +30,7 @@ from tradebot.app.market import (
 from tradebot.app.outcome import END_OF_DATA, Collector
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
+from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
@@ -38,7 +39,6 @@ from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
-from tradebot.sim.accounts import SimAccount
 from tradebot.sim.gaps import GapPolicy
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
@@ -153,7 +153,7 @@ class _AccountRun:
     def _run_engine(self, scene: Scene, setup: Setup, begin: int, last: int) -> Collector:
         engine = Engine(setup)
         collector = Collector(engine.ledger, self.instruments)
-        venue = self._venue()
+        venue = sim_venue(self.config, self.account, self.instruments)
         fills = self.config.fills_of(self.account)
         replay = Replay(
             engine,
@@ -227,16 +227,7 @@ class _AccountRun:
 
     def _load(self) -> None:
         start, end = self.config.backtest.from_, self.config.backtest.to
-        needs: dict[tuple[str, int], int] = {}
-        for recipe in self.recipes:
-            sample = recipe.create()
-            interval = recipe.words.interval or 0
-            for name in recipe.words.instruments:
-                lookback = max(lookback_of(sample), plan.sizing_lookback(recipe.words))
-                needs[name, interval] = max(needs.get((name, interval), 0), lookback)
-                for wanted in sample.inputs():
-                    key = (wanted.instrument or name, wanted.interval)
-                    needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))
+        needs = needs_of(self.recipes)
         for (name, interval), lookback in needs.items():
             if name not in self.instruments:
                 self.instruments[name] = self._instrument(name)
@@ -276,23 +267,6 @@ class _AccountRun:
                 spec = replace(spec, renew=recipe.renew)
             specs.append(spec)
         return specs
-
-    def _venue(self) -> SimVenue:
-        words = self.config.accounts[self.account]
-        return SimVenue(
-            instruments=self.instruments,
-            accounts={
-                self.account: SimAccount(
-                    model=words.model, cash={money.asset: money.amount for money in words.cash}
-                )
-            },
-            settings=plan.fill_settings(self.config.fills_of(self.account)),
-            fees=plan.fee_model(
-                self.config.fees_of(self.account), self.config.rates, self.instruments.values()
-            ),
-            slippage=plan.slippage_model(self.config.slippage_of(self.account)),
-            latency=plan.latency_model(self.config.latency_of(self.account)),
-        )
 
     def _digests(self) -> Digests:
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
