@@ -83,7 +83,7 @@ async def _daemon(
     try:
         start = Start(ts=START, run_id="run", epoch=1, config_digest="c", code_digest="d")
         await runner.settled(start, START)
-        await Player(runner, timeline, clock, slices).run()
+        await Player(runner, timeline, clock, slices, at_rest=asyncio.Lock()).run()
     finally:
         working.cancel()
         executor.close()

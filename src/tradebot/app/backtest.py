@@ -14,17 +14,16 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, instruments_of, needs_of, recipes, seat
+from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
-from tradebot.app.gaps import told_apart, with_gap_policy
+from tradebot.app.gaps import told_apart
 from tradebot.app.honesty import verdict_of
+from tradebot.app.loading import load_market
 from tradebot.app.market import (
     Feed,
     Loaded,
     events_of,
     feed_of,
-    instrument_of,
-    load_series,
     slices_of,
 )
 from tradebot.app.outcome import END_OF_DATA, Collector
@@ -39,7 +38,6 @@ from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
-from tradebot.sim.gaps import GapPolicy
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
 from tradebot.sim.timeline import Event
@@ -226,36 +224,13 @@ class _AccountRun:
     # --- before -----------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        start, end = self.config.backtest.from_, self.config.backtest.to
-        needs = needs_of(self.recipes)
-        for (name, interval), lookback in needs.items():
-            if name not in self.instruments:
-                self.instruments[name] = self._instrument(name)
-            instrument = self.instruments[name]
-            loaded = self.feed.load(instrument, interval, start=start, end=end, lookback=lookback)
-            self.series[name, interval] = with_gap_policy(loaded, GapPolicy(self.config.data.gap_policy))
-        if self.config.fills_of(self.account).intrabar_path == "finer_bars":
-            self._load_finer(start, end)
-
-    def _load_finer(self, start: int | None, end: int | None) -> None:
-        """Add the shortest stored bars of each instrument: the venue meets those instead."""
-        for name, interval in list(self.series):
-            finest = min((i for i in self.catalogue.intervals(name) if i), default=interval)
-            if not interval or finest >= interval:
-                message = (
-                    f"{name} has no bars shorter than the strategy's; import them or choose another path"
-                )
-                raise plan.refuse("fills.intrabar_path", message)
-            self.series[name, finest] = load_series(
-                self.catalogue, self.instruments[name], finest, start=start, end=end, lookback=0
-            )
+        span = self.config.backtest
+        loaded = load_market(self.config, self.account, self.feed, self.recipes, span.from_, span.to)
+        self.instruments, self.series = loaded.instruments, loaded.series
 
     def _feed(self) -> Feed:
         names = [name for recipe in self.recipes for name in instruments_of(recipe)]
         return feed_of(self.config, self.request.project, self.account, names)
-
-    def _instrument(self, name: str) -> Instrument:
-        return instrument_of(self.catalogue, self.config, name)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
         shares = plan.capital_shares(self.config, self.account)

@@ -211,7 +211,7 @@ class Desk:
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""
         wish = self._ledger.wish(leg.key)
-        if wish.given_up or wish.retry_at is not None:
+        if self._ledger.is_stopping or wish.given_up or wish.retry_at is not None:
             return
         diff, purpose = self.difference(leg)
         if wish.quotes is not None and purpose is Purpose.TARGET:

@@ -66,6 +66,8 @@ class Engine:
         self._settle = {a.name: a.settle_after for a in setup.accounts}
         self._inputs: dict[type, Callable[[Any], None]] = {
             m.Start: self._start,
+            m.WarmedUp: self._warmed_up,
+            m.StopTrading: self._stop_trading,
             m.End: self._end,
             m.VenueFilled: self._filled,
             m.TimerDue: self._timer,
@@ -187,6 +189,15 @@ class Engine:
         self._intake.seat(self._seats)
         for seat in self._seats:
             self._callers.start(seat)
+
+    def _warmed_up(self, warmed: m.WarmedUp) -> None:
+        for leg in self._legs.values():
+            self._desk.work(leg)
+
+    def _stop_trading(self, stop: m.StopTrading) -> None:
+        self._rec.fact(f.TradingStopped(ts=stop.ts, reason=stop.reason))
+        for leg in self._legs.values():
+            self._quoter.pull(leg, "stopping")
 
     def _end(self, end: m.End) -> None:
         for leg in self._legs.values():

@@ -82,7 +82,11 @@ class Parents:
 
         Returns False when the gate denied it: the parent has ended, its rest is to be tried later.
         """
-        if parent.closed or not self._ledger.is_session_open(leg.instrument.calendar):
+        if (
+            parent.closed
+            or self._ledger.is_stopping
+            or not self._ledger.is_session_open(leg.instrument.calendar)
+        ):
             return True  # the session's open advances it
         opened, due = parent.opened, ZERO
         while parent.next_slice < len(opened.slices) and opened.schedule[parent.next_slice] <= self._rec.now:

@@ -32,6 +32,7 @@ class Ledger:
         self.seen = 0  # when the last fact was made
         self.epoch = 0
         self.run_id = ""
+        self.is_stopping = False
         self.accounts: dict[str, AccountBook] = {}
         self.subs: dict[str, SubLedger] = {}
         self.orders: dict[str, OrderRecord] = {}
@@ -111,6 +112,11 @@ class Ledger:
 def _run_started(ledger: Ledger, fact: f.RunStarted) -> None:
     ledger.run_id, ledger.epoch = fact.run_id, fact.epoch
     ledger.failed.clear()
+    ledger.is_stopping = False
+
+
+def _trading_stopped(ledger: Ledger, fact: f.TradingStopped) -> None:
+    ledger.is_stopping = True
 
 
 def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
@@ -283,6 +289,7 @@ def _register(kind: type[f.Fact], book: Callable[..., None]) -> None:
 
 for _kind, _book in (
     (f.RunStarted, _run_started),
+    (f.TradingStopped, _trading_stopped),
     (f.AccountOpened, _account_opened),
     (f.StrategyEnrolled, _enrolled),
     (f.StrategySaved, _saved),

@@ -235,6 +235,24 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmedUp:
+    """Strategies have seen the past: differences to what stands as wanted are worked again."""
+
+    ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTrading:
+    """The daemon is about to end in order: entries and quotes are cancelled, nothing new is begun.
+
+    Positions, what protects them and execution parents stay; the next run goes on with them.
+    """
+
+    ts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """A run ends; nothing is traded after it."""
 
@@ -254,6 +272,8 @@ Input = (
     | CashEvent
     | SetHalt
     | Start
+    | WarmedUp
+    | StopTrading
     | End
 )
 

@@ -11,14 +11,16 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from tradebot.core.messages import Slice
-from tradebot.core.model import SECOND
 from tradebot.daemon.clock import DataClock
 from tradebot.daemon.runner import Runner
 from tradebot.sim.timeline import Step, Timeline
 
 
 class Player:
-    """Plays slices at `speed` seconds of market time a second; None: as fast as they are traded."""
+    """Plays slices at `pace` ns of market time a second; None: as fast as they are traded.
+
+    `at_rest` is held through each instant: whoever looks at venue and ledger together waits for it.
+    """
 
     def __init__(
         self,
@@ -27,22 +29,26 @@ class Player:
         clock: DataClock,
         market: Iterable[Slice],
         *,
-        speed: float | None = None,
+        pace: int | None = None,
+        at_rest: asyncio.Lock,
     ) -> None:
         self._runner = runner
         self._timeline = timeline
         self._clock = clock
         self._market = iter(market)
-        self._speed = speed
+        self._pace_ns = pace
+        self._at_rest = at_rest
         self._begun: tuple[float, int] | None = None
         self.is_over = False
 
     async def run(self) -> None:
         """Play to the end of the data. Raises what the runner raised."""
-        await self.follow(self._timeline.drain(self._clock.now()))
+        async with self._at_rest:
+            await self.follow(self._timeline.drain(self._clock.now()))
         for piece in self._market:
             await self._pace(piece.ts)
-            await self.follow(self._timeline.play(piece))
+            async with self._at_rest:
+                await self.follow(self._timeline.play(piece))
         self.is_over = True
 
     async def follow(self, steps: Iterator[Step]) -> None:
@@ -52,12 +58,12 @@ class Player:
             await self._runner.settled(step.message, step.at, step.before_sending)
 
     async def _pace(self, ts: int) -> None:
-        if self._speed is None:
+        if self._pace_ns is None:
             await asyncio.sleep(0)  # let the owner's words in between
             return
         now = asyncio.get_running_loop().time()
         if self._begun is None:
             self._begun = (now, ts)
         begun, first = self._begun
-        due = begun + (ts - first) / SECOND / self._speed
+        due = begun + (ts - first) / self._pace_ns
         await asyncio.sleep(max(0.0, due - now))

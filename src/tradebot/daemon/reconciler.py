@@ -67,8 +67,9 @@ class Reconciler:
         self._clock = clock
         self._instance = instance
         self._patience = patience
-        self._cursor = cursor
-        self._absent: dict[str, tuple[int, float]] = {}
+        self.cursor = cursor
+        self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
+        self._said: dict[str, None] = {}  # unknown orders that were called absent
         self._hint = asyncio.Event()
         self.at_rest = asyncio.Lock()  # held by whoever is in the middle of an instant
         self.looks = 0
@@ -120,7 +121,7 @@ class Reconciler:
         """Compare without booking anything."""
         async with self.at_rest:
             findings = list(await self._orders(keeps=False))
-            snapshot = await self._venue.snapshot(self._cursor)
+            snapshot = await self._venue.snapshot(self.cursor)
             account = self._venue.account
             return (
                 *findings,
@@ -133,7 +134,7 @@ class Reconciler:
         ledger, account = self._ledger, self._venue.account
         before = await self._runner.look(lambda: frozenset(_open_ids(ledger)))
         judged = before - self._outbox.under_way()
-        snapshot = await self._venue.snapshot(self._cursor)
+        snapshot = await self._venue.snapshot(self.cursor)
         ids = await self._runner.look(lambda: unlisted(ledger, snapshot, account))
         found: dict[str, VenueOrder | None] = {}
         for order_id in ids:
@@ -149,7 +150,7 @@ class Reconciler:
         )
         findings = await self._runner.look(lambda: compare_orders(question))
         if keeps:
-            self._cursor = self._next_cursor(findings, snapshot.cursor)
+            self.cursor = self._next_cursor(findings, snapshot.cursor)
             await self._count_absent(findings, judged)
         return findings
 
@@ -164,17 +165,16 @@ class Reconciler:
         for order_id in list(self._absent):
             if order_id not in absent:
                 del self._absent[order_id]
+        patience = self._patience
         for order_id in sorted(absent & judged):
             looks, since = self._absent.get(order_id, (0, now))
-            self._absent[order_id] = (looks + 1, since)
-            patience = self._patience
-            if looks + 1 == patience.absent_looks or (
-                looks + 1 > patience.absent_looks and now - since >= patience.absent_for
-            ):
-                if now - since >= patience.absent_for:
-                    self._absent[order_id] = (-(1 << 30), since)  # said once
-                    ts = self._clock.now()
-                    await self._runner.settled(VenueAbsent(ts=ts, client_order_id=order_id, checks=looks + 1))
+            looks += 1
+            self._absent[order_id] = (looks, since)
+            is_enough = looks >= patience.absent_looks and now - since >= patience.absent_for
+            if is_enough and order_id not in self._said:
+                self._said[order_id] = None
+                absent_now = VenueAbsent(ts=self._clock.now(), client_order_id=order_id, checks=looks)
+                await self._runner.settled(absent_now)
 
     async def _in_doubt(self) -> bool:
         doubtful = (Status.UNKNOWN, Status.PENDING_NEW, Status.PENDING_CANCEL, Status.PENDING_REPLACE)
@@ -195,7 +195,7 @@ class Reconciler:
                 for finding in await self._orders():
                     for message in finding.inputs:
                         await self._runner.settled(message)
-            snapshot = await self._venue.snapshot(self._cursor)
+            snapshot = await self._venue.snapshot(self.cursor)
             findings = await self._runner.look(lambda: compare_holdings(ledger, snapshot, account))  # noqa: B023
             if not findings:
                 return ()

@@ -61,6 +61,7 @@ from tradebot.core.facts.runs import (
     StrategyEnrolled,
     StrategyFailed,
     StrategySaved,
+    TradingStopped,
 )
 from tradebot.core.facts.time import (
     DayStarted,
@@ -140,4 +141,5 @@ __all__ = [
     "TargetSuspended",
     "TimerFired",
     "TimerSet",
+    "TradingStopped",
 ]

@@ -20,6 +20,13 @@ class RunStarted(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStopped(Fact):
+    """Nothing new is begun in this run any more; it is about to end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Fact):
     """A run ended in order."""
 
