@@ -10,11 +10,7 @@ because a fact is a file format.
 
 from __future__ import annotations
 
-from tradebot.core.facts.base import (
-    AssetAmount,
-    Fact,
-    Recorded,
-)
+from tradebot.core.facts.base import Fact, Recorded
 from tradebot.core.facts.money import (
     BasisAdjusted,
     CashMoved,
@@ -50,11 +46,14 @@ from tradebot.core.facts.orders import (
     ReplaceRequested,
     SubmitAbsent,
     SubmitUnknown,
+    UnknownReleased,
 )
 from tradebot.core.facts.runs import (
     AccountOpened,
+    AccountReconciled,
     AssignmentMade,
     BadDataSeen,
+    InputRefused,
     InputsMissed,
     RunEnded,
     RunStarted,
@@ -80,9 +79,11 @@ from tradebot.core.facts.wishes import (
     TargetSet,
     TargetSuspended,
 )
+from tradebot.core.model import AssetAmount
 
 __all__ = [
     "AccountOpened",
+    "AccountReconciled",
     "AssetAmount",
     "AssignmentMade",
     "BadDataSeen",
@@ -97,6 +98,7 @@ __all__ = [
     "Fact",
     "FeeCharged",
     "HaltSet",
+    "InputRefused",
     "InputsMissed",
     "InterestPaid",
     "LotClosed",
@@ -140,4 +142,5 @@ __all__ = [
     "TargetSuspended",
     "TimerFired",
     "TimerSet",
+    "UnknownReleased",
 ]
