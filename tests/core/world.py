@@ -21,6 +21,7 @@ from tradebot.core.model import (
     DAY,
     HOUR,
     AccountModel,
+    AssetAmount,
     AssetClass,
     Bar,
     ExitRules,
@@ -175,6 +176,7 @@ class World:
         checks_rest: bool = True,
         checks_protection: bool = True,
         is_fast: bool = False,
+        needs_reconcile: bool = False,
         start: int = START,
         **venue: Any,
     ) -> None:
@@ -185,7 +187,13 @@ class World:
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
         self.engine = Engine(
-            Setup(instruments=self.instruments, accounts=self.accounts, strategies=strategies, quanta={})
+            Setup(
+                instruments=self.instruments,
+                accounts=self.accounts,
+                strategies=strategies,
+                quanta={},
+                needs_reconcile=needs_reconcile,
+            )
         )
         self.ledger = self.engine.ledger
         self.venue = SimVenue(
@@ -237,6 +245,29 @@ class World:
         self.replay.finish(ts)
         self.now = ts
         self._rested(ts)
+        return self
+
+    def owner_trades(
+        self, qty: str, price: str = "100", *, instrument: Instrument = COIN, ref: str = "", told: int = 1
+    ) -> World:
+        """Let the owner trade by hand at the venue (signed quantity); the engine is told `told` times."""
+        amount, cash = D(qty), -D(qty) * D(price)
+        theirs = self.venue.blotter.accounts["main"]
+        theirs.add_position(instrument.id, amount)
+        theirs.add_cash(instrument.quote, cash)
+        for _ in range(told):
+            self.tell(
+                m.PositionChanged(
+                    ts=self.now,
+                    account="main",
+                    instrument=instrument.id,
+                    qty_signed=amount,
+                    because="owner's trade",
+                    cash=(AssetAmount(instrument.quote, cash),),
+                    venue_ref=ref,
+                )
+            )
+        self._rested(self.now)
         return self
 
     # --- looking --------------------------------------------------------------------------------

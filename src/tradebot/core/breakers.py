@@ -9,6 +9,7 @@ withdrawals move the marks they are measured from, so that taking money out is n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.market import Valuer
@@ -34,6 +35,7 @@ class Breakers:
         self._ledger = recorder.ledger
         self._accounts = accounts
         self._marks = marks
+        self._instruments = setup.instruments
         self._limits: dict[str, Limits] = {
             a.name: a.limits
             for a in setup.accounts
@@ -58,17 +60,26 @@ class Breakers:
 
     def flow(self, event: CashEvent) -> None:
         """Move the marks of an account by money that came or went without being earned or lost."""
-        known, valuer = self._ledger.days.get(event.account), self._accounts.get(event.account)
-        if known is None or valuer is None or event.because in EARNED:
-            return
-        rate = valuer.rate(event.asset)
-        if rate is None:
+        if event.because not in EARNED:
+            self._shift(event.account, event.asset, float(event.amount))
+
+    def moved(self, account: str, instrument: str, qty_signed: Decimal) -> None:
+        """Move the marks of an account by what a transferred quantity is worth."""
+        mark = self._marks.get(instrument)
+        if mark is not None:
+            traded = self._instruments[instrument]
+            self._shift(account, traded.quote, float(qty_signed * traded.multiplier) * mark)
+
+    def _shift(self, account: str, asset: str, amount: float) -> None:
+        known, valuer = self._ledger.days.get(account), self._accounts.get(account)
+        rate = None if valuer is None else valuer.rate(asset)
+        if known is None or rate is None:
             return  # equity is unknown without it, so nothing is compared either
-        amount = float(event.amount) * rate
-        peak = self._peaks[event.account] = self._peaks.get(event.account, known.peak) + amount
+        amount *= rate
+        peak = self._peaks[account] = self._peaks.get(account, known.peak) + amount
         equity = known.equity + amount
         self._rec.fact(
-            f.DayStarted(ts=self._rec.now, account=event.account, day=known.day, equity=equity, peak=peak)
+            f.DayStarted(ts=self._rec.now, account=account, day=known.day, equity=equity, peak=peak)
         )
 
     def _begin_day(self, day: int) -> None:

@@ -172,7 +172,8 @@ class Setup:
     """Everything the engine needs to know before the first input.
 
     `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
-    characters that open every client order id.
+    characters that open every client order id. `needs_reconcile`: nothing increases an account's
+    exposure before it was compared with the venue.
     """
 
     instruments: Mapping[str, Instrument]
@@ -180,6 +181,7 @@ class Setup:
     strategies: tuple[StrategySpec, ...]
     quanta: Mapping[str, Decimal]
     instance: str = "tb"
+    needs_reconcile: bool = False
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

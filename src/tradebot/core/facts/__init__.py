@@ -10,11 +10,7 @@ because a fact is a file format.
 
 from __future__ import annotations
 
-from tradebot.core.facts.base import (
-    AssetAmount,
-    Fact,
-    Recorded,
-)
+from tradebot.core.facts.base import Fact, Recorded
 from tradebot.core.facts.money import (
     BasisAdjusted,
     CashMoved,
@@ -50,11 +46,14 @@ from tradebot.core.facts.orders import (
     ReplaceRequested,
     SubmitAbsent,
     SubmitUnknown,
+    UnknownReleased,
 )
 from tradebot.core.facts.runs import (
     AccountOpened,
+    AccountReconciled,
     AssignmentMade,
     BadDataSeen,
+    InputRefused,
     InputsMissed,
     RunEnded,
     RunStarted,
@@ -81,9 +80,11 @@ from tradebot.core.facts.wishes import (
     TargetSet,
     TargetSuspended,
 )
+from tradebot.core.model import AssetAmount
 
 __all__ = [
     "AccountOpened",
+    "AccountReconciled",
     "AssetAmount",
     "AssignmentMade",
     "BadDataSeen",
@@ -98,6 +99,7 @@ __all__ = [
     "Fact",
     "FeeCharged",
     "HaltSet",
+    "InputRefused",
     "InputsMissed",
     "InterestPaid",
     "LotClosed",
@@ -142,4 +144,5 @@ __all__ = [
     "TimerFired",
     "TimerSet",
     "TradingStopped",
+    "UnknownReleased",
 ]
