@@ -179,6 +179,11 @@ def dump(ledger: Ledger) -> str:
     )
 
 
+def is_readable(text: str) -> bool:
+    """Return whether a text has this program's form: the form's digest is the first thing in it."""
+    return text.startswith(f'{{"form":"{FORM_DIGEST}"')
+
+
 def load(text: str, ledger: Ledger) -> None:
     """Fill an empty ledger with what `dump` wrote. Raises StoreError when the text is of another form."""
     if ledger.seq or ledger.accounts:
