@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
-from tradebot.core.codec import Plain, from_plain, to_plain
+from tradebot.core.forms import Plain, from_plain, to_plain
 from tradebot.core.messages import CashEvent
 from tradebot.core.model import Fill
 from tradebot.core.ports import VenueOrder

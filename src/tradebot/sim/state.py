@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from tradebot.core.codec import Plain, from_plain, to_plain
+from tradebot.core.forms import Plain, from_plain, to_plain
 from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
 from tradebot.core.model import Bar, Order, Quote
 from tradebot.errors import InvariantError, StoreError

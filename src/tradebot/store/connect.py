@@ -116,9 +116,18 @@ def create_private(path: Path) -> bool:
     return True
 
 
+def sync_file(path: Path) -> None:
+    """Make sure that a file's content is still there after a power cut."""
+    _sync(path)
+
+
 def sync_folder(path: Path) -> None:
     """Make sure that a new or renamed file in the folder of `path` is still there after a power cut."""
-    fd = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -127,3 +127,11 @@ class BadDataSeen(Fact):
 
     instrument: str
     problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken(Fact):
+    """All facts up to `upto_seq` led to the ledger whose snapshot has this sha256."""
+
+    digest: str
+    upto_seq: int
