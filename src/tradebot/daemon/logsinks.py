@@ -49,14 +49,17 @@ class Repeats(Generic[T]):
         A kind that goes on begins a new window, so that it is told once per window.
         """
         told: list[tuple[T, int]] = []
-        # Oldest first: windows are in the order in which they were opened.
-        for key, window in list(self._open.items()):
+        # Oldest first: windows are in the order in which they were opened. Those that are opened here
+        # stand behind, and are not over: the loop ends.
+        while self._open:
+            key, window = next(iter(self._open.items()))
             if now - window.since < self.window_s and len(self._open) <= self.most_keys:
                 break
             del self._open[key]
             if window.count:
                 told.append((window.last, window.count))
-                self._open[key] = _Window(now, window.last)
+                if len(self._open) < self.most_keys:
+                    self._open[key] = _Window(now, window.last)
         return told
 
 

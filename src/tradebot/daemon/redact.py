@@ -32,16 +32,26 @@ _NAMES = (
 _NAMED = re.compile(
     rf"""(?is)(?<![\w-])(?P<head>(?:{"|".join(_NAMES)}){_JOIN})(?:(?P<quote>\\*["']).{{0,2000}}?(?P=quote)|\\*["']?{_BARE})"""
 )
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+# Asked before the slow pattern: most lines hold none of these words.
+_WORDS = ("key", "sign", "secret", "passw", "passp", "token", "authoriz", "cookie", "api")
+# What a text must hold for the pattern to be worth trying, the pattern, what is put instead.
+_PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        "-----BEGIN",
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
         HIDDEN,
     ),
     # user:password@ of any address, and the keys of chat services that stand in its path
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}://)[^\s/\"'@]+@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"/bot\d{5,}:[\w-]{10,}"), f"/bot{HIDDEN}"),
-    (re.compile(r"(?i)(hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/[\w/-]+"), rf"\1/{HIDDEN}"),
-)  # fmt: skip
+    ("://", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}://)[^\s/\"'@]+@"), rf"\1{HIDDEN}@"),
+    ("/bot", re.compile(r"/bot\d{5,}:[\w-]{10,}"), f"/bot{HIDDEN}"),
+    (
+        "/",
+        re.compile(r"(?i)(hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/[\w/-]+"),
+        rf"\1/{HIDDEN}",
+    ),
+)
 
 
 class Redactor:
@@ -75,9 +85,13 @@ class Redactor:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, HIDDEN)
-        for pattern, instead in _PATTERNS:
-            text = pattern.sub(instead, text)
-        return _NAMED.sub(_without_value, text)
+        for mark, pattern, instead in _PATTERNS:
+            if mark in text:
+                text = pattern.sub(instead, text)
+        lower = text.lower()
+        if any(word in lower for word in _WORDS):
+            text = _NAMED.sub(_without_value, text)
+        return text
 
     def _add(self, found: Iterable[str]) -> None:
         # Longest first: a form may hold another one. Assigned at once, as other threads read it.
