@@ -235,7 +235,7 @@ def _build(code: int) -> Replay:
                 if sessions[i] & k.OPENED:
                     open_session(m, orders, log, i, ts[i])
             show(m, i, ts, opens, highs, lows, closes, volumes)
-            if m.busy == 1:
+            if m.busy == 1 and not (has_sessions and sessions[i] & k.OUTSIDE):
                 match_bar(m, orders, log)
             m.mark = m.q = closes[i]
             m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0
