@@ -190,7 +190,7 @@ def make_bars(rng: random.Random, n: int, interval: int, tick: float, level: flo
     # Dividing by the reciprocal gives the float nearest to the decimal price, as a reader would.
     prices = grid / round(1 / tick) if tick < 1 else grid * tick
     if rng.random() < 0.1:
-        prices = prices * (1.0 + 1e-7 * rng.random())  # a feed that is off the grid
+        prices = prices * (1.0 + rng.choice([1e-7, 1e-3]) * rng.random())  # a feed that is off the grid
         prices[:, 1] = prices.max(axis=1)
         prices[:, 2] = prices.min(axis=1)
     ts = EPOCH + interval * np.cumsum([1 if rng.random() > 0.03 else rng.randint(2, 30) for _ in range(n)])

@@ -12,6 +12,14 @@ def widened(bar: Bar) -> Bar:
     return bar._replace(low=min(bar.low, bar.open, bar.close), high=max(bar.high, bar.open, bar.close))
 
 
+def span_of(mark: Bar | Quote) -> tuple[float, float] | None:
+    """Return the least and the highest price of a bar, None for a quote."""
+    if isinstance(mark, Quote):
+        return None
+    bar = widened(mark)
+    return bar.low, bar.high
+
+
 def is_covered(bar: Bar, last: Bar | Quote | None) -> bool:
     """Return whether something finer has already shown part of the bar's time."""
     if last is None or last.ts <= bar.ts - bar.interval:

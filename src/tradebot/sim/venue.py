@@ -42,7 +42,7 @@ from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.quotes import Depth, QuoteMatch
-from tradebot.sim.seen import is_covered, widened
+from tradebot.sim.seen import is_covered, span_of, widened
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
@@ -221,7 +221,8 @@ class SimVenue:
                 price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
             else:
                 price = mark.ask if w.is_buy else mark.bid
-            take(self.blotter, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
+            whole, span = Budget(None, 0.0), span_of(mark)
+            take(self.blotter, w, whole, mark.ts, price, Liquidity.TAKER, span=span, slip=False)
 
     # --- arrival ------------------------------------------------------------------------------
 
@@ -289,7 +290,8 @@ class SimVenue:
         if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
             return
         if isinstance(mark, Bar):
-            take(self.blotter, w, budget_of(self.blotter, mark), at, mark.close, Liquidity.TAKER)
+            budget, span = budget_of(self.blotter, mark), span_of(mark)
+            take(self.blotter, w, budget, at, mark.close, Liquidity.TAKER, span=span)
         else:
             depth = self.depths[order.instrument]
             side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)

@@ -104,8 +104,9 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     fields |= matching_fields(venue.settings, instrument) | _sizing(spec.sizing)
     fields |= _behaviour(spec) | _limits(account, instrument)
     exits = fields["has_stop"] or fields["has_limit"] or fields["has_trail"]
+    at_close = fields["market_at"] == k.SAME_CLOSE
     fields["needs_range"] = int(
-        exits or fields["is_capped"] or fields["clip"] or fields["slip_kind"] == k.VOLUME_SLIP
+        exits or fields["is_capped"] or at_close or fields["slip_kind"] == k.VOLUME_SLIP
     )
     fields["needs_time"] = int(fields["times_room"] or fields["has_breakers"])
     ends = {None: k.LEAVE, ForcePrice.LAST_CLOSE: k.FORCE_CLOSE, ForcePrice.LAST_OPEN: k.FORCE_OPEN}
