@@ -24,7 +24,6 @@ def small(here: Path) -> Path:
     [
         "limits.collar=1%",
         "limits.max_data_age=1h",
-        "accounts.main.capital=5000 USD",
         "backtest.seed=1",
         "strategies.fast.late_entry={max_bars: 3}",
     ],
@@ -36,6 +35,13 @@ def test_a_setting_without_effect_is_named_below_the_table(
 
     assert ended.code == 0
     assert f"! {setting.partition('=')[0]} has no effect on a backtest" in ended.out
+
+
+def test_an_accounts_capital_is_what_its_strategies_start_with(tradebot: Tradebot, small: Path) -> None:
+    words = ("backtest", "--json", "--no-report", "--set", "accounts.main.cash=10000 USD")
+    run = tradebot(*words, "--set", "accounts.main.capital=5000 USD").json["runs"][0]
+
+    assert run["metrics"]["curve"]["start"] == "5000.00000000"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
+from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.gaps import told_apart, with_gap_policy
@@ -267,7 +268,7 @@ class _AccountRun:
         return instrument_of(self.catalogue, self.config, name)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
-        shares = plan.capital_shares(self.config, self.account)
+        shares = capital_of(self.config, self.account)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             deciders = seat(recipe, self.series, splits)

@@ -59,7 +59,7 @@ class Breakers:
     def flow(self, event: CashEvent) -> None:
         """Move the marks of an account by money that came or went without being earned or lost."""
         known, valuer = self._ledger.days.get(event.account), self._accounts.get(event.account)
-        if known is None or valuer is None or event.because in EARNED:
+        if known is None or valuer is None or event.because in EARNED or not valuer.counts(event.strategy):
             return
         rate = valuer.rate(event.asset)
         if rate is None:

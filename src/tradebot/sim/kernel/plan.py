@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.core.events import share_of_capital
+from tradebot.core.events import part_of_cash
 from tradebot.core.model import DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
 from tradebot.core.quantize import decimal_of
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
@@ -151,7 +151,7 @@ def _account(
     quanta = {setup.quantum(quote), setup.quantum(instrument.base), venue.quantum}
     refuse_if(quanta != {DEFAULT_QUANTUM}, f"amounts must be in quanta of {DEFAULT_QUANTUM}")
     total = account.cash.get(quote, Decimal(0))
-    own = min(share_of_capital(total, spec.capital, DEFAULT_QUANTUM), total)
+    own = part_of_cash(spec.capital, quote, total, DEFAULT_QUANTUM)
     refuse_if(total.scaleb(QUANTUM_DIGITS) >= MOST, "the account holds more than 2**53 quanta")
     return {
         "cash": scaled(own, QUANTUM_DIGITS),
