@@ -74,6 +74,7 @@ class Collector:
         self.failures: list[f.StrategyFailed] = []
         self.bad_data = 0
         self.cash: dict[tuple[str, str], Steps] = {}
+        self.owed: dict[tuple[str, str], Steps] = {}
         self.qty: dict[tuple[str, str], Steps] = {}
         self.rates: dict[str, Steps] = {}
 
@@ -106,8 +107,11 @@ class Collector:
                 self._split(fact)
             case f.RateSet():
                 self.rates.setdefault(fact.asset, Steps()).at(fact.ts, fact.rate)
+            case f.DividendAccrued():
+                self._all_owed(recorded.seen)
             case f.AssignmentMade() | f.CashMoved() | f.DividendPaid() | f.FeeCharged() | f.InterestPaid():
                 self._all_cash(recorded.seen)
+                self._all_owed(recorded.seen)
             case _:
                 pass
 
@@ -121,6 +125,17 @@ class Collector:
         for strategy, sub in self._ledger.subs.items():
             for asset, amount in sub.cash.items():
                 self.cash.setdefault((strategy, asset), Steps()).at(ts, float(amount))
+
+    def _all_owed(self, ts: int) -> None:
+        """Note what dividends strategies are owed: the price has fallen by them, the cash is to come."""
+        owed = dict.fromkeys(self.owed, 0.0)
+        for accrued in self._ledger.accrued.values():
+            for share in accrued.shares:
+                if share.strategy is not None:
+                    key = share.strategy, accrued.asset
+                    owed[key] = owed.get(key, 0.0) + float(share.amount)
+        for key, amount in owed.items():
+            self.owed.setdefault(key, Steps()).at(ts, amount)
 
     def _split(self, fact: f.SplitApplied) -> None:
         ratio = fact.ratio.as_integer_ratio()
@@ -273,7 +288,7 @@ def curves_of(
         return 1.0 if asset == base else collector.rates[asset].along(axis)
 
     equity, gross, net = np.zeros(len(axis)), np.zeros(len(axis)), np.zeros(len(axis))
-    for (owner, asset), steps in collector.cash.items():
+    for (owner, asset), steps in [*collector.cash.items(), *collector.owed.items()]:
         if owner == strategy:
             equity += steps.along(axis) * rate(asset)
     for one in series:
@@ -303,17 +318,23 @@ def prices_along(series: Loaded, axis: TsArray) -> FloatArray:
 
 
 def hold_curve(
-    capital: float, axis: TsArray, series: Sequence[Loaded], events: Sequence[Event]
+    capital: float,
+    axis: TsArray,
+    series: Sequence[Loaded],
+    events: Sequence[Event],
+    rates: Mapping[str, FloatArray | float],
 ) -> FloatArray:
     """Return buy and hold: the capital in equal parts at first prices, left alone along `axis`.
 
-    Splits multiply what is held; dividends are kept as cash from the ex-date on. Ignores fees,
-    slippage, lot sizes, and rates between currencies, so it is a little better than anyone could do.
+    `rates` holds, by instrument, what its quote asset is worth along `axis`. Splits multiply what is
+    held; dividends are kept as cash in their currency from the ex-date on. Ignores fees, slippage and
+    lot sizes, so it is a little better than anyone could do.
     """
     total = np.zeros(len(axis))
     for one in series:
-        price = prices_along(one, axis)
-        units, cash = np.full(len(axis), capital / len(series) / price[0]), np.zeros(len(axis))
+        price, rate = prices_along(one, axis), np.broadcast_to(rates[one.instrument], axis.shape)
+        units = np.full(len(axis), capital / len(series) / (price[0] * rate[0]))
+        cash = np.zeros(len(axis))
         for event in events:
             if not isinstance(event, Split | Dividend) or event.instrument != one.instrument:
                 continue
@@ -324,5 +345,5 @@ def hold_curve(
                 units[later] *= float(event.ratio)
             else:
                 cash[later] += units[~later][-1] * float(event.amount)
-        total += units * price + cash
+        total += (units * price + cash) * rate
     return total

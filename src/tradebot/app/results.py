@@ -15,6 +15,7 @@ from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Collector, Curves, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
 from tradebot.core.facts import HaltSet
 from tradebot.core.messages import Dividend, Rate, Split
@@ -169,14 +170,21 @@ def _benchmark(
     if word == "none":
         return "", None
     if word == "hold":
-        return "buy & hold", hold_curve(capital, axis, own, scene.events)
+        quotes = {s.instrument: scene.instruments[s.instrument].quote for s in own}
+        return "buy & hold", hold_curve(capital, axis, own, scene.events, _rates(scene, quotes, axis))
     instrument = scene.catalogue.instrument(word)
     first, last = int(axis[0]), int(axis[-1])
     other = load_series(
         scene.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
     )
     events = events_of(scene.catalogue, [instrument], first, last)
-    return f"hold {word}", hold_curve(capital, axis, [other], events)
+    rates = _rates(scene, {word: instrument.quote}, axis)
+    return f"hold {word}", hold_curve(capital, axis, [other], events, rates)
+
+
+def _rates(scene: Scene, quotes: Mapping[str, str], axis: TsArray) -> dict[str, FloatArray | float]:
+    config, catalogue = scene.config, scene.catalogue
+    return {name: rate_along(config, catalogue, quote, scene.base, axis) for name, quote in quotes.items()}
 
 
 def _halts(halts: Sequence[HaltSet]) -> list[str]:
