@@ -179,6 +179,23 @@ def test_a_fee_in_a_third_asset_is_refused_where_prices_are_in_two(tradebot: Tra
     )
 
 
+def test_what_the_venue_refused_is_said_with_its_reason(tradebot: Tradebot, small: Path) -> None:
+    # What was sized at the close costs more at the open.
+    words = (
+        "backtest",
+        "--no-report",
+        "--set",
+        "strategies.fast.sizing={kind: fraction_of_equity, fraction: 100%}",
+    )
+    words += ("--set", "strategies.fast.first_entry=at_once", "--set", "slippage={kind: bps, bps: 50}")
+    text, run = tradebot(*words).out, tradebot(*words, "--json").json["runs"][0]
+
+    (rejection,) = run["run"]["rejections"]
+    assert rejection["count"] > 1
+    assert rejection["reason"].startswith("insufficient cash: needs 1")
+    assert f"! {rejection['count']} orders rejected by the venue, first on 2010-" in text
+
+
 def test_halts_are_counted_with_the_day_of_the_first(tradebot: Tradebot, small: Path) -> None:
     ended = tradebot(
         *("backtest", "--no-report", "--set", "limits.max_daily_loss=20bps"),

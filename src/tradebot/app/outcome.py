@@ -7,8 +7,9 @@ itself pays nothing for it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 
 import numpy as np
@@ -24,6 +25,7 @@ from tradebot.report.result import (
     FillRecord,
     FloatArray,
     OpenOrder,
+    Rejection,
     SplitRecord,
     TsArray,
 )
@@ -49,6 +51,7 @@ class Steps:
         return found
 
 
+_NUMBER = re.compile(r"\d[\d.,]*(e[+-]?\d+)?")
 END_OF_DATA = "end of data"
 _ROUNDING = Context(prec=34)  # a fee's worth at a rate is for reading: the books keep the fee itself
 EXIT_NAMES = {
@@ -70,6 +73,7 @@ class Collector:
         self.fills: list[FillRecord] = []
         self.splits: list[SplitRecord] = []
         self.denials: dict[str, dict[str, int]] = {}
+        self._refusals: dict[tuple[str, str], Rejection] = {}
         self.halts: list[f.HaltSet] = []
         self.failures: list[f.StrategyFailed] = []
         self.bad_data = 0
@@ -96,7 +100,7 @@ class Collector:
             case f.SkipEnded():
                 self._count(fact.strategy, fact.rule, fact.repeats)
             case f.OrderRejected():
-                self._count(self._ledger.orders[fact.client_order_id].order.strategy, "rejected by venue", 1)
+                self._rejected(self._ledger.orders[fact.client_order_id].order.strategy, fact)
             case f.HaltSet():
                 self.halts.append(fact)
             case f.StrategyFailed():
@@ -120,6 +124,15 @@ class Collector:
             return  # a wait for the open, not a no
         counts = self.denials.setdefault(strategy, {})
         counts[rule] = counts.get(rule, 0) + times
+
+    def _rejected(self, strategy: str, fact: f.OrderRejected) -> None:
+        key = strategy, _NUMBER.sub("#", fact.reason)
+        known = self._refusals.get(key, Rejection(reason=fact.reason, count=0, first_ts=fact.ts))
+        self._refusals[key] = replace(known, count=known.count + 1)
+
+    def rejections(self, strategy: str) -> tuple[Rejection, ...]:
+        """Return why the venue refused orders of a strategy: reasons that differ in numbers are one."""
+        return tuple(found for (owner, _), found in self._refusals.items() if owner == strategy)
 
     def _all_cash(self, ts: int) -> None:
         for strategy, sub in self._ledger.subs.items():

@@ -28,6 +28,7 @@ from tradebot.report.result import (
     FillRecord,
     FloatArray,
     OpenOrder,
+    Rejection,
     RunMode,
     RunResult,
     SplitRecord,
@@ -58,6 +59,7 @@ class Traded:
     splits: tuple[SplitRecord, ...] = ()
     open_orders: tuple[OpenOrder, ...] = ()
     denials: Mapping[str, int]
+    rejections: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -109,6 +111,7 @@ def traded_by_engine(
         splits=tuple(collector.splits),
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
+        rejections=collector.rejections(spec.id),
         notes=(*said, *notes),
     )
 
@@ -157,6 +160,7 @@ def result_of(
         code_digest=scene.digests.code,
         data_digest=scene.digests.data,
         denials=traded.denials,
+        rejections=traded.rejections,
         elapsed_s=perf_counter() - scene.started,
         version=tradebot.__version__,
     )
@@ -208,7 +212,8 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
     still = []
-    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not traded.denials:
+    said_no = traded.denials or traded.rejections
+    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
         still = [
             "nothing was traded: a signal that stands at the start is not acted on until it changes; "
             "first_entry: at_once acts on it"
