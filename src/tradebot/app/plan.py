@@ -188,9 +188,14 @@ def strategy_spec(
         retry=RetryRules(
             times=strategy.retry.times, first=strategy.retry.first, factor=strategy.retry.factor
         ),
-        schedule=Schedule(schedule.every or "never") if schedule is not None else Schedule.DAY,
+        schedule=schedule_of(strategy),
         drift=None if schedule is None else schedule.drift,
     )
+
+
+def schedule_of(strategy: words.Strategy) -> Schedule:
+    """Return how often a portfolio is asked for its weights."""
+    return Schedule.DAY if strategy.schedule is None else Schedule(strategy.schedule.every or "never")
 
 
 def _resize(word: str | float) -> tuple[Resize, float]:
