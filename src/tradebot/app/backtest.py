@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
+from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.gaps import told_apart
@@ -233,7 +234,7 @@ class _AccountRun:
         return feed_of(self.config, self.request.project, self.account, names)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
-        shares = plan.capital_shares(self.config, self.account)
+        shares = capital_of(self.config, self.account)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             deciders = seat(recipe, self.series, splits)

@@ -273,5 +273,7 @@ def _sessions(name: str, start: int, end: int) -> list[tuple[int, int, Event]]:
         following = opens[i + 1] if i + 1 < len(opens) else None
         rows.append((opened, 1, SessionOpen(ts=opened, calendar=name, closes_at=closed)))
         if closed <= end:
-            rows.append((closed, 2, SessionClose(ts=closed, calendar=name, opens_at=following)))
+            # Where one session follows the other without a pause, the old one ends before the new begins.
+            rank = 0 if closed == following else 2
+            rows.append((closed, rank, SessionClose(ts=closed, calendar=name, opens_at=following)))
     return rows

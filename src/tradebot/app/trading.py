@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tradebot
 from tradebot.app import plan
+from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, recipes
 from tradebot.app.gaps import told_apart
 from tradebot.app.loading import Market, load_market, resumed
@@ -218,7 +219,7 @@ class _Assembly:
     # --- engine and venue ---------------------------------------------------------------------------
 
     def _setup(self, market: Market, events: Sequence[Event]) -> Setup:
-        shares = plan.capital_shares(self.config, self.name)
+        shares = capital_of(self.config, self.name)
         has_splits = any(isinstance(e, Split) for e in events)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:

@@ -183,7 +183,11 @@ class Engine:
                 open_account(self._rec, account)
             book = self.ledger.accounts[account.name]
             self._accounts[account.name] = Valuer(
-                self.ledger, book, account.base_currency, self.setup.instruments
+                self.ledger,
+                book,
+                account.base_currency,
+                self.setup.instruments,
+                owned_only=account.capital is not None,
             )
         for spec in self.setup.strategies:
             if spec.id not in self.ledger.subs:

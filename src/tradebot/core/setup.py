@@ -123,7 +123,8 @@ class Limits:
 class AccountSpec:
     """An account, its first money, and how it keeps lots.
 
-    `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto.
+    `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto. `capital` is the
+    most that strategies get of it: with it, only what they own counts for the limits.
     """
 
     name: str
@@ -140,7 +141,8 @@ class AccountSpec:
 class StrategySpec:
     """A strategy with the objects that decide: one per instrument, or one for all of them.
 
-    `capital` is the share of the account's first cash that its sub-ledger gets (0..1).
+    `capital` is what its sub-ledger gets of the account's first cash: a share of each asset (0..1), or
+    amounts by asset.
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
@@ -152,7 +154,7 @@ class StrategySpec:
     interval: int
     deciders: Mapping[str, Strategy]
     sizing: SizingSpec
-    capital: Decimal
+    capital: Decimal | Mapping[str, Decimal]
     exits: ExitRules = NO_EXITS
     style: OrderStyle = OrderStyle()
     execution: ExecutionSpec = ExecutionSpec()

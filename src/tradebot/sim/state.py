@@ -198,6 +198,7 @@ def _session(session: Session) -> Object:
         "closes_at": session.closes_at,
         "is_open": session.is_open,
         "opens_at": session.opens_at,
+        "before": session.before,
     }
 
 
