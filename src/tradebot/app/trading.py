@@ -37,12 +37,15 @@ from tradebot.daemon.paperfile import PaperFile
 from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import CURSOR, Reconciler
-from tradebot.daemon.runner import Archive, Runner, event_stream
+from tradebot.daemon.runner import Runner, event_stream
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
 from tradebot.sim.timeline import Event, Timeline
+from tradebot.store.archive import Archive
 from tradebot.store.journal import Identity, Journal
+
+ARCHIVE_CAP = 256 * 1024 * 1024  # bytes of packed inputs; the oldest go first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Opened:
     close: Callable[[], None]
 
 
-def open_account(request: Request, archive: Archive | None = None) -> Opened:
+def open_account(request: Request) -> Opened:
     """Open an account's files, replay its facts and build everything round them.
 
     Raises ConfigError for what this version cannot trade, StoreError for files that cannot be trusted.
@@ -92,7 +95,7 @@ def open_account(request: Request, archive: Archive | None = None) -> Opened:
     )
     ledger = Ledger()
     journal.replay(ledger)
-    return _Assembly(request, made, journal, ledger).build(archive)
+    return _Assembly(request, made, journal, ledger).build()
 
 
 def _instance(request: Request) -> str:
@@ -117,7 +120,8 @@ class _Assembly:
             self.config, request.project, self.name, [n for r in recipes for n in instruments_of(r)]
         )
 
-    def build(self, archive: Archive | None) -> Opened:
+    def build(self) -> Opened:
+        start = self._start()
         market = self._market()
         begin, last = self._span(market)
         events = self._events(market, begin, last)
@@ -125,6 +129,7 @@ class _Assembly:
         venue = self._venue(market.instruments, clock)
         engine = Engine(self._setup(market, events), self.ledger)
         executor = OwnThread(self.name)
+        archive = Archive.open(self.request.places.archive, run_id=start.run_id, cap=ARCHIVE_CAP)
         runner = Runner(
             engine,
             record=self.journal,
@@ -164,10 +169,11 @@ class _Assembly:
             feed=self._fed(player, runner, begin),
             warm_up=lambda: self._warm_up(market),
         )
-        account = TradingAccount(parts, self._start(clock.now()), self.request.extra_halts)
+        account = TradingAccount(parts, replace(start, ts=clock.now()), self.request.extra_halts)
 
         def close() -> None:
             venue.close()
+            archive.close()
             self.journal.close()
 
         return Opened(account=account, journal=self.journal, close=close)
@@ -242,7 +248,7 @@ class _Assembly:
         sim = sim_venue(self.config, self.name, instruments)
         return PaperVenue(Exchange(sim, self.name), clock, PaperFile(self.request.places.venue))
 
-    def _start(self, now: int) -> Start:
+    def _start(self) -> Start:
         wall = self.request.wall
         if wall <= self.ledger.epoch:
             raise InvariantError(
@@ -251,7 +257,7 @@ class _Assembly:
             )
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
         return Start(
-            ts=now,
+            ts=0,
             run_id=f"{self.config.mode}-{wall}",
             epoch=wall,
             config_digest=config_digest(self.config),

@@ -144,6 +144,7 @@ class Reconciler:
             snapshot=snapshot,
             account=account,
             instance=self._instance,
+            instruments=self._runner.engine.setup.instruments,
             found=found,
             may_judge=judged.__contains__,
             absence_is_proof=self._venue.absence_is_proof,
@@ -212,7 +213,13 @@ class Reconciler:
         level = await self._runner.look(lambda: self._ledger.halts.get(scope))
         if level is None or level.reason != reason:
             await self._runner.settled(
-                SetHalt(ts=self._clock.now(), level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope)
+                SetHalt(
+                    ts=self._clock.now(),
+                    level=HaltLevel.NO_NEW_RISK,
+                    reason=reason,
+                    scope=scope,
+                    rule="unexplained_cash" if is_cash else "mismatch",
+                )
             )
 
 
