@@ -36,8 +36,18 @@ COMMANDS = {
         place="tradebot.cli.data:data",
         summary="list, import, check, resample, synthetic: stored bars and quotes",
     ),
-    "config": Lazy(
+    "notify": Lazy(
+        section="Operate",
+        place="tradebot.cli.notify:notify",
+        summary="test: messages to the owner",
+    ),
+    "service": Lazy(
         section="Machine",
+        place="tradebot.cli.service:service",
+        summary="install, uninstall, show: the systemd unit",
+    ),
+    "config": Lazy(
+        section="",
         place="tradebot.cli.config:config",
         summary="validate, show, schema, paths: the YAML file",
     ),
