@@ -62,11 +62,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An account that is ready to start, and the journal and venue to close after it has stopped."""
+    """An account that is ready to start, with the files to close after it has stopped.
+
+    `let_go` frees the files and writes nothing, as the end of a killed process does.
+    """
 
     account: TradingAccount
     journal: Journal
     close: Callable[[], None]
+    let_go: Callable[[], None]
 
 
 def open_account(request: Request) -> Opened:
@@ -171,12 +175,15 @@ class _Assembly:
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self.request.extra_halts)
 
-        def close() -> None:
-            venue.close()
+        def let_go() -> None:
             archive.close()
             self.journal.close()
 
-        return Opened(account=account, journal=self.journal, close=close)
+        def close() -> None:
+            venue.close()
+            let_go()
+
+        return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
 
     # --- data ---------------------------------------------------------------------------------------
 
