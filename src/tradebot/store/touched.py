@@ -220,3 +220,5 @@ _register(_crossed, f.CrossedInternally)
 _register(_symbol_changed, f.SymbolChanged)
 _register(_wish, f.TargetSet, f.QuotesSet, f.TargetSuspended, f.TargetReleased, f.Skipped, f.OrderDenied)
 _register(_wish, f.RetrySet)
+
+KINDS = frozenset(_MARKS)
