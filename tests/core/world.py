@@ -21,6 +21,7 @@ from tradebot.core.model import (
     DAY,
     HOUR,
     AccountModel,
+    AssetAmount,
     AssetClass,
     Bar,
     ExitRules,
@@ -36,7 +37,8 @@ from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
 from tradebot.sim.accounts import SimAccount
-from tradebot.sim.replay import Event, Replay
+from tradebot.sim.replay import Replay
+from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
 
 D = Decimal
@@ -174,6 +176,7 @@ class World:
         checks_rest: bool = True,
         checks_protection: bool = True,
         is_fast: bool = False,
+        needs_reconcile: bool = False,
         start: int = START,
         **venue: Any,
     ) -> None:
@@ -184,7 +187,13 @@ class World:
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
         self.engine = Engine(
-            Setup(instruments=self.instruments, accounts=self.accounts, strategies=strategies, quanta={})
+            Setup(
+                instruments=self.instruments,
+                accounts=self.accounts,
+                strategies=strategies,
+                quanta={},
+                needs_reconcile=needs_reconcile,
+            )
         )
         self.ledger = self.engine.ledger
         self.venue = SimVenue(
@@ -207,6 +216,11 @@ class World:
         self.tell(m.Start(ts=start, run_id="run", epoch=1, config_digest="c", code_digest="d"))
 
     # --- driving --------------------------------------------------------------------------------
+
+    def use_venue(self, venue: SimVenue) -> None:
+        """Go on with another venue (one that was built from what the first wrote down)."""
+        self.venue = venue
+        self.replay.timeline.venue = self.replay.venue = venue
 
     def tell(self, message: m.Input) -> None:
         self.replay.tell(message, max(message.ts, self.now))
@@ -231,6 +245,29 @@ class World:
         self.replay.finish(ts)
         self.now = ts
         self._rested(ts)
+        return self
+
+    def owner_trades(
+        self, qty: str, price: str = "100", *, instrument: Instrument = COIN, ref: str = "", told: int = 1
+    ) -> World:
+        """Let the owner trade by hand at the venue (signed quantity); the engine is told `told` times."""
+        amount, cash = D(qty), -D(qty) * D(price)
+        theirs = self.venue.blotter.accounts["main"]
+        theirs.add_position(instrument.id, amount)
+        theirs.add_cash(instrument.quote, cash)
+        for _ in range(told):
+            self.tell(
+                m.PositionChanged(
+                    ts=self.now,
+                    account="main",
+                    instrument=instrument.id,
+                    qty_signed=amount,
+                    because="owner's trade",
+                    cash=(AssetAmount(instrument.quote, cash),),
+                    venue_ref=ref,
+                )
+            )
+        self._rested(self.now)
         return self
 
     # --- looking --------------------------------------------------------------------------------

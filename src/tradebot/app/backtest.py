@@ -14,22 +14,23 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
+from tradebot.app.capital import capital_of
+from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
-from tradebot.app.gaps import told_apart, with_gap_policy
+from tradebot.app.gaps import told_apart
 from tradebot.app.honesty import verdict_of
+from tradebot.app.loading import load_market
 from tradebot.app.market import (
     Feed,
     Loaded,
     events_of,
     feed_of,
-    instrument_of,
-    load_series,
     slices_of,
 )
 from tradebot.app.outcome import END_OF_DATA, Collector
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
+from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
@@ -38,10 +39,9 @@ from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
-from tradebot.sim.accounts import SimAccount
-from tradebot.sim.gaps import GapPolicy
-from tradebot.sim.replay import Event, Replay
+from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
+from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
 
 _STEPS_TOLD = 50
@@ -152,7 +152,7 @@ class _AccountRun:
     def _run_engine(self, scene: Scene, setup: Setup, begin: int, last: int) -> Collector:
         engine = Engine(setup)
         collector = Collector(engine.ledger, self.instruments)
-        venue = self._venue()
+        venue = sim_venue(self.config, self.account, self.instruments)
         fills = self.config.fills_of(self.account)
         replay = Replay(
             engine,
@@ -225,48 +225,16 @@ class _AccountRun:
     # --- before -----------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        start, end = self.config.backtest.from_, self.config.backtest.to
-        needs: dict[tuple[str, int], int] = {}
-        for recipe in self.recipes:
-            sample = recipe.create()
-            interval = recipe.words.interval or 0
-            for name in recipe.words.instruments:
-                lookback = max(lookback_of(sample), plan.sizing_lookback(recipe.words))
-                needs[name, interval] = max(needs.get((name, interval), 0), lookback)
-                for wanted in sample.inputs():
-                    key = (wanted.instrument or name, wanted.interval)
-                    needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))
-        for (name, interval), lookback in needs.items():
-            if name not in self.instruments:
-                self.instruments[name] = self._instrument(name)
-            instrument = self.instruments[name]
-            loaded = self.feed.load(instrument, interval, start=start, end=end, lookback=lookback)
-            self.series[name, interval] = with_gap_policy(loaded, GapPolicy(self.config.data.gap_policy))
-        if self.config.fills_of(self.account).intrabar_path == "finer_bars":
-            self._load_finer(start, end)
-
-    def _load_finer(self, start: int | None, end: int | None) -> None:
-        """Add the shortest stored bars of each instrument: the venue meets those instead."""
-        for name, interval in list(self.series):
-            finest = min((i for i in self.catalogue.intervals(name) if i), default=interval)
-            if not interval or finest >= interval:
-                message = (
-                    f"{name} has no bars shorter than the strategy's; import them or choose another path"
-                )
-                raise plan.refuse("fills.intrabar_path", message)
-            self.series[name, finest] = load_series(
-                self.catalogue, self.instruments[name], finest, start=start, end=end, lookback=0
-            )
+        span = self.config.backtest
+        loaded = load_market(self.config, self.account, self.feed, self.recipes, span.from_, span.to)
+        self.instruments, self.series = loaded.instruments, loaded.series
 
     def _feed(self) -> Feed:
         names = [name for recipe in self.recipes for name in instruments_of(recipe)]
         return feed_of(self.config, self.request.project, self.account, names)
 
-    def _instrument(self, name: str) -> Instrument:
-        return instrument_of(self.catalogue, self.config, name)
-
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
-        shares = plan.capital_shares(self.config, self.account)
+        shares = capital_of(self.config, self.account)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             deciders = seat(recipe, self.series, splits)
@@ -275,23 +243,6 @@ class _AccountRun:
                 spec = replace(spec, renew=recipe.renew)
             specs.append(spec)
         return specs
-
-    def _venue(self) -> SimVenue:
-        words = self.config.accounts[self.account]
-        return SimVenue(
-            instruments=self.instruments,
-            accounts={
-                self.account: SimAccount(
-                    model=words.model, cash={money.asset: money.amount for money in words.cash}
-                )
-            },
-            settings=plan.fill_settings(self.config.fills_of(self.account)),
-            fees=plan.fee_model(
-                self.config.fees_of(self.account), self.config.rates, self.instruments.values()
-            ),
-            slippage=plan.slippage_model(self.config.slippage_of(self.account)),
-            latency=plan.latency_model(self.config.latency_of(self.account)),
-        )
 
     def _digests(self) -> Digests:
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()

@@ -26,7 +26,7 @@ from tradebot.data.importing import read_bar_file
 from tradebot.data.resample import resample
 from tradebot.data.series import Provenance
 from tradebot.errors import DataError
-from tradebot.sim.replay import Event
+from tradebot.sim.timeline import Event
 
 Columns = BarArrays | QuoteArrays
 Dress = Callable[["Loaded", Iterator[Bar | Quote], int], Iterator[Bar | Quote]]
@@ -273,5 +273,7 @@ def _sessions(name: str, start: int, end: int) -> list[tuple[int, int, Event]]:
         following = opens[i + 1] if i + 1 < len(opens) else None
         rows.append((opened, 1, SessionOpen(ts=opened, calendar=name, closes_at=closed)))
         if closed <= end:
-            rows.append((closed, 2, SessionClose(ts=closed, calendar=name, opens_at=following)))
+            # Where one session follows the other without a pause, the old one ends before the new begins.
+            rank = 0 if closed == following else 2
+            rows.append((closed, rank, SessionClose(ts=closed, calendar=name, opens_at=following)))
     return rows

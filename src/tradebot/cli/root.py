@@ -36,6 +36,11 @@ COMMANDS = {
         place="tradebot.cli.data:data",
         summary="list, import, check, resample, synthetic: stored bars and quotes",
     ),
+    "run": Lazy(
+        section="Operate",
+        place="tradebot.cli.run:run",
+        summary="trade the accounts of the configuration, in the foreground",
+    ),
     "config": Lazy(
         section="Machine",
         place="tradebot.cli.config:config",

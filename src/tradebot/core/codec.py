@@ -24,8 +24,21 @@ from tradebot.errors import InvariantError, StoreError
 
 Upcaster = Callable[[dict[str, Plain]], dict[str, Plain]]
 
+
+def _with(**values: Plain) -> Upcaster:
+    """Return an upcaster that adds fields an old version did not have, with what they then meant."""
+    return lambda old: {**old, **values}
+
+
 # (kind, version) -> what turns that version's values into those of version + 1.
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
+    ("AssignmentMade", 1): _with(because="", exits=None, realized="0"),
+    ("CashMoved", 1): _with(venue_ref=""),
+    ("FeeCharged", 1): _with(venue_ref=""),
+    ("InterestPaid", 1): _with(venue_ref=""),
+    ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),
+    ("RunStarted", 1): _with(needs_reconcile=False),
+}
 
 
 class Row(NamedTuple):

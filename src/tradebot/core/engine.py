@@ -16,6 +16,7 @@ from typing import Any
 from tradebot.core import events
 from tradebot.core import facts as f
 from tradebot.core import messages as m
+from tradebot.core.alarms import Alarms
 from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
@@ -27,10 +28,11 @@ from tradebot.core.intake import Intake
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import Valuer
-from tradebot.core.model import Bar, OrderKind, Purpose, Side
+from tradebot.core.model import Bar, Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
+from tradebot.core.recovery import Recovery
 from tradebot.core.setup import Setup
 from tradebot.core.trades import filled_fact, report_fact
 from tradebot.errors import InvariantError
@@ -41,6 +43,8 @@ _BECAUSE = {
     OrderKind.TRAILING_STOP: "trailing_stop",
 }
 
+_UNKNOWN = "unknown_order"
+
 
 class Engine:
     """One engine for backtest, paper and live. Not thread-safe: one writer."""
@@ -50,6 +54,8 @@ class Engine:
         self.ledger = ledger if ledger is not None else Ledger()
         self.marks: dict[str, float] = {}
         self._rec = Recorder(self.ledger, setup.instance)
+        self._legs: dict[tuple[str, str], Leg] = {}
+        self._seats: list[Seat] = []
         self._accounts: dict[str, Valuer] = {}
         self._valuers: dict[str, Valuer] = {}
         self._gate = Gate(setup, self._rec, self.marks, self._accounts)
@@ -61,20 +67,37 @@ class Engine:
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
         self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
         self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
-        self._legs: dict[tuple[str, str], Leg] = {}
-        self._seats: list[Seat] = []
+        self._alarms = Alarms(
+            self._rec, self._desk, self._guard, self._callers, legs=self._legs, seats=self._seats
+        )
+        self._recovery = Recovery(
+            setup,
+            self._rec,
+            self._desk,
+            self._guard,
+            self._gate,
+            breakers=self._breakers,
+            legs=self._legs,
+            marks=self.marks,
+        )
         self._settle = {a.name: a.settle_after for a in setup.accounts}
         self._inputs: dict[type, Callable[[Any], None]] = {
             m.Start: self._start,
+            m.WarmedUp: self._warmed_up,
+            m.StopTrading: self._stop_trading,
             m.End: self._end,
             m.VenueFilled: self._filled,
-            m.TimerDue: self._timer,
+            m.TimerDue: self._alarms.due,
             m.SessionOpen: self._session_open,
             m.SessionClose: self._session_close,
             m.Rate: self._rate,
             m.Split: self._split,
             m.Dividend: self._dividend,
             m.CashEvent: self._cash,
+            m.PositionChanged: self._recovery.position_changed,
+            m.Reconciled: self._recovery.reconciled,
+            m.ReleaseUnknown: self._release,
+            m.Assign: self._recovery.assign,
             m.SetHalt: self._halt,
         }
 
@@ -150,15 +173,21 @@ class Engine:
                 epoch=start.epoch,
                 config_digest=start.config_digest,
                 code_digest=start.code_digest,
+                needs_reconcile=self.setup.needs_reconcile,
             )
         )
         self._rec.restart_ids()
+        self._alarms.set_again()
         for account in self.setup.accounts:
             if account.name not in self.ledger.accounts:
                 open_account(self._rec, account)
             book = self.ledger.accounts[account.name]
             self._accounts[account.name] = Valuer(
-                self.ledger, book, account.base_currency, self.setup.instruments
+                self.ledger,
+                book,
+                account.base_currency,
+                self.setup.instruments,
+                owned_only=account.capital is not None,
             )
         for spec in self.setup.strategies:
             if spec.id not in self.ledger.subs:
@@ -188,6 +217,15 @@ class Engine:
         for seat in self._seats:
             self._callers.start(seat)
 
+    def _warmed_up(self, warmed: m.WarmedUp) -> None:
+        for leg in self._legs.values():
+            self._desk.work(leg)
+
+    def _stop_trading(self, stop: m.StopTrading) -> None:
+        self._rec.fact(f.TradingStopped(ts=stop.ts, reason=stop.reason))
+        for leg in self._legs.values():
+            self._quoter.pull(leg, "stopping")
+
     def _end(self, end: m.End) -> None:
         for leg in self._legs.values():
             leg.end_skip(self._rec)
@@ -205,9 +243,7 @@ class Engine:
         self._rec.fact(fact)
         if isinstance(fact, f.SubmitAbsent):
             scope = m.Scope(None, record.order.instrument)
-            self._set_halt(
-                m.HaltLevel.NO_NEW_RISK, scope, f"order {order_id} stayed unknown", "unknown_order"
-            )
+            self._stop_risk(scope, f"order {order_id} stayed unknown", _UNKNOWN)
         if was_open and not record.is_open:
             self._order_over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
 
@@ -216,12 +252,7 @@ class Engine:
         record = self.ledger.orders.get(fill.client_order_id)
         if record is None:
             scope = m.Scope(None, fill.instrument)
-            self._set_halt(
-                m.HaltLevel.NO_NEW_RISK,
-                scope,
-                f"fill {fill.fill_id} is of an order that is not ours",
-                "foreign_fill",
-            )
+            self._stop_risk(scope, f"fill {fill.fill_id} is of an order that is not ours", "foreign_fill")
             return
         if fill.fill_id in record.fill_ids:
             return  # venues repeat themselves
@@ -233,7 +264,7 @@ class Engine:
             return
         if order.purpose is Purpose.PROTECT:
             self._protected(leg, record)
-        if order.purpose is not Purpose.TARGET and fact.opens:
+        if fact.opens and (order.purpose is not Purpose.TARGET or self._is_unwanted(leg, fill)):
             # An exit met another one on its way and went through zero: nobody wants the other side.
             self._desk.suspend(leg, "overshoot")
             self._desk.work(leg)
@@ -245,6 +276,10 @@ class Engine:
             for other in self._legs.values():
                 if other.spec.account == order.account:
                     self._desk.cash_came(other)
+
+    def _is_unwanted(self, leg: Leg, fill: Fill) -> bool:
+        """Return whether a target that rests meanwhile never wanted the side that a fill opened."""
+        return leg.wish.suspended is not None and fill.side.sign * leg.wish.wanted_qty <= 0
 
     def _protected(self, leg: Leg, record: OrderRecord) -> None:
         """A protective exit traded: the target rests, so that a stop-out is not bought back."""
@@ -270,27 +305,6 @@ class Engine:
             self._desk.retry(leg)
 
     # --- time -----------------------------------------------------------------------------------
-
-    def _timer(self, timer: m.TimerDue) -> None:
-        if timer.key not in self.ledger.timers:
-            return  # superseded or already fired
-        self._rec.fact(f.TimerFired(ts=timer.ts, key=timer.key))
-        kind, _, rest = timer.key.partition("/")
-        if kind == "retry":
-            strategy, _, instrument = rest.partition("/")
-            self._desk.retry_due(self._legs[strategy, instrument])
-        elif kind == "protect":
-            strategy, _, instrument = rest.partition("/")
-            self._guard.protect(self._legs[strategy, instrument])
-        elif kind == "parent":
-            parent = self.ledger.running.get(rest)
-            if parent is not None:
-                leg = self._legs[parent.opened.strategy, parent.opened.instrument]
-                self._desk.advance(leg, parent)
-        elif kind == "dividend":
-            events.dividend_paid(self._rec, int(rest))
-        elif kind == "grace":
-            self._callers.grace_over(next(s for s in self._seats if s.name == rest))
 
     def _session_open(self, session: m.SessionOpen) -> None:
         self._rec.fact(f.SessionOpened(ts=session.ts, calendar=session.calendar, closes_at=session.closes_at))
@@ -326,12 +340,40 @@ class Engine:
             self.marks[dividend.instrument] = mark - float(dividend.amount)
 
     def _cash(self, event: m.CashEvent) -> None:
+        if self._recovery.is_repeat(event.account, event.venue_ref):
+            return
         events.cash_moved(self._rec, event)
         self._breakers.flow(event)
 
+    def _release(self, release: m.ReleaseUnknown) -> None:
+        record = self._recovery.release(release)
+        if record is None:
+            return
+        scope = m.Scope(None, record.order.instrument)
+        halt = self.ledger.halts.get(scope)
+        if (
+            halt is not None
+            and halt.rule == _UNKNOWN
+            and not self._recovery.remains_unknown(scope.instrument or "")
+        ):
+            reason = "every unknown order was let go of"
+            self._halt(
+                m.SetHalt(ts=release.ts, level=m.HaltLevel.NONE, reason=reason, scope=scope, rule=_UNKNOWN)
+            )
+        self._order_over(record, was_asked=True)
+
     def _halt(self, halt: m.SetHalt) -> None:
         before = {leg.key: self.ledger.halt_level(*leg.key)[0] for leg in self._legs.values()}
-        self._set_halt(halt.level, halt.scope, halt.reason, "owner")
+        self._rec.fact(
+            f.HaltSet(
+                ts=self._rec.now,
+                level=halt.level,
+                scope=halt.scope,
+                reason=halt.reason,
+                rule=halt.rule,
+                numbers=halt.numbers,
+            )
+        )
         for leg in self._legs.values():
             strategy, instrument = halt.scope
             if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
@@ -344,5 +386,8 @@ class Engine:
                 self._desk.resume(leg)
             self._desk.work(leg)
 
-    def _set_halt(self, level: m.HaltLevel, scope: m.Scope, reason: str, rule: str) -> None:
-        self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))
+    def _stop_risk(self, scope: m.Scope, reason: str, rule: str) -> None:
+        """Let nothing new out for a scope; a stricter halt that stands there already is kept."""
+        halt, level = self.ledger.halts.get(scope), m.HaltLevel.NO_NEW_RISK
+        if halt is None or halt.level.value < level.value:
+            self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))

@@ -279,3 +279,25 @@ def _record(kind: type) -> Form:
 def _fields_of(kind: type) -> tuple[str, ...]:
     found: tuple[str, ...] = getattr(kind, "_fields")  # noqa: B009 - mypy knows no such thing of `type`
     return found
+
+
+# --- single values --------------------------------------------------------------------------------
+
+_KEPT: dict[object, Form] = {}
+
+
+def to_plain(kind: object, value: object) -> Plain:
+    """Return a value of a type that has a form, for JSON."""
+    return _kept(kind).write(value)
+
+
+def from_plain(kind: object, plain: Plain) -> object:
+    """Read what `to_plain` wrote. Raises StoreError when it does not fit."""
+    return read_as(_kept(kind), plain, getattr(kind, "__name__", str(kind)))
+
+
+def _kept(kind: object) -> Form:
+    form = _KEPT.get(kind)
+    if form is None:
+        form = _KEPT[kind] = form_of(kind)
+    return form

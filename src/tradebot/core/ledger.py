@@ -29,8 +29,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.seen = 0  # when the last fact was made
         self.epoch = 0
         self.run_id = ""
+        self.is_stopping = False
+        self.needs_reconcile = False
+        self.reconciled: dict[str, int] = {}  # account -> when, in this run
+        self.venue_refs: dict[tuple[str, str], int] = {}  # (account, the venue's id) -> seq of what it became
         self.accounts: dict[str, AccountBook] = {}
         self.subs: dict[str, SubLedger] = {}
         self.orders: dict[str, OrderRecord] = {}
@@ -55,7 +60,7 @@ class Ledger:
         before = getcontext()
         setcontext(LEDGER_CONTEXT)
         try:
-            self.seq = recorded.seq
+            self.seq, self.seen = recorded.seq, recorded.seen
             book = _BOOKS.get(type(recorded.fact))
             if book is not None:
                 book(self, recorded.fact)
@@ -99,6 +104,10 @@ class Ledger:
                 worst, why = halt.level, halt.reason
         return worst, why
 
+    def is_reconciled(self, account: str) -> bool:
+        """Return whether an account may increase its exposure: it was compared with the venue, or need not be."""
+        return not self.needs_reconcile or account in self.reconciled
+
     def is_session_open(self, calendar: str) -> bool:
         """Return whether the calendar's session is open; one never heard of counts as open."""
         return not isinstance(self.sessions.get(calendar), f.SessionClosed)
@@ -110,6 +119,17 @@ class Ledger:
 def _run_started(ledger: Ledger, fact: f.RunStarted) -> None:
     ledger.run_id, ledger.epoch = fact.run_id, fact.epoch
     ledger.failed.clear()
+    ledger.is_stopping = False
+    ledger.needs_reconcile = fact.needs_reconcile
+    ledger.reconciled.clear()
+
+
+def _reconciled(ledger: Ledger, fact: f.AccountReconciled) -> None:
+    ledger.reconciled[fact.account] = fact.ts
+
+
+def _trading_stopped(ledger: Ledger, fact: f.TradingStopped) -> None:
+    ledger.is_stopping = True
 
 
 def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
@@ -215,6 +235,14 @@ def _unknown(ledger: Ledger, fact: f.SubmitUnknown) -> None:
     ledger.orders[fact.client_order_id].apply(Event.UNKNOWN, fact.reason)
 
 
+def _absent(ledger: Ledger, fact: f.SubmitAbsent) -> None:
+    ledger.orders[fact.client_order_id].is_absent = True
+
+
+def _unknown_released(ledger: Ledger, fact: f.UnknownReleased) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.RELEASED, fact.reason)
+
+
 def _cancel_requested(ledger: Ledger, fact: f.CancelRequested) -> None:
     ledger.orders[fact.client_order_id].apply(Event.CANCEL_REQUESTED, fact.because)
 
@@ -282,7 +310,9 @@ def _register(kind: type[f.Fact], book: Callable[..., None]) -> None:
 
 for _kind, _book in (
     (f.RunStarted, _run_started),
+    (f.TradingStopped, _trading_stopped),
     (f.AccountOpened, _account_opened),
+    (f.AccountReconciled, _reconciled),
     (f.StrategyEnrolled, _enrolled),
     (f.StrategySaved, _saved),
     (f.StrategyFailed, _failed),
@@ -302,6 +332,8 @@ for _kind, _book in (
     (f.OrderReplaced, _replaced),
     (f.OrderRejected, _rejected),
     (f.SubmitUnknown, _unknown),
+    (f.SubmitAbsent, _absent),
+    (f.UnknownReleased, _unknown_released),
     (f.CancelRequested, _cancel_requested),
     (f.CancelRefused, _cancel_refused),
     (f.OrderCanceled, _canceled),

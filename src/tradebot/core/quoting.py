@@ -32,6 +32,8 @@ class Quoter:
 
     def want(self, leg: Leg, quotes: Quotes) -> None:
         """Take a strategy's word for one instrument and work it."""
+        if self._ledger.is_stopping:
+            return
         if leg.wish.suspended is not None:
             level, _ = self._ledger.halt_level(leg.spec.id, leg.instrument.id)
             if level is not HaltLevel.NONE:

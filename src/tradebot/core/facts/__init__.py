@@ -10,11 +10,7 @@ because a fact is a file format.
 
 from __future__ import annotations
 
-from tradebot.core.facts.base import (
-    AssetAmount,
-    Fact,
-    Recorded,
-)
+from tradebot.core.facts.base import Fact, Recorded
 from tradebot.core.facts.money import (
     BasisAdjusted,
     CashMoved,
@@ -50,11 +46,14 @@ from tradebot.core.facts.orders import (
     ReplaceRequested,
     SubmitAbsent,
     SubmitUnknown,
+    UnknownReleased,
 )
 from tradebot.core.facts.runs import (
     AccountOpened,
+    AccountReconciled,
     AssignmentMade,
     BadDataSeen,
+    InputRefused,
     InputsMissed,
     RunEnded,
     RunStarted,
@@ -62,6 +61,7 @@ from tradebot.core.facts.runs import (
     StrategyEnrolled,
     StrategyFailed,
     StrategySaved,
+    TradingStopped,
 )
 from tradebot.core.facts.time import (
     DayStarted,
@@ -81,9 +81,11 @@ from tradebot.core.facts.wishes import (
     TargetSet,
     TargetSuspended,
 )
+from tradebot.core.model import AssetAmount
 
 __all__ = [
     "AccountOpened",
+    "AccountReconciled",
     "AssetAmount",
     "AssignmentMade",
     "BadDataSeen",
@@ -98,6 +100,7 @@ __all__ = [
     "Fact",
     "FeeCharged",
     "HaltSet",
+    "InputRefused",
     "InputsMissed",
     "InterestPaid",
     "LotClosed",
@@ -142,4 +145,6 @@ __all__ = [
     "TargetSuspended",
     "TimerFired",
     "TimerSet",
+    "TradingStopped",
+    "UnknownReleased",
 ]

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from tradebot.core.facts.base import Fact
-from tradebot.core.model import AccountModel
+from tradebot.core.model import AccountModel, ExitRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Fact):
-    """A run began; client order ids of this run carry `epoch`."""
+    """A run began; client order ids of this run carry `epoch`.
+
+    `needs_reconcile`: no account increases its exposure before its AccountReconciled.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     run_id: str
     epoch: int
     config_digest: str
     code_digest: str
+    needs_reconcile: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStopped(Fact):
+    """Nothing new is begun in this run any more; it is about to end."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,13 @@ class AccountOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReconciled(Fact):
+    """What we hold of an account in this run is what the venue says."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyEnrolled(Fact):
     """A strategy got its sub-ledger in an account."""
 
@@ -48,8 +69,12 @@ class AssignmentMade(Fact):
     """Cash or quantity moved between a strategy's sub-ledger and the unassigned one.
 
     Exactly one of `asset` and `instrument` is set; positive `amount` goes to the strategy.
-    For an instrument, `basis` is the cost that goes with the quantity.
+    For an instrument, `basis` is the cost that goes with the quantity, `realized` what unassigned
+    gains by giving or taking it at that cost, `exits` the protective terms of a position that this
+    opens.
     """
+
+    VERSION: ClassVar[int] = 2
 
     account: str
     strategy: str
@@ -57,6 +82,9 @@ class AssignmentMade(Fact):
     asset: str | None = None
     instrument: str | None = None
     basis: Decimal = Decimal(0)
+    because: str = ""
+    exits: ExitRules | None = None
+    realized: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +111,14 @@ class InputsMissed(Fact):
 
     strategy: str
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRefused(Fact):
+    """What the owner asked for (`what` names the input) cannot be done, and why."""
+
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
