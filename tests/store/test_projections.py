@@ -15,6 +15,7 @@ from tests.store.stage import HISTORY, STATE, book, made, world_facts, written
 from tradebot.core import codec
 from tradebot.core.facts import (
     AccountOpened,
+    AssetAmount,
     BasisAdjusted,
     CashMoved,
     CrossedInternally,
@@ -138,6 +139,8 @@ def rare_facts() -> list[Fact]:
             basis=D(-10),
             because="transfer",
             closed=(LotClosed("x-1", D(1), D(10), D(10)),),
+            cash=(AssetAmount("EUR", D(12)),),
+            realized=D(2),
         ),
     ]
 
@@ -161,6 +164,7 @@ def test_rare_facts_are_derived_alike_one_by_one_and_at_once(size: int, tmp_path
         ("t", "NEW", "-1"),
     }
     assert {row[1:] for row in lived["cash"]} == {
+        ("", "EUR", "12"),
         ("", "USD", "-0.5"),
         ("s", "USD", "45.25"),
         ("t", "USD", "5"),
@@ -218,8 +222,10 @@ def test_an_amount_has_one_spelling(amount: str, wanted: str) -> None:
 
 # Facts that are true and change no row: they are read from the journal itself.
 SILENT = {
+    "AccountReconciled",
     "DayStarted",
     "DividendAccrued",
+    "InputRefused",
     "ParentClosed",
     "ParentOpened",
     "ParentProgressed",
@@ -230,6 +236,7 @@ SILENT = {
     "StrategySaved",
     "TimerFired",
     "TimerSet",
+    "TradingStopped",
     # What follows says it again: money as CashMoved, a share of it as AssignmentMade.
     "AccountOpened",
     "StrategyEnrolled",
