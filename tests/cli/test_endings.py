@@ -140,6 +140,18 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))
 from tradebot.cli.border import run
 sys.exit(run(sys.argv[2:]))
 """
+EARLY = """
+import sys
+
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tradebot.cli.failure":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stop())
+from tradebot.cli import main
+main()
+"""
 posix = pytest.mark.skipif(os.name != "posix", reason="only POSIX bounds the size of a process's files")
 
 
@@ -182,6 +194,12 @@ def test_a_backtest_that_cannot_be_stored_is_shown_and_ends_with_1(project: Path
     assert "End equity" in full.stdout and "Repeat:" not in full.stdout
     assert "the run could not be stored: [Errno 27]" in full.stderr
     assert list((project / "runs").iterdir()) == []
+
+
+def test_an_interrupt_while_the_program_still_loads_is_told_in_a_word(tmp_path: Path) -> None:
+    done = process("data", "list", cwd=tmp_path, program=EARLY)
+
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
 
 
 def test_data_that_another_process_is_writing_is_75(tradebot: Tradebot, project: Path) -> None:
