@@ -233,6 +233,7 @@ SILENT = {
     "SessionClosed",
     "SessionOpened",
     "SnapshotTaken",
+    "StrategyConfigured",
     "StrategySaved",
     "TimerFired",
     "TimerSet",

@@ -155,6 +155,12 @@ class _VenueRef(NamedTuple):
     seq: int
 
 
+class _Settings(NamedTuple):
+    strategy: str
+    settings: str
+    code: str
+
+
 class _State(NamedTuple):
     seq: int
     seen: int
@@ -173,6 +179,7 @@ class _State(NamedTuple):
     wishes: tuple[_Wish, ...]
     parents: tuple[_Parent, ...]
     running: tuple[str, ...]
+    configured: tuple[_Settings, ...]
     saved: tuple[_Note, ...]
     failed: tuple[_Note, ...]
     halts: tuple[_Halt, ...]
@@ -240,6 +247,7 @@ def _state(ledger: Ledger) -> _State:
         wishes=tuple(_wish(*key, wish) for key, wish in ledger.wishes.items()),
         parents=tuple(_Parent(p.opened, tuple(p.done), p.closed) for p in ledger.parents.values()),
         running=tuple(ledger.running),
+        configured=tuple(_Settings(name, *found) for name, found in ledger.configured.items()),
         saved=tuple(_Note(*key, text) for key, text in ledger.saved.items()),
         failed=tuple(_Note(*key, text) for key, text in ledger.failed.items()),
         halts=tuple(_Halt(scope, halt) for scope, halt in ledger.halts.items()),
@@ -313,6 +321,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
         parent = ledger.parents[part.opened.parent_id] = ParentState(part.opened)
         parent.done, parent.closed = list(part.done), part.closed
     ledger.running = {key: ledger.parents[key] for key in state.running}
+    ledger.configured = {one.strategy: (one.settings, one.code) for one in state.configured}
     ledger.saved = {(note.strategy, note.instrument): note.text for note in state.saved}
     ledger.failed = {(note.strategy, note.instrument): note.text for note in state.failed}
     ledger.halts = dict(state.halts)
