@@ -50,7 +50,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an account is made of. `feed` runs until the data end; `warm_up` gives past market data."""
+    """What an account is made of.
+
+    `catch_up` lets pass what happened while the daemon was down, `warm_up` gives past market data, `feed`
+    runs until the data end.
+    """
 
     name: str
     runner: Runner
@@ -60,6 +64,7 @@ class Parts:
     clock: Clock
     halts: HaltFlag
     feed: Callable[[], Awaitable[None]]
+    catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
 
 
@@ -102,6 +107,7 @@ class TradingAccount:
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(self._start)
         await self._halts_agree()
+        await self.parts.catch_up()
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
         await runner.settled(ready)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from tradebot.core.messages import Slice
 from tradebot.daemon.clock import DataClock
-from tradebot.daemon.runner import Runner
+from tradebot.daemon.runner import EVENTS, Runner
 from tradebot.sim.timeline import Step, Timeline
 
 
@@ -50,6 +50,16 @@ class Player:
             async with self._at_rest:
                 await self.follow(self._timeline.play(piece))
         self.is_over = True
+
+    async def sleep_through(self, missed: Iterable[Slice]) -> None:
+        """Let market data pass that nobody watched: the venue meets them, the engine hears of events only.
+
+        What traded meanwhile is asked of the venue afterwards, like everything else.
+        """
+        for piece in missed:
+            for step in self._timeline.play(piece):
+                if isinstance(step.message, EVENTS):
+                    await self._runner.settled(step.message, step.at, step.before_sending)
 
     async def follow(self, steps: Iterator[Step]) -> None:
         """Let steps happen, one after the other."""
