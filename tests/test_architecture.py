@@ -41,6 +41,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "cli/border.py": "the border to the shell: whatever is raised inside becomes an exit code and a line",
     "core/callers.py": "a strategy is its user's code: whatever it raises becomes a fact",
     "daemon/logs.py": "a line may hold anything, and what it cannot show must not end what it tells of",
+    "core/memory.py": "a strategy is its user's code: what save, load and on_start raise becomes a fact",
     "plugins/frame.py": "signals() is its user's code: what it raises is reported with file and line",
     "plugins/loader.py": "a strategy file is executed: what it raises is reported with file and line",
     "plugins/params.py": "Params and its types are the user's code",
