@@ -72,7 +72,7 @@ def test_dates_and_settings_of_the_command_line_win(tradebot: Tradebot, small: P
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--from", "yesterday"), "must be a day such as 2020-01-31"),
+        (("--from", "yesterday"), "Error: --from  backtest.from\n  must be a day such as 2020-01-31"),
         (("--from", "2012-01-01", "--to", "2011-01-01"), "must be later than from"),
         (("--set", "strategies.fast.params.fsat=7"), "fsat"),
         (("--set", "nonsense"), "must be path=value"),
