@@ -15,6 +15,8 @@ from tradebot.daemon.clock import DataClock
 from tradebot.daemon.runner import EVENTS, Runner
 from tradebot.sim.timeline import Step, Timeline
 
+_LONGEST = 1.0  # seconds between two moments of market data, however far apart they are
+
 
 class Player:
     """Plays slices at `pace` ns of market time a second; None: as fast as they are traded.
@@ -72,8 +74,9 @@ class Player:
             await asyncio.sleep(0)  # let the owner's words in between
             return
         now = asyncio.get_running_loop().time()
-        if self._begun is None:
-            self._begun = (now, ts)
-        begun, first = self._begun
+        begun, first = self._begun or (now, ts)
         due = begun + (ts - first) / self._pace_ns
+        if self._begun is None or due - now > _LONGEST:
+            due = min(due, now + _LONGEST)
+            self._begun = (due, ts)  # weeks without data are not waited out
         await asyncio.sleep(max(0.0, due - now))
