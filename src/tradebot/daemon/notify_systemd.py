@@ -22,7 +22,8 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Say that start-up is over: recovered, reconciled, trading."""
-        self._send(f"READY=1\nSTATUS={_line(status)}")
+        # Said once and waited for by systemctl: this word may wait until systemd listens.
+        self._send(f"READY=1\nSTATUS={_line(status)}", wait_s=5.0)
 
     def status(self, text: str) -> None:
         """Say in one line what is going on; `systemctl status` shows it."""
@@ -40,12 +41,12 @@ class Notifier:
         """Feed the watchdog; use `Watchdog`, which knows when it is deserved."""
         self._send("WATCHDOG=1")
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, wait_s: float = 0.0) -> None:
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-                line.setblocking(False)
+                line.settimeout(wait_s)
                 line.sendto(text.encode(), self._address)
         except OSError:
             # systemd is busy or gone. If it stays so the watchdog ends us, which is what it is for.
