@@ -72,6 +72,7 @@ class ControlServer:
         self._accepting: asyncio.Task[None] | None = None
         self._waiting: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # have asked nothing yet
         self._open: list[asyncio.Transport] = []
+        self._refusing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._socket = _bound(self.path)
@@ -81,9 +82,11 @@ class ControlServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.wait({self._accepting})
+        tasks = {*self._refusing} if self._accepting is None else {*self._refusing, self._accepting}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._socket is not None:
             self.path.unlink(missing_ok=True)
             self._socket.close()
@@ -107,11 +110,21 @@ class ControlServer:
             self._open = [t for t in self._open if not t.is_closing()]
             if peer.uid not in self._allowed:
                 self._log.warning("control_refused", uid=peer.uid, pid=peer.pid)
-                _turn_away(connection, 403, "PermissionRefused", "only the daemon's own user and root may ask")
+                self._refuse(
+                    connection, 403, "PermissionRefused", "only the daemon's own user and root may ask"
+                )
             elif len(self._open) >= self._bounds.clients:
-                _turn_away(connection, 503, "Busy", f"at most {self._bounds.clients} may ask at a time")
+                self._refuse(connection, 503, "Busy", f"at most {self._bounds.clients} may ask at a time")
             else:
                 await self._let_in(connection)
+
+    def _refuse(self, connection: socket.socket, status: int, kind: str, message: str) -> None:
+        if len(self._refusing) >= _BACKLOG:
+            connection.close()
+            return
+        task = asyncio.get_running_loop().create_task(_turn_away(connection, status, kind, message))
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
 
     async def _let_in(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -140,7 +153,9 @@ class ControlServer:
             if timer is not None:
                 timer.cancel()
             if asked.method != "GET":
-                self._log.info("control_asked", verb=asked.verb, uid=peer.uid, pid=peer.pid, body=str(asked.body))
+                self._log.info(
+                    "control_asked", verb=asked.verb, uid=peer.uid, pid=peer.pid, body=str(asked.body)
+                )
             async with asyncio.timeout(self._bounds.answer_within):
                 answer = await self._answer(asked)
         except TimeoutError:
@@ -158,7 +173,9 @@ class ControlServer:
     async def _asked(self, request: web.BaseRequest) -> Asked:
         limit = self._bounds.body
         if (request.content_length or 0) > limit:
-            raise UsageError(f"a body must have at most {limit} bytes, was said to have {request.content_length}")
+            raise UsageError(
+                f"a body must have at most {limit} bytes, was said to have {request.content_length}"
+            )
         body = b""
         while chunk := await request.content.read(limit + 1 - len(body)):
             body += chunk
@@ -209,12 +226,17 @@ def _peer(connection: socket.socket) -> Peer:
     return Peer(pid, uid)
 
 
-def _turn_away(connection: socket.socket, status: int, kind: str, message: str) -> None:
+async def _turn_away(connection: socket.socket, status: int, kind: str, message: str) -> None:
+    """Say no, and take in what was asked meanwhile: a socket closed on unread bytes takes the answer back."""
     body = json.dumps(refusal(status, kind, message).body).encode()
     head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    loop = asyncio.get_running_loop()
     with connection:
         try:
-            connection.send(head.encode() + b"Connection: close\r\n\r\n" + body)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # it is gone already
+            async with asyncio.timeout(1.0):
+                await loop.sock_sendall(connection, head.encode() + b"Connection: close\r\n\r\n" + body)
+                connection.shutdown(socket.SHUT_WR)
+                while await loop.sock_recv(connection, 4096):
+                    pass
+        except (OSError, TimeoutError):
+            return  # it is gone, or takes its time

@@ -54,7 +54,9 @@ class Client:
         given = {name: value for name, value in body.items() if value is not None}
         return self._ask("POST", verb, json.dumps(given).encode(), headers)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any]:
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Mapping[str, Any]:
         connection = _Connection(self.where.socket, self._timeout)
         try:
             connection.request(method, BASE + path, body, dict(headers))
@@ -67,7 +69,9 @@ class Client:
                 "(sudo -u tradebot tradebot ..., for a service), or as root"
             ) from exc
         except TimeoutError as exc:
-            raise Busy(f"the daemon did not answer within {self._timeout:g} s; tradebot logs may say why") from exc
+            raise Busy(
+                f"the daemon did not answer within {self._timeout:g} s; tradebot logs may say why"
+            ) from exc
         except (OSError, http.client.HTTPException) as exc:
             raise NotRunning(f"the daemon ended while it was asked ({type(exc).__name__})") from exc
         finally:
@@ -77,7 +81,9 @@ class Client:
     def _absent(self) -> NotRunning | Busy:
         holder = lock.holder(self.where.state)
         if holder is not None:
-            return Busy(f"process {holder.pid} holds {self.where.state} and does not listen yet: it is starting")
+            return Busy(
+                f"process {holder.pid} holds {self.where.state} and does not listen yet: it is starting"
+            )
         return NotRunning(f"no daemon runs for {self.where.project}.  Next: tradebot start")
 
 

@@ -184,7 +184,9 @@ class Control:
         needs = [halt for _, halt in chosen if halt.rule != OWNER]
         if needs and not reason:
             named = "; ".join(f"{halt.rule}: {halt.reason}" for halt in needs)
-            raise UsageError(f"what a breaker stopped is lifted with a reason only (--reason). It was {named}")
+            raise UsageError(
+                f"what a breaker stopped is lifted with a reason only (--reason). It was {named}"
+            )
         told = True
         for account, halt in chosen:
             end = Halt(
@@ -268,7 +270,12 @@ def adoption(findings: Sequence[Finding], account: str, now: int, key: str) -> l
             amount = Decimal(finding.theirs) - Decimal(finding.ours)
             messages.append(
                 CashEvent(
-                    ts=now, account=account, asset=finding.what, amount=amount, because="adopted", venue_ref=ref
+                    ts=now,
+                    account=account,
+                    asset=finding.what,
+                    amount=amount,
+                    because="adopted",
+                    venue_ref=ref,
                 )
             )
     return [*messages, Reconciled(ts=now, account=account)] if messages else []

@@ -109,9 +109,13 @@ def field(asked: Asked, name: str, kind: type[T], default: T | None = None) -> T
     # A bool is an int to Python, and not to anybody else.
     if type(value) is not kind:
         raise UsageError(f"{asked.verb}.{name} must be {kind.__name__}, was {type(value).__name__}")
+    _check_line(asked, name, value)
+    return value
+
+
+def _check_line(asked: Asked, name: str, value: object) -> None:
     if isinstance(value, str) and (len(value) > _LONGEST or not value.isprintable()):
         raise UsageError(f"{asked.verb}.{name} must be a line of at most {_LONGEST} characters")
-    return value
 
 
 def aim_of(asked: Asked) -> Aim:
