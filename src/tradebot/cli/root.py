@@ -41,6 +41,7 @@ COMMANDS = {
         place="tradebot.cli.run:run",
         summary="trade the accounts of the configuration, in the foreground",
     ),
+<<<<<<< HEAD
     "start": Lazy(
         section="",
         place="tradebot.cli.starting:start",
@@ -76,6 +77,8 @@ COMMANDS = {
         place="tradebot.cli.halting:flatten",
         summary="cancel everything and close all positions",
     ),
+=======
+>>>>>>> main
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",

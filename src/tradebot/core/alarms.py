@@ -55,6 +55,8 @@ class Alarms:
             events.dividend_paid(self._rec, int(rest))
         elif kind == "parent":
             self._parent(rest)
+        elif kind == "strategy":
+            self._strategy(rest)
         elif kind == "grace":
             for seat in self._seats:
                 if seat.name == rest:
@@ -66,6 +68,14 @@ class Alarms:
                 self._desk.retry_due(leg)
             elif leg is not None and kind == "protect":
                 self._guard.protect(leg)
+
+    def _strategy(self, rest: str) -> None:
+        for seat in self._seats:
+            for name in seat.legs:  # ids of instruments may hold slashes themselves
+                start = f"{seat.spec.id}/{name}/"
+                if rest.startswith(start):
+                    self._callers.on_timer(seat, name, rest[len(start) :])
+                    return
 
     def _parent(self, parent_id: str) -> None:
         parent = self._ledger.running.get(parent_id)

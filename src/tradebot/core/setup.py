@@ -145,6 +145,7 @@ class StrategySpec:
     amounts by asset.
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
+    `settings` and `code` are recorded when they change. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
     """
 
@@ -166,6 +167,8 @@ class StrategySpec:
     schedule: Schedule = Schedule.DAY
     drift: float | None = None
     grace: int = MINUTE
+    settings: str = ""
+    code: str = ""
     renew: Callable[[str], Strategy] | None = None
 
 
@@ -175,7 +178,8 @@ class Setup:
 
     `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
     characters that open every client order id. `needs_reconcile`: nothing increases an account's
-    exposure before it was compared with the venue.
+    exposure before it was compared with the venue. `remembers`: what a restart could not work out again
+    from bars is written down.
     """
 
     instruments: Mapping[str, Instrument]
@@ -184,6 +188,7 @@ class Setup:
     quanta: Mapping[str, Decimal]
     instance: str = "tb"
     needs_reconcile: bool = False
+    remembers: bool = False
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

@@ -9,6 +9,7 @@ through questions, and disagree like strangers would.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,8 @@ class PaperFile:
 
     def __init__(self, path: Path | str) -> None:
         try:
+            if isinstance(path, Path):
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._sync("NORMAL")

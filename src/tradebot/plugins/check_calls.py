@@ -88,6 +88,9 @@ class Watch:
         found = self._last(key) if key in self.series else None
         return found if isinstance(found, Bar) else None
 
+    def set_timer(self, key: str, at: int) -> None:
+        """Take no timer: what is replayed here are calls with market data."""
+
     def target(
         self,
         weight: float | None = None,
