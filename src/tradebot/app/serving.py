@@ -10,6 +10,8 @@ from tradebot.app.trading import Request, open_account
 from tradebot.config.models import Config
 from tradebot.config.schema import digest
 from tradebot.daemon import places
+from tradebot.daemon.control import ControlServer
+from tradebot.daemon.control_verbs import Control
 from tradebot.daemon.lock import Lock
 from tradebot.daemon.process import Daemon
 
@@ -29,7 +31,8 @@ async def serve(config: Config, project: Path, where: places.Places, *, wall: in
         daemon = Daemon(
             [one.account for one in opened], mode=config.mode, started=wall, config_digest=digest(config)
         )
-        return int(await daemon.run())
+        async with ControlServer(where.socket, Control(daemon).answer):
+            return int(await daemon.run())
 
 
 def _locked(where: places.Places) -> Lock:
