@@ -68,7 +68,7 @@ class Engine:
         self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
         self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
         self._alarms = Alarms(
-            self._rec, self._desk, self._guard, self._callers, legs=self._legs, seats=self._seats
+            self._rec, self._desk, self._guard, self._callers, self._gate, legs=self._legs, seats=self._seats
         )
         self._recovery = Recovery(
             setup,
@@ -235,11 +235,21 @@ class Engine:
         record = self.ledger.orders.get(order_id)
         if fact is None or record is None:
             return  # not ours: reconciliation's business
-        was_open, asked = record.is_open, record.status is Status.PENDING_CANCEL
+        was_open, before = record.is_open, record.status
+        is_refusal = isinstance(fact, f.CancelRefused)
+        if is_refusal and before is Status.PENDING_REPLACE and self._recovery.has_heir(record):
+            return
         self._rec.fact(fact)
+        if was_open and isinstance(fact, f.OrderRejected):
+            self._recovery.give_back(record, fact.ts, fact.reason)
         if isinstance(fact, f.SubmitAbsent):
             scope = m.Scope(None, record.order.instrument)
             self._stop_risk(scope, f"order {order_id} stayed unknown", _UNKNOWN)
+        if (asked := before is Status.PENDING_CANCEL) and record.is_open and is_refusal:
+            self._alarms.cancel_later(record)
+        leg = self._legs.get((record.order.strategy, record.order.instrument))
+        if before is Status.UNKNOWN and record.status is Status.NEW and leg is not None:
+            self._guard.protect(leg)  # what it rests for may have changed meanwhile
         if was_open and not record.is_open:
             self._order_over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
 
