@@ -66,6 +66,7 @@ class Server:
         policy: IdPolicy,
         arrived: Callable[[Order], None],
         changed: Callable[[], None],
+        note: Callable[[str], None],
     ) -> None:
         self.exchange = exchange
         self.agenda = agenda
@@ -80,6 +81,7 @@ class Server:
         self.taken_at: dict[str, float] = {}
         self._arrived = arrived
         self._changed = changed
+        self._note = note
         self._past: deque[_Past] = deque(maxlen=64)
         self._told_until = 0.0
 
@@ -109,7 +111,11 @@ class Server:
         order_id, times = order.client_order_id, self.taken.get(order.client_order_id, 0)
         is_open = order_id in self.exchange.sim.blotter.orders
         if times:
-            if is_copy or self.policy is IdPolicy.FOR_EVER or (self.policy is IdPolicy.WHILE_OPEN and is_open):
+            if (
+                is_copy
+                or self.policy is IdPolicy.FOR_EVER
+                or (self.policy is IdPolicy.WHILE_OPEN and is_open)
+            ):
                 self.faults.saw("copy refused by the venue")
                 return None
             order = replace(order, client_order_id=f"{order_id}~{times}")
@@ -141,6 +147,7 @@ class Server:
     def publish(self, reports: Iterable[VenueReport]) -> None:
         """Tell the process that listens, more or less."""
         for report in reports:
+            self._note(f"<- {report}")
             if self.is_mute:
                 self.faults.saw("stream mute")
                 continue

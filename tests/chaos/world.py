@@ -22,7 +22,6 @@ from tests.chaos.loop import Agenda, VirtualLoop
 from tests.chaos.venue import Server
 from tests.core.world import COIN, GEM, START
 from tradebot.core import facts as f
-from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Input, Slice
 from tradebot.core.model import (
     MINUTE,
@@ -56,6 +55,9 @@ TICK = 10.0  # seconds between two quotes
 TICK_NS = int(TICK * 1e9)
 _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
 _FIRST = {"COIN": 100.0, "GEM": 40.0, "PEAR": 20.0}
+
+
+HONEST = Kit()
 
 
 class Words(BarStrategy):
@@ -102,11 +104,12 @@ class World:
     quiet_after = 10 * 60.0
     rest = 260.0
 
-    def __init__(self, seed: int, folder: Path, kit: Kit = Kit(), policy: IdPolicy | None = None) -> None:
+    def __init__(self, seed: int, folder: Path, kit: Kit = HONEST, policy: IdPolicy | None = None) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.folder = folder
         self.kit = kit
+        self.log: list[str] | None = None
         self.agenda = Agenda()
         self.clock = Clock(self.agenda, START)
         self.faults = Faults(random.Random(self.rng.random()), self.rng.choice([0.0, 0.3, 1.0, 1.0]))
@@ -204,6 +207,7 @@ class World:
             policy=policy,
             arrived=self._arrived,
             changed=self.auditor.looks,
+            note=self.note,
         )
 
     # --- what happens when --------------------------------------------------------------------------
@@ -212,7 +216,7 @@ class World:
         end = self.quiet_after + self.rest
         for name, price in _FIRST.items():
             self._plan_market(name, price, end)
-        for minute in range(1, int(end / 60.0) + 1):
+        for minute in range(1, int((end - 120.0) / 60.0) + 1):
             self.agenda.at(minute * 60.0 + 0.5, lambda minute=minute: self._bar(minute))
         self.agenda.at(0.2, self._begin)
         self.agenda.at(self.quiet_after, self._calm)
@@ -226,14 +230,20 @@ class World:
             if i * TICK < self.quiet_after:
                 price = round(price * (1.0 + rng.uniform(-0.004, 0.004)), 2)
             row.append(price)
-            size = rng.choice([2.0, 5.0, 50.0])
+            size = rng.choice([2.0, 5.0, 50.0]) if i * TICK < self.quiet_after else 50.0
             ts = START + int(i * TICK * 1e9)
             quote = Quote(name, ts, round(price - 0.02, 2), size, round(price + 0.02, 2), size)
             self.agenda.at(i * TICK, lambda quote=quote: self._quote(quote))
 
     def _quote(self, quote: Quote) -> None:
         self.server.on_quote(quote)
-        if quote.instrument == PEAR.id and self.life is not None and quote.ts % (3 * TICK_NS) == START % (3 * TICK_NS):
+        is_shown = self.agenda.now < self.quiet_after + 60.0
+        if (
+            is_shown
+            and quote.instrument == PEAR.id
+            and self.life is not None
+            and quote.ts % (3 * TICK_NS) == START % (3 * TICK_NS)
+        ):
             self.life.feed(Slice(quote.ts, (quote,)))
 
     def _bar(self, minute: int) -> None:
@@ -273,9 +283,7 @@ class World:
         self.lives += 1
         folder = self.folder / f"life{self.lives}"
         self._image.lay_out(folder)
-        loop = VirtualLoop(
-            self.agenda, random.Random(self.rng.random()), self.rng.choice([0.0, 0.1, 0.5])
-        )
+        loop = VirtualLoop(self.agenda, random.Random(self.rng.random()), self.rng.choice([0.0, 0.1, 0.5]))
         link = self.kit.link(self.server, self._left)
         self.life = life = begin(
             Birth(
@@ -323,6 +331,7 @@ class World:
         power_lost = self.faults.is_on and self.rng.random() < 0.3
         if power_lost:
             self.faults.saw("power lost")
+        self.note(f"--- {why}{', power lost' if power_lost else ''}")
         self._image = life.disk.image(power_lost=power_lost)
         self._bury(life)
         self.agenda.after(self.rng.choice([1.2, 5.0, 70.0]), self._begin)
@@ -351,6 +360,7 @@ class World:
     def _left(self, request: Request) -> None:
         life = self.life
         flag: HaltFlag | None = None if life is None else life.account.parts.halts
+        self.note(f"-> {request}")
         self.auditor.leaves(request, flag)
 
     def _arrived(self, order: Order) -> None:
@@ -364,6 +374,7 @@ class World:
             name = type(recorded.fact).__name__
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
+            self.note(f"   {recorded.fact}")
         self.auditor.committed(facts, durable)
         if self.life is not None and any(isinstance(r.fact, _MONEY) for r in facts):
             check_books(self.life.ledger)
@@ -396,6 +407,11 @@ class World:
                 self._bury(self.life)
         return Report(self.seed, self.faults.counts, self.digest.hexdigest(), self.orders, self.lives)
 
+    def note(self, line: str) -> None:
+        """Keep a line for whoever looks into one seed."""
+        if self.log is not None:
+            self.log.append(f"{self.agenda.now:9.3f} {self.lives} {line}")
+
     def replay(self) -> str:
         return f"replay: make chaos SEED={self.seed}"
 
@@ -403,7 +419,8 @@ class World:
         life = self.life
         if life is None or life.account.phase is not Phase.READY:
             raise Broken(f"the daemon must be ready at the end, was {life and life.account.phase}")
-        check_rest(life.ledger, self.setup, self.server, life.account.parts.halts.all)
+        halts = life.account.parts.halts.all
+        check_rest(life.ledger, self.setup, self.server, halts, self.auditor.shrunk)
 
 
 class _Watched(Disk):
