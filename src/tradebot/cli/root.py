@@ -41,7 +41,6 @@ COMMANDS = {
         place="tradebot.cli.run:run",
         summary="trade the accounts of the configuration, in the foreground",
     ),
-<<<<<<< HEAD
     "start": Lazy(
         section="",
         place="tradebot.cli.starting:start",
@@ -77,8 +76,6 @@ COMMANDS = {
         place="tradebot.cli.halting:flatten",
         summary="cancel everything and close all positions",
     ),
-=======
->>>>>>> main
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",

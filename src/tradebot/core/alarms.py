@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from tradebot.core import events
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
-from tradebot.core.facts import TimerFired
+from tradebot.core.facts import TimerFired, TimerSet
+from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, TimerDue
+from tradebot.core.model import Purpose
+from tradebot.core.orders import OrderRecord
 from tradebot.core.recorder import Recorder
 
 
@@ -27,6 +30,7 @@ class Alarms:
         desk: Desk,
         guard: Guard,
         callers: Callers,
+        gate: Gate,
         *,
         legs: Mapping[tuple[str, str], Leg],
         seats: Sequence[Seat],
@@ -36,6 +40,7 @@ class Alarms:
         self._desk = desk
         self._guard = guard
         self._callers = callers
+        self._gate = gate
         self._legs = legs
         self._seats = seats
 
@@ -43,6 +48,16 @@ class Alarms:
         """Ask anew for every timer that a run before this one set and did not see."""
         for key, at in self._ledger.timers.items():
             self._rec.command(SetTimer(key=key, at=at))
+
+    def cancel_later(self, record: OrderRecord) -> None:
+        """Ask again for the end of an order that the venue kept: nobody else would, and not at once."""
+        order = record.order
+        leg = self._legs.get((order.strategy, order.instrument))
+        if leg is None:
+            return
+        key, at = f"cancel/{order.client_order_id}", self._rec.now + leg.spec.retry.first
+        self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
+        self._rec.command(SetTimer(key=key, at=at))
 
     def due(self, timer: TimerDue) -> None:
         """Take a timer that came due."""
@@ -57,6 +72,8 @@ class Alarms:
             self._parent(rest)
         elif kind == "strategy":
             self._strategy(rest)
+        elif kind == "cancel":
+            self._cancel(rest)
         elif kind == "grace":
             for seat in self._seats:
                 if seat.name == rest:
@@ -76,6 +93,14 @@ class Alarms:
                 if rest.startswith(start):
                     self._callers.on_timer(seat, name, rest[len(start) :])
                     return
+
+    def _cancel(self, order_id: str) -> None:
+        record = self._ledger.orders[order_id]
+        leg = self._legs.get((record.order.strategy, record.order.instrument))
+        if leg is not None and record.order.purpose is Purpose.PROTECT:
+            self._guard.protect(leg)  # the position may have come back to what it protects
+        else:
+            self._gate.cancel(record, "asked again")
 
     def _parent(self, parent_id: str) -> None:
         parent = self._ledger.running.get(parent_id)

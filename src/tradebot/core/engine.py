@@ -65,7 +65,7 @@ class Engine:
         self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
         self._take = self._intake.take
         self._alarms = Alarms(
-            self._rec, self._desk, self._guard, self._callers, legs=self._legs, seats=self._seats
+            self._rec, self._desk, self._guard, self._callers, self._gate, legs=self._legs, seats=self._seats
         )
         self._recovery = Recovery(
             setup,
@@ -79,7 +79,15 @@ class Engine:
         )
         self._halts = Halts(self._rec, self._desk, self._quoter, self._legs)
         self._reports = Reports(
-            setup, self._rec, self._desk, self._guard, self._callers, halts=self._halts, legs=self._legs
+            setup,
+            self._rec,
+            self._desk,
+            self._guard,
+            self._callers,
+            alarms=self._alarms,
+            recovery=self._recovery,
+            halts=self._halts,
+            legs=self._legs,
         )
         self._inputs: dict[type, Callable[[Any], None]] = {
             m.Start: self._start,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tradebot.core import facts as f
 from tradebot.core import messages as m
+from tradebot.core.alarms import Alarms
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
 from tradebot.core.guard import Guard
@@ -18,6 +19,7 @@ from tradebot.core.legs import Leg
 from tradebot.core.model import Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
+from tradebot.core.recovery import Recovery
 from tradebot.core.setup import Setup
 from tradebot.core.trades import filled_fact, report_fact
 
@@ -39,6 +41,8 @@ class Reports:
         guard: Guard,
         callers: Callers,
         *,
+        alarms: Alarms,
+        recovery: Recovery,
         halts: Halts,
         legs: Mapping[tuple[str, str], Leg],
     ) -> None:
@@ -48,6 +52,8 @@ class Reports:
         self._desk = desk
         self._guard = guard
         self._callers = callers
+        self._alarms = alarms
+        self._recovery = recovery
         self._halts = halts
         self._legs = legs
         self._settle = {a.name: a.settle_after for a in setup.accounts}
@@ -59,11 +65,21 @@ class Reports:
         record = self._ledger.orders.get(order_id)
         if fact is None or record is None:
             return  # not ours: reconciliation's business
-        was_open, asked = record.is_open, record.status is Status.PENDING_CANCEL
+        was_open, before = record.is_open, record.status
+        is_refusal = isinstance(fact, f.CancelRefused)
+        if is_refusal and before is Status.PENDING_REPLACE and self._recovery.has_heir(record):
+            return
         self._rec.fact(fact)
+        if was_open and isinstance(fact, f.OrderRejected):
+            self._recovery.give_back(record, fact.ts, fact.reason)
         if isinstance(fact, f.SubmitAbsent):
             scope = m.Scope(None, record.order.instrument)
             self._halts.stop_risk(scope, f"order {order_id} stayed unknown", UNKNOWN_ORDER)
+        if (asked := before is Status.PENDING_CANCEL) and record.is_open and is_refusal:
+            self._alarms.cancel_later(record)
+        leg = self._legs.get((record.order.strategy, record.order.instrument))
+        if before is Status.UNKNOWN and record.status is Status.NEW and leg is not None:
+            self._guard.protect(leg)  # what it rests for may have changed meanwhile
         if was_open and not record.is_open:
             self.over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
 

@@ -27,12 +27,8 @@ from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError
 
-<<<<<<< HEAD
-CURSOR = "venue/cursor"
 MISMATCH = "mismatch"  # the rule of halts that a difference with the venue caused
 
-=======
->>>>>>> main
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -222,7 +218,6 @@ class Reconciler:
         )
         level = await self._runner.look(lambda: self._ledger.halts.get(scope))
         if level is None or level.reason != reason:
-<<<<<<< HEAD
             now = self._clock.now()
             halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope, rule=MISMATCH)
             await self._runner.settled(halt)
@@ -231,17 +226,6 @@ class Reconciler:
 def mismatch_scope(finding: Finding) -> Scope:
     """Return what a difference stops: its symbol, or everything when it is cash."""
     return EVERYTHING if finding.verdict is Verdict.CASH_DIFFERS else Scope(None, finding.what)
-=======
-            await self._runner.settled(
-                SetHalt(
-                    ts=self._clock.now(),
-                    level=HaltLevel.NO_NEW_RISK,
-                    reason=reason,
-                    scope=scope,
-                    rule="unexplained_cash" if is_cash else "mismatch",
-                )
-            )
->>>>>>> main
 
 
 def _open_ids(ledger: Ledger) -> list[str]:
