@@ -54,7 +54,20 @@ def _lines(ledger: Ledger) -> Iterator[str]:
             yield f"wish {key} {_slots(wish, WishState)}"
     for parent_id, parent in ledger.parents.items():
         yield f"parent {parent_id} {_slots(parent, ParentState)} running {parent_id in ledger.running}"
-    for what in ("saved", "failed", "halts", "sessions", "rates", "timers", "days", "accrued"):
+    yield f"reconcile {ledger.needs_reconcile}"
+    for what in (
+        "configured",
+        "saved",
+        "failed",
+        "halts",
+        "reconciled",
+        "venue_refs",
+        "sessions",
+        "rates",
+        "timers",
+        "days",
+        "accrued",
+    ):
         for key, value in sorted(getattr(ledger, what).items(), key=lambda pair: repr(pair[0])):
             if value != []:
                 yield f"{what} {_text(key)} {_text(value)}"

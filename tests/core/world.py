@@ -21,6 +21,7 @@ from tradebot.core.model import (
     DAY,
     HOUR,
     AccountModel,
+    AssetAmount,
     AssetClass,
     Bar,
     ExitRules,
@@ -36,7 +37,8 @@ from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
 from tradebot.sim.accounts import SimAccount
-from tradebot.sim.replay import Event, Replay
+from tradebot.sim.replay import Replay
+from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
 
 D = Decimal
@@ -174,6 +176,8 @@ class World:
         checks_rest: bool = True,
         checks_protection: bool = True,
         is_fast: bool = False,
+        needs_reconcile: bool = False,
+        remembers: bool = False,
         start: int = START,
         **venue: Any,
     ) -> None:
@@ -183,9 +187,8 @@ class World:
         """
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
-        self.engine = Engine(
-            Setup(instruments=self.instruments, accounts=self.accounts, strategies=strategies, quanta={})
-        )
+        self._terms = {"needs_reconcile": needs_reconcile, "remembers": remembers}
+        self.engine = Engine(self._setup(strategies))
         self.ledger = self.engine.ledger
         self.venue = SimVenue(
             instruments=self.instruments,
@@ -206,7 +209,21 @@ class World:
         self.now = start
         self.tell(m.Start(ts=start, run_id="run", epoch=1, config_digest="c", code_digest="d"))
 
+    def _setup(self, strategies: Sequence[StrategySpec]) -> Setup:
+        return Setup(
+            instruments=self.instruments,
+            accounts=self.accounts,
+            strategies=tuple(strategies),
+            quanta={},
+            **self._terms,
+        )
+
     # --- driving --------------------------------------------------------------------------------
+
+    def use_venue(self, venue: SimVenue) -> None:
+        """Go on with another venue (one that was built from what the first wrote down)."""
+        self.venue = venue
+        self.replay.timeline.venue = self.replay.venue = venue
 
     def tell(self, message: m.Input) -> None:
         self.replay.tell(message, max(message.ts, self.now))
@@ -231,6 +248,46 @@ class World:
         self.replay.finish(ts)
         self.now = ts
         self._rested(ts)
+        return self
+
+    def owner_trades(
+        self, qty: str, price: str = "100", *, instrument: Instrument = COIN, ref: str = "", told: int = 1
+    ) -> World:
+        """Let the owner trade by hand at the venue (signed quantity); the engine is told `told` times."""
+        amount, cash = D(qty), -D(qty) * D(price)
+        theirs = self.venue.blotter.accounts["main"]
+        theirs.add_position(instrument.id, amount)
+        theirs.add_cash(instrument.quote, cash)
+        for _ in range(told):
+            self.tell(
+                m.PositionChanged(
+                    ts=self.now,
+                    account="main",
+                    instrument=instrument.id,
+                    qty_signed=amount,
+                    because="owner's trade",
+                    cash=(AssetAmount(instrument.quote, cash),),
+                    venue_ref=ref,
+                )
+            )
+        self._rested(self.now)
+        return self
+
+    def restart(
+        self, *strategies: StrategySpec, warm_up: Iterable[m.Slice] = (), seen: int | None = None
+    ) -> World:
+        """Go on with another engine that knows what the journal holds, at the same venue."""
+        ledger = Ledger()
+        for recorded in self.facts:
+            ledger.evolve(recorded_of(encode(recorded)))
+        self.engine = Engine(self._setup(strategies), ledger)
+        self.ledger = ledger
+        timeline = self.replay.timeline
+        self.replay = Replay(self.engine, self.venue, on_fact=self._checked)
+        self.replay.timeline = timeline
+        epoch = ledger.epoch + 1
+        self.tell(m.Start(ts=self.now, run_id=f"run{epoch}", epoch=epoch, config_digest="c", code_digest="d"))
+        self.engine.warm_up(warm_up, seen)
         return self
 
     # --- looking --------------------------------------------------------------------------------

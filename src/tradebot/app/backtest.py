@@ -14,18 +14,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, instruments_of, lookback_of, recipes, seat
+from tradebot.app.capital import capital_of
+from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
-from tradebot.app.gaps import with_gap_policy
 from tradebot.app.honesty import verdict_of
-from tradebot.app.market import (
-    Feed,
-    Loaded,
-    events_of,
-    feed_of,
-    instrument_of,
-    load_series,
-)
+from tradebot.app.loading import load_market
+from tradebot.app.market import Feed, Loaded, events_of, feed_of
 from tradebot.app.rates import rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
@@ -35,10 +29,10 @@ from tradebot.core.model import Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
 from tradebot.report.result import RunResult
-from tradebot.sim.gaps import GapPolicy
 
 if TYPE_CHECKING:
-    from tradebot.sim.replay import Event
+    from tradebot.core.facts import Recorded
+    from tradebot.sim.timeline import Event
 
 Progress = Callable[[str, float], None]
 
@@ -48,7 +42,8 @@ class BacktestRequest:
     """What to run, from the configuration's `backtest.from` to its `to`.
 
     `speed`: "engine" is the reference, "kernel" the compiled replay of the same rules, "auto"
-    takes the kernel where it can and pays. `progress` is told (what, share done).
+    takes the kernel where it can and pays. `progress` is told (what, share done), `on_fact` every
+    fact of the engine in order.
     """
 
     config: Config
@@ -56,6 +51,7 @@ class BacktestRequest:
     strategies: tuple[str, ...] = ()
     speed: str = "auto"
     progress: Progress | None = None
+    on_fact: Callable[[Recorded], None] | None = None
 
 
 def backtest(request: BacktestRequest) -> list[RunResult]:
@@ -137,7 +133,7 @@ class _AccountRun:
         # The engine and its facts are a twentieth of a backtest's time to load: the kernel needs neither.
         from tradebot.app.engine import run_engine
 
-        collector = run_engine(scene, setup, begin, last, self._tell)
+        collector = run_engine(scene, setup, begin, last, self._tell, on_fact=self.request.on_fact)
         notes: tuple[str, ...] = ()
         if refused and self.request.speed == "kernel":
             notes = (f"the engine ran instead of the kernel: {refused}",)
@@ -180,48 +176,16 @@ class _AccountRun:
     # --- before -----------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        start, end = self.config.backtest.from_, self.config.backtest.to
-        needs: dict[tuple[str, int], int] = {}
-        for recipe in self.recipes:
-            sample = recipe.create()
-            interval = recipe.words.interval or 0
-            for name in recipe.words.instruments:
-                lookback = max(lookback_of(sample), plan.sizing_lookback(recipe.words))
-                needs[name, interval] = max(needs.get((name, interval), 0), lookback)
-                for wanted in sample.inputs():
-                    key = (wanted.instrument or name, wanted.interval)
-                    needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))
-        for (name, interval), lookback in needs.items():
-            if name not in self.instruments:
-                self.instruments[name] = self._instrument(name)
-            instrument = self.instruments[name]
-            loaded = self.feed.load(instrument, interval, start=start, end=end, lookback=lookback)
-            self.series[name, interval] = with_gap_policy(loaded, GapPolicy(self.config.data.gap_policy))
-        if self.config.fills_of(self.account).intrabar_path == "finer_bars":
-            self._load_finer(start, end)
-
-    def _load_finer(self, start: int | None, end: int | None) -> None:
-        """Add the shortest stored bars of each instrument: the venue meets those instead."""
-        for name, interval in list(self.series):
-            finest = min((i for i in self.catalogue.intervals(name) if i), default=interval)
-            if not interval or finest >= interval:
-                message = (
-                    f"{name} has no bars shorter than the strategy's; import them or choose another path"
-                )
-                raise plan.refuse("fills.intrabar_path", message)
-            self.series[name, finest] = load_series(
-                self.catalogue, self.instruments[name], finest, start=start, end=end, lookback=0
-            )
+        span = self.config.backtest
+        loaded = load_market(self.config, self.account, self.feed, self.recipes, span.from_, span.to)
+        self.instruments, self.series = loaded.instruments, loaded.series
 
     def _feed(self) -> Feed:
         names = [name for recipe in self.recipes for name in instruments_of(recipe)]
         return feed_of(self.config, self.request.project, self.account, names)
 
-    def _instrument(self, name: str) -> Instrument:
-        return instrument_of(self.catalogue, self.config, name)
-
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
-        shares = plan.capital_shares(self.config, self.account)
+        shares = capital_of(self.config, self.account)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             deciders = seat(recipe, self.series, splits)

@@ -6,8 +6,9 @@ rates that curves are rebuilt from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 
 import numpy as np
@@ -17,8 +18,9 @@ from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import Instrument, Order, Purpose
 from tradebot.core.quantize import LEDGER_CONTEXT, decimal_of
-from tradebot.report.result import FillRecord, FloatArray, OpenOrder, SplitRecord, TsArray
+from tradebot.report.result import FillRecord, FloatArray, OpenOrder, Rejection, SplitRecord, TsArray
 
+_NUMBER = re.compile(r"\d[\d.,]*(e[+-]?\d+)?")
 _ROUNDING = Context(prec=34)  # a fee's worth at a rate is for reading: the books keep the fee itself
 
 
@@ -53,10 +55,12 @@ class Collector:
         self.fills: list[FillRecord] = []
         self.splits: list[SplitRecord] = []
         self.denials: dict[str, dict[str, int]] = {}
+        self._refusals: dict[tuple[str, str], Rejection] = {}
         self.halts: list[f.HaltSet] = []
         self.failures: list[f.StrategyFailed] = []
         self.bad_data = 0
         self.cash: dict[tuple[str, str], Steps] = {}
+        self.owed: dict[tuple[str, str], Steps] = {}
         self.qty: dict[tuple[str, str], Steps] = {}
         self.rates: dict[str, Steps] = {}
 
@@ -78,7 +82,7 @@ class Collector:
             case f.SkipEnded():
                 self._count(fact.strategy, fact.rule, fact.repeats)
             case f.OrderRejected():
-                self._count(self._ledger.orders[fact.client_order_id].order.strategy, "rejected by venue", 1)
+                self._rejected(self._ledger.orders[fact.client_order_id].order.strategy, fact)
             case f.HaltSet():
                 self.halts.append(fact)
             case f.StrategyFailed():
@@ -89,8 +93,11 @@ class Collector:
                 self._split(fact)
             case f.RateSet():
                 self.rates.setdefault(fact.asset, Steps()).at(fact.ts, fact.rate)
+            case f.DividendAccrued():
+                self._all_owed(recorded.seen)
             case f.AssignmentMade() | f.CashMoved() | f.DividendPaid() | f.FeeCharged() | f.InterestPaid():
                 self._all_cash(recorded.seen)
+                self._all_owed(recorded.seen)
             case _:
                 pass
 
@@ -100,10 +107,30 @@ class Collector:
         counts = self.denials.setdefault(strategy, {})
         counts[rule] = counts.get(rule, 0) + times
 
+    def _rejected(self, strategy: str, fact: f.OrderRejected) -> None:
+        key = strategy, _NUMBER.sub("#", fact.reason)
+        known = self._refusals.get(key, Rejection(reason=fact.reason, count=0, first_ts=fact.ts))
+        self._refusals[key] = replace(known, count=known.count + 1)
+
+    def rejections(self, strategy: str) -> tuple[Rejection, ...]:
+        """Return why the venue refused orders of a strategy: reasons that differ in numbers are one."""
+        return tuple(found for (owner, _), found in self._refusals.items() if owner == strategy)
+
     def _all_cash(self, ts: int) -> None:
         for strategy, sub in self._ledger.subs.items():
             for asset, amount in sub.cash.items():
                 self.cash.setdefault((strategy, asset), Steps()).at(ts, float(amount))
+
+    def _all_owed(self, ts: int) -> None:
+        """Note what dividends strategies are owed: the price has fallen by them, the cash is to come."""
+        owed = dict.fromkeys(self.owed, 0.0)
+        for accrued in self._ledger.accrued.values():
+            for share in accrued.shares:
+                if share.strategy is not None:
+                    key = share.strategy, accrued.asset
+                    owed[key] = owed.get(key, 0.0) + float(share.amount)
+        for key, amount in owed.items():
+            self.owed.setdefault(key, Steps()).at(ts, amount)
 
     def _split(self, fact: f.SplitApplied) -> None:
         ratio = fact.ratio.as_integer_ratio()

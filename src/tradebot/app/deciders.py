@@ -7,10 +7,11 @@ whole history here, in one pass, and replayed bar by bar.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tradebot.app import plan
 from tradebot.app.market import Loaded
 from tradebot.config.models import Config
 from tradebot.config.strategies import Strategy as StrategyWords
@@ -118,6 +119,37 @@ def lookback_of(strategy: Strategy, wanted: Input | None = None) -> int:
     if wanted is not None and asks is not None:
         return int(asks(wanted))
     return strategy.lookback
+
+
+def needs_of(recipes: Sequence[Recipe]) -> dict[tuple[str, int], int]:
+    """Return the series that strategies need, (instrument, interval), each with the bars of its warm-up."""
+    needs: dict[tuple[str, int], int] = {}
+    for recipe in recipes:
+        sample = recipe.create()
+        interval = recipe.words.interval or 0
+        for name in recipe.words.instruments:
+            lookback = max(lookback_of(sample), plan.sizing_lookback(recipe.words))
+            needs[name, interval] = max(needs.get((name, interval), 0), lookback)
+            for wanted in sample.inputs():
+                key = (wanted.instrument or name, wanted.interval)
+                needs[key] = max(needs.get(key, 0), lookback_of(sample, wanted))
+    return needs
+
+
+def live_seat(recipe: Recipe) -> dict[str, Strategy]:
+    """Return the deciders of a strategy that meets its bars one by one, as they close."""
+    if not recipe.is_frame:
+        return seat(recipe, {}, ())
+    from tradebot.plugins.adapter import FrameAdapter
+    from tradebot.plugins.frame import FrameStrategy
+
+    deciders: dict[str, Strategy] = {}
+    for instrument in recipe.words.instruments:
+        made = recipe.create()
+        if not isinstance(made, FrameStrategy):
+            raise PluginError(f"{recipe.plugin.reference} must be a FrameStrategy")
+        deciders[instrument] = FrameAdapter(made, instrument)
+    return deciders
 
 
 def seat_frames(

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from tradebot.app import plan
 from tradebot.app.collector import Collector
 from tradebot.app.gaps import told_apart
 from tradebot.app.market import Loaded, slices_of
 from tradebot.app.outcome import END_OF_DATA
 from tradebot.app.rates import first_rates
 from tradebot.app.results import Scene
+from tradebot.app.simulated import sim_venue
 from tradebot.core.engine import Engine
+from tradebot.core.facts import Recorded
 from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND
 from tradebot.core.setup import Setup
-from tradebot.sim.accounts import SimAccount
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt
 from tradebot.sim.venue import SimVenue
@@ -27,19 +27,25 @@ from tradebot.sim.venue import SimVenue
 _STEPS_TOLD = 50
 
 Tell = Callable[[str, float], None]
+Listener = Callable[[Recorded], None]
 
 
-def run_engine(scene: Scene, setup: Setup, begin: int, last: int, tell: Tell) -> Collector:
-    """Run an account's strategies from `begin` to `last` (ns UTC) and return what the facts say."""
+def run_engine(
+    scene: Scene, setup: Setup, begin: int, last: int, tell: Tell, *, on_fact: Listener | None = None
+) -> Collector:
+    """Run an account's strategies from `begin` to `last` (ns UTC) and return what the facts say.
+
+    `tell` is told how far it is, `on_fact` every fact in order.
+    """
     engine = Engine(setup)
     collector = Collector(engine.ledger, scene.instruments)
-    venue = _venue(scene)
+    venue = sim_venue(scene.config, scene.account, scene.instruments)
     fills = scene.config.fills_of(scene.account)
     replay = Replay(
         engine,
         venue,
         events=scene.events,
-        on_fact=collector,
+        on_fact=_both(collector, on_fact),
         close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
     )
     run_id = f"backtest-{begin // SECOND}"
@@ -64,6 +70,17 @@ def run_engine(scene: Scene, setup: Setup, begin: int, last: int, tell: Tell) ->
     return collector
 
 
+def _both(collector: Collector, also: Listener | None) -> Listener:
+    if also is None:
+        return collector
+
+    def both(recorded: Recorded) -> None:
+        collector(recorded)
+        also(recorded)
+
+    return both
+
+
 def _play(replay: Replay, series: Sequence[Loaded], tell: Tell) -> None:
     slices = slices_of(series, dress=told_apart)
     rows = sum(len(s.columns) - s.start for s in series)
@@ -71,24 +88,6 @@ def _play(replay: Replay, series: Sequence[Loaded], tell: Tell) -> None:
     for done in range(0, rows, step):
         tell("running", done / rows)
         replay.run(islice(slices, step))
-
-
-def _venue(scene: Scene) -> SimVenue:
-    words = scene.config.accounts[scene.account]
-    return SimVenue(
-        instruments=scene.instruments,
-        accounts={
-            scene.account: SimAccount(
-                model=words.model, cash={money.asset: money.amount for money in words.cash}
-            )
-        },
-        settings=plan.fill_settings(scene.config.fills_of(scene.account)),
-        fees=plan.fee_model(
-            scene.config.fees_of(scene.account), scene.config.rates, scene.instruments.values()
-        ),
-        slippage=plan.slippage_model(scene.config.slippage_of(scene.account)),
-        latency=plan.latency_model(scene.config.latency_of(scene.account)),
-    )
 
 
 def _force(scene: Scene, replay: Replay, venue: SimVenue, last: int) -> None:

@@ -22,7 +22,7 @@ from tradebot.report.result import FloatArray, TsArray
 
 if TYPE_CHECKING:
     from tradebot.app.collector import Collector
-    from tradebot.sim.replay import Event
+    from tradebot.sim.timeline import Event
 
 END_OF_DATA = "end of data"
 EXIT_NAMES = {
@@ -95,7 +95,7 @@ def curves_of(
         return 1.0 if asset == base else collector.rates[asset].along(axis)
 
     equity, gross, net = np.zeros(len(axis)), np.zeros(len(axis)), np.zeros(len(axis))
-    for (owner, asset), steps in collector.cash.items():
+    for (owner, asset), steps in [*collector.cash.items(), *collector.owed.items()]:
         if owner == strategy:
             equity += steps.along(axis) * rate(asset)
     for one in series:
@@ -125,17 +125,23 @@ def prices_along(series: Loaded, axis: TsArray) -> FloatArray:
 
 
 def hold_curve(
-    capital: float, axis: TsArray, series: Sequence[Loaded], events: Sequence[Event]
+    capital: float,
+    axis: TsArray,
+    series: Sequence[Loaded],
+    events: Sequence[Event],
+    rates: Mapping[str, FloatArray | float],
 ) -> FloatArray:
     """Return buy and hold: the capital in equal parts at first prices, left alone along `axis`.
 
-    Splits multiply what is held; dividends are kept as cash from the ex-date on. Ignores fees,
-    slippage, lot sizes, and rates between currencies, so it is a little better than anyone could do.
+    `rates` holds, by instrument, what its quote asset is worth along `axis`. Splits multiply what is
+    held; dividends are kept as cash in their currency from the ex-date on. Ignores fees, slippage and
+    lot sizes, so it is a little better than anyone could do.
     """
     total = np.zeros(len(axis))
     for one in series:
-        price = prices_along(one, axis)
-        units, cash = np.full(len(axis), capital / len(series) / price[0]), np.zeros(len(axis))
+        price, rate = prices_along(one, axis), np.broadcast_to(rates[one.instrument], axis.shape)
+        units = np.full(len(axis), capital / len(series) / (price[0] * rate[0]))
+        cash = np.zeros(len(axis))
         for event in events:
             if not isinstance(event, Split | Dividend) or event.instrument != one.instrument:
                 continue
@@ -146,5 +152,5 @@ def hold_curve(
                 units[later] *= float(event.ratio)
             else:
                 cash[later] += units[~later][-1] * float(event.amount)
-        total += units * price + cash
+        total += (units * price + cash) * rate
     return total

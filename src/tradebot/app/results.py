@@ -16,17 +16,20 @@ from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
 from tradebot.core.messages import Dividend, Rate, Split
 from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
+from tradebot.plugins.blame import printable
 from tradebot.report.result import (
     Candles,
     FillRecord,
     FloatArray,
     OpenOrder,
+    Rejection,
     RunMode,
     RunResult,
     SplitRecord,
@@ -40,7 +43,7 @@ from tradebot.report.series import candles_from_prices, candles_of
 if TYPE_CHECKING:
     from tradebot.app.collector import Collector
     from tradebot.core.facts import HaltSet
-    from tradebot.sim.replay import Event
+    from tradebot.sim.timeline import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +64,7 @@ class Traded:
     splits: tuple[SplitRecord, ...] = ()
     open_orders: tuple[OpenOrder, ...] = ()
     denials: Mapping[str, int]
+    rejections: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -99,7 +103,7 @@ def traded_by_engine(
     """Return what the facts say about one strategy; `said` are notes to begin with."""
     axis = axis_of(own)
     notes = [
-        f"{failure.strategy} failed and was not called again: {failure.error}"
+        f"{failure.strategy} failed and was not called again: {printable(failure.error)}"
         for failure in collector.failures
         if failure.strategy == spec.id
     ]
@@ -112,6 +116,7 @@ def traded_by_engine(
         splits=tuple(collector.splits),
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
+        rejections=collector.rejections(spec.id),
         notes=(*said, *notes),
     )
 
@@ -160,6 +165,7 @@ def result_of(
         code_digest=scene.digests.code,
         data_digest=scene.digests.data,
         denials=traded.denials,
+        rejections=traded.rejections,
         elapsed_s=perf_counter() - scene.started,
         version=tradebot.__version__,
     )
@@ -173,14 +179,21 @@ def _benchmark(
     if word == "none":
         return "", None
     if word == "hold":
-        return "buy & hold", hold_curve(capital, axis, own, scene.events)
+        quotes = {s.instrument: scene.instruments[s.instrument].quote for s in own}
+        return "buy & hold", hold_curve(capital, axis, own, scene.events, _rates(scene, quotes, axis))
     instrument = scene.catalogue.instrument(word)
     first, last = int(axis[0]), int(axis[-1])
     other = load_series(
         scene.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
     )
     events = events_of(scene.catalogue, [instrument], first, last)
-    return f"hold {word}", hold_curve(capital, axis, [other], events)
+    rates = _rates(scene, {word: instrument.quote}, axis)
+    return f"hold {word}", hold_curve(capital, axis, [other], events, rates)
+
+
+def _rates(scene: Scene, quotes: Mapping[str, str], axis: TsArray) -> dict[str, FloatArray | float]:
+    config, catalogue = scene.config, scene.catalogue
+    return {name: rate_along(config, catalogue, quote, scene.base, axis) for name, quote in quotes.items()}
 
 
 def _halts(halts: Sequence[HaltSet]) -> list[str]:
@@ -204,7 +217,8 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
     still = []
-    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not traded.denials:
+    said_no = traded.denials or traded.rejections
+    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
         still = [
             "nothing was traded: a signal that stands at the start is not acted on until it changes; "
             "first_entry: at_once acts on it"

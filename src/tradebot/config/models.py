@@ -85,6 +85,21 @@ class _Rate(Unit):
         return {"type": "string", "examples": ["USDT/USD", "1 USD"]}
 
 
+class Replay(Section):
+    """How stored data are played to a simulated account that trades them as if they came now."""
+
+    from_: Annotated[int, Moment()] | None = Field(
+        default=None, alias="from", description="First day, or a moment; the first stored if absent"
+    )
+    to: Annotated[int, Moment(end=True)] | None = Field(
+        default=None, description="Last day (included), or a moment"
+    )
+    pace: Length | None = Field(
+        default=None,
+        description="Market time that passes in a second; absent: as fast as it can be traded",
+    )
+
+
 class Account(Section):
     """Money at one venue, real or simulated."""
 
@@ -107,6 +122,7 @@ class Account(Section):
     not_mine: Literal["ignore", "halt"] = Field(
         default="ignore", description="What positions and orders that are not tradebot's mean"
     )
+    replay: Replay = Field(default=Replay(), description="How a paper run plays a feed of stored data")
     fees: Fees | None = Field(default=None, description="Instead of the file's fees")
     fills: Fills | None = Field(default=None, description="Keys that differ from the file's fills")
     slippage: Slippage | None = Field(default=None, description="Instead of the file's slippage")

@@ -82,6 +82,12 @@ def _reduce_others(ledger: Ledger, record: OrderRecord, qty: Decimal) -> None:
             heir.reduced += qty
 
 
+def _remember(ledger: Ledger, account: str, venue_ref: str) -> None:
+    """Remember the venue's id of what was booked: venues repeat themselves."""
+    if venue_ref:
+        ledger.venue_refs[account, venue_ref] = ledger.seq
+
+
 def _book_entry(position: Position, qty_signed: Decimal, price: Decimal, *, opens: bool) -> None:
     """Follow the average entry price (call before `qty` itself is changed)."""
     after = position.qty + qty_signed
@@ -140,6 +146,16 @@ def _with(lot: Lot, qty: Decimal, basis: Decimal) -> Lot:
     )
 
 
+def _book_assigned_entry(position: Position, qty_signed: Decimal, basis: Decimal) -> None:
+    """Follow the average entry price: what comes by assignment was entered at its cost."""
+    after = position.qty + qty_signed
+    if not after or (position.qty and (position.qty > 0) != (after > 0)):
+        position.entry_qty = position.entry_notional = ZERO
+    elif abs(after) > abs(position.qty):
+        position.entry_qty += abs(qty_signed)
+        position.entry_notional += abs(basis)
+
+
 def assigned(ledger: Ledger, fact: f.AssignmentMade) -> None:
     """Move cash or quantity between a strategy and unassigned."""
     sub, rest = ledger.subs[fact.strategy], ledger.accounts[fact.account].unassigned
@@ -147,8 +163,13 @@ def assigned(ledger: Ledger, fact: f.AssignmentMade) -> None:
         sub.add_cash(fact.asset, fact.amount)
         rest.add_cash(fact.asset, -fact.amount)
     if fact.instrument is not None:
-        change_position(sub.position(fact.instrument), fact.amount, fact.basis, ZERO, fact.ts)
-        change_position(rest.position(fact.instrument), -fact.amount, -fact.basis, ZERO, fact.ts)
+        position = sub.position(fact.instrument)
+        _book_assigned_entry(position, fact.amount, fact.basis)
+        if not position.qty or (position.qty > 0) != (position.qty + fact.amount > 0):
+            ledger.wish((fact.strategy, fact.instrument)).exits = fact.exits
+        change_position(position, fact.amount, fact.basis, ZERO, fact.ts)
+        theirs = rest.position(fact.instrument)
+        change_position(theirs, -fact.amount, fact.realized - fact.basis, fact.realized, fact.ts)
     ledger.version += 1
 
 
@@ -163,16 +184,19 @@ def _cash(
 def cash_moved(ledger: Ledger, fact: f.CashMoved) -> None:
     """Book a deposit, withdrawal or transfer."""
     _cash(ledger, fact.account, fact.strategy, fact.asset, fact.amount, fact.settles_at, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
 
 
 def fee_charged(ledger: Ledger, fact: f.FeeCharged) -> None:
     """Book a fee without a fill; `amount` positive = paid."""
     _cash(ledger, fact.account, fact.strategy, fact.asset, -fact.amount, fact.ts, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
 
 
 def interest_paid(ledger: Ledger, fact: f.InterestPaid) -> None:
     """Book interest received (or paid, when negative)."""
     _cash(ledger, fact.account, fact.strategy, fact.asset, fact.amount, fact.ts, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
 
 
 def dividend_accrued(ledger: Ledger, fact: f.DividendAccrued) -> None:
@@ -215,10 +239,14 @@ def basis_adjusted(ledger: Ledger, fact: f.BasisAdjusted) -> None:
 
 
 def position_adjusted(ledger: Ledger, fact: f.PositionAdjusted) -> None:
-    """Book a quantity that came or went without an order of ours: to unassigned."""
+    """Book a quantity that came or went without an order of ours, and its cash: to unassigned."""
     account = ledger.accounts[fact.account]
+    for asset, amount in fact.cash:
+        _cash(ledger, fact.account, None, asset, amount, fact.settles_at, fact.ts)
     change_lots(account, fact.instrument, fact.closed, fact.opened)
-    change_position(account.unassigned.position(fact.instrument), fact.qty_signed, fact.basis, ZERO, fact.ts)
+    rest = account.unassigned.position(fact.instrument)
+    change_position(rest, fact.qty_signed, fact.basis, fact.realized, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
     ledger.version += 1
 
 

@@ -9,6 +9,8 @@ withdrawals move the marks they are measured from, so that taking money out is n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.market import Valuer
@@ -34,6 +36,8 @@ class Breakers:
         self._ledger = recorder.ledger
         self._accounts = accounts
         self._marks = marks
+        self._instruments = setup.instruments
+        self._remembers = setup.remembers
         self._limits: dict[str, Limits] = {
             a.name: a.limits
             for a in setup.accounts
@@ -58,17 +62,29 @@ class Breakers:
 
     def flow(self, event: CashEvent) -> None:
         """Move the marks of an account by money that came or went without being earned or lost."""
-        known, valuer = self._ledger.days.get(event.account), self._accounts.get(event.account)
-        if known is None or valuer is None or event.because in EARNED:
+        if event.because not in EARNED:
+            self._shift(event.account, event.strategy, event.asset, float(event.amount))
+
+    def moved(self, account: str, instrument: str, qty_signed: Decimal) -> None:
+        """Move the marks of an account by what a transferred quantity is worth."""
+        mark = self._marks.get(instrument)
+        if mark is not None:
+            traded = self._instruments[instrument]
+            worth = float(qty_signed * traded.multiplier) * mark
+            self._shift(account, None, traded.quote, worth)
+
+    def _shift(self, account: str, strategy: str | None, asset: str, amount: float) -> None:
+        known, valuer = self._ledger.days.get(account), self._accounts.get(account)
+        if known is None or valuer is None or not valuer.counts(strategy):
             return
-        rate = valuer.rate(event.asset)
+        rate = valuer.rate(asset)
         if rate is None:
             return  # equity is unknown without it, so nothing is compared either
-        amount = float(event.amount) * rate
-        peak = self._peaks[event.account] = self._peaks.get(event.account, known.peak) + amount
+        amount *= rate
+        peak = self._peaks[account] = self._peaks.get(account, known.peak) + amount
         equity = known.equity + amount
         self._rec.fact(
-            f.DayStarted(ts=self._rec.now, account=event.account, day=known.day, equity=equity, peak=peak)
+            f.DayStarted(ts=self._rec.now, account=account, day=known.day, equity=equity, peak=peak)
         )
 
     def _begin_day(self, day: int) -> None:
@@ -117,6 +133,8 @@ class Breakers:
         peak = self._peaks[name]
         if equity > peak:
             self._peaks[name] = peak = equity
+            if self._remembers and limits.max_drawdown is not None:
+                self._rec.fact(replace(started, ts=self._rec.now, peak=peak))
         for rule, limit, base in (
             ("max_drawdown", limits.max_drawdown, peak),
             ("max_daily_loss", limits.max_daily_loss, started.equity),

@@ -27,6 +27,7 @@ from tradebot.core.model import Explained, Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import Status
 from tradebot.core.quantize import price_for, qty_down
 from tradebot.core.recorder import Recorder
+from tradebot.core.risk import WAITING
 from tradebot.core.setup import Resize
 from tradebot.core.wishes import ParentState
 
@@ -211,7 +212,7 @@ class Desk:
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""
         wish = self._ledger.wish(leg.key)
-        if wish.given_up or wish.retry_at is not None:
+        if self._ledger.is_stopping or wish.given_up or wish.retry_at is not None:
             return
         diff, purpose = self.difference(leg)
         if wish.quotes is not None and purpose is Purpose.TARGET:
@@ -229,17 +230,25 @@ class Desk:
         if not self._ledger.is_session_open(leg.instrument.calendar) and leg.spec.style.auction is None:
             self.skip(leg, "session_closed", "waits for the session to open", qty=float(diff))
             return
+        self._send(leg, diff, purpose, cause)
+
+    def _send(self, leg: Leg, diff: Decimal, purpose: Purpose, cause: int) -> None:
         spec = leg.spec.execution
         if spec.kind == "twap" and purpose is Purpose.TARGET:
-            left = self._parents.open(leg, diff, cause)
-        else:
-            order = self.order_for(leg, diff, purpose)
-            if order is None:
-                return
-            left = self._gate.send(leg, order, cause) is None
-        if left:
+            if not self._ledger.is_reconciled(leg.spec.account):
+                self.skip(leg, "reconciled", "waits until the account was compared with the venue")
+            elif self._parents.open(leg, diff, cause):
+                leg.end_skip(self._rec)
+            else:
+                self.retry(leg)
+            return
+        order = self.order_for(leg, diff, purpose)
+        if order is None:
+            return
+        denied = self._gate.send(leg, order, cause)
+        if denied is None:
             leg.end_skip(self._rec)
-        else:
+        elif denied.rule not in WAITING:
             self.retry(leg)
 
     def advance(self, leg: Leg, parent: ParentState) -> None:

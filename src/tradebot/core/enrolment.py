@@ -9,9 +9,8 @@ from tradebot.core import events
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
 from tradebot.core.messages import CashEvent
-from tradebot.core.quantize import share_of_capital
 from tradebot.core.recorder import Recorder
-from tradebot.core.setup import AccountSpec, Setup, StrategySpec
+from tradebot.core.setup import AccountSpec, Setup, StrategySpec, part_of_cash
 
 
 def open_account(recorder: Recorder, spec: AccountSpec) -> None:
@@ -25,14 +24,22 @@ def open_account(recorder: Recorder, spec: AccountSpec) -> None:
         events.cash_moved(recorder, event)
 
 
+def configure(recorder: Recorder, spec: StrategySpec) -> None:
+    """Record the settings a strategy runs with, when they are not those it ran with last."""
+    if spec.settings and recorder.ledger.configured.get(spec.id) != (spec.settings, spec.code):
+        recorder.fact(
+            f.StrategyConfigured(ts=recorder.now, strategy=spec.id, settings=spec.settings, code=spec.code)
+        )
+
+
 def enroll(setup: Setup, recorder: Recorder, spec: StrategySpec) -> None:
-    """Record a strategy and the share of the account's first money that its sub-ledger gets."""
+    """Record a strategy and the part of the account's first money that its sub-ledger gets."""
     account = recorder.ledger.accounts[spec.account]
     recorder.fact(f.StrategyEnrolled(ts=recorder.now, strategy=spec.id, account=spec.account))
     first = next(a.cash for a in setup.accounts if a.name == spec.account)
     for asset, amount in first.items():
         share = min(
-            share_of_capital(amount, spec.capital, setup.quantum(asset)),
+            part_of_cash(spec.capital, asset, amount, setup.quantum(asset)),
             account.unassigned.cash.get(asset, ZERO),
         )
         if share > 0:

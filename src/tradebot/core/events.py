@@ -210,14 +210,39 @@ def _less(lot: Lot, part: f.LotClosed) -> Lot:
 
 def cash_moved(recorder: Recorder, event: CashEvent) -> None:
     """Record cash that moved at the venue for a reason it explains."""
-    recorder.fact(
-        f.CashMoved(
-            ts=recorder.now,
-            account=event.account,
-            asset=event.asset,
-            amount=event.amount,
-            because=event.because,
-            strategy=event.strategy,
-            settles_at=recorder.now,
+    if event.because == "interest":
+        recorder.fact(
+            f.InterestPaid(
+                ts=recorder.now,
+                account=event.account,
+                asset=event.asset,
+                amount=event.amount,
+                strategy=event.strategy,
+                venue_ref=event.venue_ref,
+            )
         )
-    )
+    elif event.because == "fee":
+        recorder.fact(
+            f.FeeCharged(
+                ts=recorder.now,
+                account=event.account,
+                asset=event.asset,
+                amount=-event.amount,
+                because=event.because,
+                strategy=event.strategy,
+                venue_ref=event.venue_ref,
+            )
+        )
+    else:
+        recorder.fact(
+            f.CashMoved(
+                ts=recorder.now,
+                account=event.account,
+                asset=event.asset,
+                amount=event.amount,
+                because=event.because,
+                strategy=event.strategy,
+                settles_at=recorder.now,
+                venue_ref=event.venue_ref,
+            )
+        )

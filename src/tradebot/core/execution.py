@@ -82,8 +82,11 @@ class Parents:
 
         Returns False when the gate denied it: the parent has ended, its rest is to be tried later.
         """
-        if parent.closed or not self._ledger.is_session_open(leg.instrument.calendar):
+        ledger = self._ledger
+        if parent.closed or ledger.is_stopping or not ledger.is_session_open(leg.instrument.calendar):
             return True  # the session's open advances it
+        if not ledger.is_reconciled(leg.spec.account):
+            return True  # the account's reconciliation does
         opened, due = parent.opened, ZERO
         while parent.next_slice < len(opened.slices) and opened.schedule[parent.next_slice] <= self._rec.now:
             index = parent.next_slice

@@ -18,7 +18,7 @@ from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
 from tradebot.core.model import Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
-from tradebot.core.risk import Denied, Shrunk, View, judge
+from tradebot.core.risk import WAITING, Denied, Shrunk, View, judge
 from tradebot.core.setup import AccountSpec, Setup
 
 
@@ -138,6 +138,18 @@ class Gate:
             leg.repeats += 1
             return
         leg.note_skip(self._rec, denied.rule)
+        if denied.rule in WAITING:
+            self._rec.fact(
+                f.Skipped(
+                    ts=self._rec.now,
+                    strategy=order.strategy,
+                    instrument=order.instrument,
+                    rule=denied.rule,
+                    reason=denied.reason,
+                    numbers=denied.numbers,
+                )
+            )
+            return
         self._rec.fact(
             f.OrderDenied(
                 ts=self._rec.now,

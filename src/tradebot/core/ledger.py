@@ -29,8 +29,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.seen = 0  # when the last fact was made
         self.epoch = 0
         self.run_id = ""
+        self.is_stopping = False
+        self.needs_reconcile = False
+        self.reconciled: dict[str, int] = {}  # account -> when, in this run
+        self.venue_refs: dict[tuple[str, str], int] = {}  # (account, the venue's id) -> seq of what it became
         self.accounts: dict[str, AccountBook] = {}
         self.subs: dict[str, SubLedger] = {}
         self.orders: dict[str, OrderRecord] = {}
@@ -39,7 +44,9 @@ class Ledger:
         self.wishes: dict[Key, WishState] = {}
         self.parents: dict[str, ParentState] = {}
         self.running: dict[str, ParentState] = {}
-        self.saved: dict[Key, str] = {}
+        self.configured: dict[str, tuple[str, str]] = {}  # strategy -> settings, digest of its code
+        self.saved: dict[Key, f.StrategySaved] = {}
+        self.periods: dict[Key, int] = {}  # of a portfolio, by its first instrument
         self.failed: dict[Key, str] = {}
         self.halts: dict[Scope, f.HaltSet] = {}
         self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
@@ -55,7 +62,7 @@ class Ledger:
         before = getcontext()
         setcontext(LEDGER_CONTEXT)
         try:
-            self.seq = recorded.seq
+            self.seq, self.seen = recorded.seq, recorded.seen
             book = _BOOKS.get(type(recorded.fact))
             if book is not None:
                 book(self, recorded.fact)
@@ -99,6 +106,10 @@ class Ledger:
                 worst, why = halt.level, halt.reason
         return worst, why
 
+    def is_reconciled(self, account: str) -> bool:
+        """Return whether an account may increase its exposure: it was compared with the venue, or need not be."""
+        return not self.needs_reconcile or account in self.reconciled
+
     def is_session_open(self, calendar: str) -> bool:
         """Return whether the calendar's session is open; one never heard of counts as open."""
         return not isinstance(self.sessions.get(calendar), f.SessionClosed)
@@ -110,6 +121,17 @@ class Ledger:
 def _run_started(ledger: Ledger, fact: f.RunStarted) -> None:
     ledger.run_id, ledger.epoch = fact.run_id, fact.epoch
     ledger.failed.clear()
+    ledger.is_stopping = False
+    ledger.needs_reconcile = fact.needs_reconcile
+    ledger.reconciled.clear()
+
+
+def _reconciled(ledger: Ledger, fact: f.AccountReconciled) -> None:
+    ledger.reconciled[fact.account] = fact.ts
+
+
+def _trading_stopped(ledger: Ledger, fact: f.TradingStopped) -> None:
+    ledger.is_stopping = True
 
 
 def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
@@ -120,8 +142,20 @@ def _enrolled(ledger: Ledger, fact: f.StrategyEnrolled) -> None:
     ledger.subs[fact.strategy] = SubLedger(fact.account, fact.strategy)
 
 
+def _configured(ledger: Ledger, fact: f.StrategyConfigured) -> None:
+    ledger.configured[fact.strategy] = (fact.settings, fact.code)
+
+
 def _saved(ledger: Ledger, fact: f.StrategySaved) -> None:
-    ledger.saved[fact.strategy, fact.instrument] = fact.state
+    ledger.saved[fact.strategy, fact.instrument] = fact
+
+
+def _weights_asked(ledger: Ledger, fact: f.WeightsAsked) -> None:
+    ledger.periods[fact.strategy, fact.instrument] = fact.period
+
+
+def _bars_counted(ledger: Ledger, fact: f.BarsCounted) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).counted = fact
 
 
 def _failed(ledger: Ledger, fact: f.StrategyFailed) -> None:
@@ -145,7 +179,12 @@ def _released(ledger: Ledger, fact: f.TargetReleased) -> None:
 
 
 def _skipped(ledger: Ledger, fact: f.Skipped | f.OrderDenied) -> None:
-    ledger.wish((fact.strategy, fact.instrument)).refused = (fact.rule, fact.reason)
+    wish = ledger.wish((fact.strategy, fact.instrument))
+    wish.refused, wish.skip_rule = (fact.rule, fact.reason), fact.rule
+
+
+def _skip_ended(ledger: Ledger, fact: f.SkipEnded) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).skip_rule = ""
 
 
 def _retry_set(ledger: Ledger, fact: f.RetrySet) -> None:
@@ -215,6 +254,14 @@ def _unknown(ledger: Ledger, fact: f.SubmitUnknown) -> None:
     ledger.orders[fact.client_order_id].apply(Event.UNKNOWN, fact.reason)
 
 
+def _absent(ledger: Ledger, fact: f.SubmitAbsent) -> None:
+    ledger.orders[fact.client_order_id].is_absent = True
+
+
+def _unknown_released(ledger: Ledger, fact: f.UnknownReleased) -> None:
+    booking.end_order(ledger, fact.client_order_id, Event.RELEASED, fact.reason)
+
+
 def _cancel_requested(ledger: Ledger, fact: f.CancelRequested) -> None:
     ledger.orders[fact.client_order_id].apply(Event.CANCEL_REQUESTED, fact.because)
 
@@ -245,6 +292,7 @@ def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
 
 
 def _timer_set(ledger: Ledger, fact: f.TimerSet) -> None:
+    ledger.timers.pop(fact.key, None)  # kept in the order in which they were set
     ledger.timers[fact.key] = fact.at
 
 
@@ -282,9 +330,14 @@ def _register(kind: type[f.Fact], book: Callable[..., None]) -> None:
 
 for _kind, _book in (
     (f.RunStarted, _run_started),
+    (f.TradingStopped, _trading_stopped),
     (f.AccountOpened, _account_opened),
+    (f.AccountReconciled, _reconciled),
     (f.StrategyEnrolled, _enrolled),
+    (f.StrategyConfigured, _configured),
     (f.StrategySaved, _saved),
+    (f.WeightsAsked, _weights_asked),
+    (f.BarsCounted, _bars_counted),
     (f.StrategyFailed, _failed),
     (f.TargetSet, _target_set),
     (f.QuotesSet, _quotes_set),
@@ -292,6 +345,7 @@ for _kind, _book in (
     (f.TargetReleased, _released),
     (f.Skipped, _skipped),
     (f.OrderDenied, _skipped),
+    (f.SkipEnded, _skip_ended),
     (f.RetrySet, _retry_set),
     (f.ParentOpened, _parent_opened),
     (f.ParentProgressed, _parent_progressed),
@@ -302,6 +356,8 @@ for _kind, _book in (
     (f.OrderReplaced, _replaced),
     (f.OrderRejected, _rejected),
     (f.SubmitUnknown, _unknown),
+    (f.SubmitAbsent, _absent),
+    (f.UnknownReleased, _unknown_released),
     (f.CancelRequested, _cancel_requested),
     (f.CancelRefused, _cancel_refused),
     (f.OrderCanceled, _canceled),

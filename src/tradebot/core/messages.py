@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
 
-from tradebot.core.model import Fill, MarketData, Order
+from tradebot.core.model import AssetAmount, Explained, Fill, MarketData, Order
 
 
 class Slice(NamedTuple):
@@ -183,7 +183,10 @@ class Dividend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CashEvent:
-    """Cash that moved at the venue for a reason it explains; `amount` is signed."""
+    """Cash that moved at the venue for a reason it explains; `amount` is signed.
+
+    `venue_ref` is the venue's id of it: the same one twice is booked once.
+    """
 
     ts: int
     account: str
@@ -191,6 +194,59 @@ class CashEvent:
     amount: Decimal
     because: str
     strategy: str | None = None
+    venue_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionChanged:
+    """A quantity that changed at the venue without an order of ours: the owner's trade, a transfer.
+
+    `cash` is what moved with it, fees included; without any, `basis` is what an incoming quantity
+    cost (None: what it is worth now). `venue_ref` is the venue's id: the same one twice is booked once.
+    """
+
+    ts: int
+    account: str
+    instrument: str
+    qty_signed: Decimal
+    because: str
+    cash: tuple[AssetAmount, ...] = ()
+    basis: Decimal | None = None
+    venue_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """An account's orders, fills, positions and cash were compared with the venue's and agree."""
+
+    ts: int
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseUnknown:
+    """The owner (or `unknown.release_after`) lets go of an order that stayed absent."""
+
+    ts: int
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """The owner moves cash or quantity between unassigned and a strategy (positive: to it).
+
+    Exactly one of `asset` and `instrument`. `basis` is the cost that goes with a quantity; None: its
+    share of the cost of what it is taken from.
+    """
+
+    ts: int
+    account: str
+    strategy: str
+    amount: Decimal
+    asset: str | None = None
+    instrument: str | None = None
+    basis: Decimal | None = None
 
 
 class Scope(NamedTuple):
@@ -215,12 +271,14 @@ class HaltLevel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetHalt:
-    """The owner (or a breaker in the shell) sets the halt level of a scope."""
+    """The owner (or a breaker in the shell, by its `rule` and `numbers`) sets the halt level of a scope."""
 
     ts: int
     level: HaltLevel
     reason: str
     scope: Scope = EVERYTHING
+    rule: str = "owner"
+    numbers: tuple[Explained, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +290,24 @@ class Start:
     epoch: int
     config_digest: str
     code_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmedUp:
+    """Strategies have seen the past: differences to what stands as wanted are worked again."""
+
+    ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTrading:
+    """The daemon is about to end in order: entries and quotes are cancelled, nothing new is begun.
+
+    Positions, what protects them and execution parents stay; the next run goes on with them.
+    """
+
+    ts: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +328,14 @@ Input = (
     | Split
     | Dividend
     | CashEvent
+    | PositionChanged
+    | Reconciled
+    | ReleaseUnknown
+    | Assign
     | SetHalt
     | Start
+    | WarmedUp
+    | StopTrading
     | End
 )
 

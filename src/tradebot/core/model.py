@@ -195,6 +195,13 @@ class Book(NamedTuple):
 MarketData = Bar | Quote | Book
 
 
+class AssetAmount(NamedTuple):
+    """A signed amount of one asset."""
+
+    asset: str
+    amount: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """A request to trade, fixed for the life of its id.

@@ -28,6 +28,7 @@ class Status(Enum):
     REPLACED = "replaced"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    RELEASED = "released"
 
 
 class Event(Enum):
@@ -42,6 +43,7 @@ class Event(Enum):
     REPLACED = "replaced"
     CANCELED = "canceled"
     EXPIRED = "expired"
+    RELEASED = "released"
 
 
 OPEN = (
@@ -65,6 +67,7 @@ _TABLE: dict[tuple[Status, Event], Status] = {
     **{(s, _E.CANCELED): _S.CANCELED for s in OPEN},
     **{(s, _E.EXPIRED): _S.EXPIRED for s in OPEN},
     **{(s, _E.REPLACED): _S.REPLACED for s in OPEN},
+    **{(s, _E.RELEASED): _S.RELEASED for s in OPEN},
     (_S.PENDING_NEW, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
     (_S.NEW, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
     (_S.PARTIALLY_FILLED, _E.CANCEL_REQUESTED): _S.PENDING_CANCEL,
@@ -84,6 +87,7 @@ class OrderRecord:
     __slots__ = (
         "fill_ids",
         "filled_qty",
+        "is_absent",
         "order",
         "qty",
         "reason",
@@ -100,11 +104,17 @@ class OrderRecord:
         self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
         self.venue_order_id = ""
         self.reason = ""
+        self.is_absent = False  # unknown, and not found however often it was looked for
         self.fill_ids: dict[str, None] = {}
 
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody can say that the venue has it."""
+        return self.is_open and (self.status is Status.UNKNOWN or self.is_absent)
 
     @property
     def leaves(self) -> Decimal:
@@ -119,6 +129,10 @@ class OrderRecord:
     def apply(self, event: Event, reason: str = "") -> None:
         """Move to the next status; a report that changes nothing is not an error."""
         status = _TABLE.get((self.status, event), self.status)
+        if event is Event.ACCEPTED:
+            self.is_absent = False
+        elif event is Event.CANCEL_REFUSED and status is Status.NEW and not self._was_seen:
+            status = Status.UNKNOWN  # "not known here" is no proof that it is not on its way
         self.status = self._live(status)
         if reason:
             self.reason = reason
@@ -135,6 +149,7 @@ class OrderRecord:
                 f"were {self.filled_qty} and now {fill.qty} more"
             )
         self.fill_ids[fill.fill_id] = None
+        self.is_absent = False
         self.filled_qty += fill.qty
         if self.filled_qty == self.qty or (self.is_open and not self.leaves):
             self.status = Status.FILLED
@@ -144,6 +159,10 @@ class OrderRecord:
     def rebase(self, qty: Decimal, filled_qty: Decimal, reduced: Decimal) -> None:
         """Count in the units after a split from here on."""
         self.qty, self.filled_qty, self.reduced = qty, filled_qty, reduced
+
+    @property
+    def _was_seen(self) -> bool:
+        return bool(self.venue_order_id or self.filled_qty)
 
     def _live(self, status: Status) -> Status:
         if self.filled_qty and status in (Status.NEW, Status.PENDING_NEW):

@@ -103,8 +103,3 @@ def share_of(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 def decimal_of(value: float, places: int = 12) -> Decimal:
     """Return a float that is not on any grid (a rate, a fraction) as Decimal, half to even."""
     return _to_grid(value, Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-
-
-def share_of_capital(amount: Decimal, share: Decimal, quantum: Decimal) -> Decimal:
-    """Return a strategy's part of an account's first money, to the quantum."""
-    return money(amount * share, quantum)

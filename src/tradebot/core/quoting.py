@@ -32,6 +32,8 @@ class Quoter:
 
     def want(self, leg: Leg, quotes: Quotes) -> None:
         """Take a strategy's word for one instrument and work it."""
+        if self._ledger.is_stopping:
+            return
         if leg.wish.suspended is not None:
             level, _ = self._ledger.halt_level(leg.spec.id, leg.instrument.id)
             if level is not HaltLevel.NONE:
@@ -107,6 +109,8 @@ class Quoter:
         for record in spare[len(missing) :]:
             self._gate.cancel(record, "quote no longer wanted")
         for record, level in zip(spare, missing, strict=False):
+            if record.status is Status.UNKNOWN:
+                continue  # it keeps the level's place until it is known what became of it
             self._gate.replace(leg, record, self._order(leg, side, level))
         for level in missing[len(spare) :]:
             self._gate.send(leg, self._order(leg, side, level))

@@ -34,17 +34,26 @@ def base32(number: int, width: int) -> str:
     return digits
 
 
+def is_own_id(client_order_id: str, instance: str) -> bool:
+    """Return whether an id has the form that this instance gives its orders, of whatever run."""
+    rest = client_order_id[2:]
+    return (
+        client_order_id.startswith(instance) and len(rest) >= 11 and all(letter in _BASE32 for letter in rest)
+    )
+
+
 class Recorder:
     """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
 
-    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "ledger", "now")
+    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "is_muted", "ledger", "now")
 
     def __init__(self, ledger: Ledger, instance: str) -> None:
         if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
             raise InvariantError(f"instance must be two characters of [a-z0-9], was {instance!r}")
         self.ledger = ledger
         self.instance = instance
-        self.now = 0
+        self.now = ledger.seen
+        self.is_muted = False  # data of the past are being shown: nothing may follow from them
         self.restart_ids()
         self.facts: list[Recorded] = []
         self.commands: list[Command] = []

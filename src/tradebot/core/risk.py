@@ -100,6 +100,13 @@ def halted(view: View, order: Order) -> Verdict:
     return Denied(rule="halted", reason=f"{level.name.lower()}: {reason}")
 
 
+def reconciled(view: View, order: Order) -> Verdict:
+    """Nothing that increases exposure leaves before the account was compared with the venue."""
+    if view.ledger.is_reconciled(order.account):
+        return None
+    return Denied(rule="reconciled", reason=f"account {order.account} was not compared with the venue yet")
+
+
 def on_grid(view: View, order: Order) -> Verdict:
     """Quantity and prices are on the venue's grid and above zero."""
     prices = {"limit_price": order.limit_price, "stop_price": order.stop_price}
@@ -242,9 +249,13 @@ def _value(view: View, order: Order) -> float:
     return float(order.qty) * price * float(view.instrument.multiplier)
 
 
+# What one of these keeps back waits for an event that works it again; it is no refusal to try anew later.
+WAITING = ("reconciled",)
+
 ALWAYS: tuple[Rule, ...] = (on_grid, minimum)
 INCREASING: tuple[Rule, ...] = (
     halted,
+    reconciled,
     shortable,
     rate_of_orders,
     max_order,

@@ -60,7 +60,7 @@ class Account:
         self.model = config.model
         self.cash: dict[str, Decimal] = dict(config.cash)
         self.positions: dict[str, Decimal] = {}
-        self._claims: list[_Claim] = []
+        self.claims: list[_Claim] = []
 
     @property
     def is_cash(self) -> bool:
@@ -81,23 +81,23 @@ class Account:
 
     def settle_later(self, asset: str, amount: Decimal, calendar: str, sessions: int) -> None:
         """Note that `amount`, already in `cash`, may be spent after `sessions` more session opens."""
-        self._claims.append(_Claim(asset, amount, calendar, sessions))
+        self.claims.append(_Claim(asset, amount, calendar, sessions))
 
     def session_opened(self, calendar: str) -> None:
         """Bring what settles by this calendar one session nearer."""
-        for claim in self._claims:
+        for claim in self.claims:
             if claim.calendar == calendar:
                 claim.sessions -= 1
-        self._claims = [c for c in self._claims if c.sessions > 0]
+        self.claims = [c for c in self.claims if c.sessions > 0]
 
     def unsettled(self, asset: str) -> Decimal:
-        return sum((c.amount for c in self._claims if c.asset == asset), ZERO)
+        return sum((c.amount for c in self.claims if c.asset == asset), ZERO)
 
     def spendable(self, asset: str) -> Decimal:
         return self.cash.get(asset, ZERO) - self.unsettled(asset)
 
     def view(self) -> AccountView:
-        assets = {c.asset: None for c in self._claims}
+        assets = {c.asset: None for c in self.claims}
         return AccountView(
             model=self.model,
             cash=dict(self.cash),

@@ -71,11 +71,16 @@ class Blotter:
         self.busy: dict[str, int] = {}  # orders and commands under way per instrument, without zeros
         self.budgets: dict[str, tuple[int, Budget]] = {}  # of the last bar matched, with its ts
         self.ended: dict[str, Decimal] = {}  # filled quantity of every finished order
-        self._heirs: dict[str, str] = {}  # replaced order -> the order in its place
+        self.heirs: dict[str, str] = {}  # replaced order -> the order in its place
         self.born: Callable[[Working], None] | None = None  # the matcher at work, told of new orders
         self._groups: dict[tuple[str, str], list[Working]] = {}
         self._legs: dict[str, list[Working]] = {}
-        self._fills = 0
+        self.fill_count = 0
+
+    @property
+    def joined(self) -> tuple[dict[tuple[str, str], list[Working]], dict[str, list[Working]]]:
+        """Working orders by (account, one-cancels-other group), and bracket legs by their parent."""
+        return self._groups, self._legs
 
     def work_came(self, instrument: str) -> None:
         self.busy[instrument] = self.busy.get(instrument, 0) + 1
@@ -111,8 +116,8 @@ class Blotter:
 
     def heir(self, order_id: str) -> str:
         """Return the order that stands in the place of `order_id` after all replaces."""
-        while order_id in self._heirs:
-            order_id = self._heirs[order_id]
+        while order_id in self.heirs:
+            order_id = self.heirs[order_id]
         return order_id
 
     def hand_over(self, old: Working, new: Working) -> None:
@@ -129,7 +134,7 @@ class Blotter:
         same_trail = old.order.trail == new.order.trail and old.is_buy == new.is_buy
         if old.reference is not None and same_trail:
             new.lift(old.reference)  # what the market has shown is not forgotten
-        self._heirs[old.client_order_id] = new.client_order_id
+        self.heirs[old.client_order_id] = new.client_order_id
         self._remove(old)
         self._enter(new)
 
@@ -196,9 +201,9 @@ class Blotter:
             self.refuse(w, ts, reason)
             return False
         self._book(account, w, qty, notional, fee)
-        self._fills += 1
+        self.fill_count += 1
         fill = Fill(
-            fill_id=f"f{self._fills}",
+            fill_id=f"f{self.fill_count}",
             client_order_id=w.client_order_id,
             instrument=inst.id,
             side=w.order.side,

@@ -42,6 +42,7 @@ from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.quotes import Depth, QuoteMatch
+from tradebot.sim.seen import is_covered, span_of, widened
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
@@ -68,7 +69,7 @@ class SimVenue:
         latency: LatencyModel = NO_LATENCY,
         quantum: Decimal = DEFAULT_QUANTUM,
     ) -> None:
-        self._blotter = Blotter(
+        self.blotter = Blotter(
             instruments=instruments,
             accounts={name: Account(config) for name, config in accounts.items()},
             settings=settings or FillSettings(),
@@ -76,56 +77,55 @@ class SimVenue:
             slippage=slippage or NoSlippage(),
             quantum=quantum,
         )
-        self._latency = latency
-        self._marks: dict[str, Bar | Quote] = {}
-        self._depths = {name: Depth() for name in instruments}
-        self._pending: dict[str, list[_Underway]] = {name: [] for name in instruments}
-        self._expiries: dict[str, list[tuple[int, int, str]]] = {name: [] for name in instruments}
-        self._sessions: dict[str, Session] = {}
-        self._payables: list[corporate.Payable] = []
-        self._places: dict[str, str] = {}
+        self.latency = latency
+        self.marks: dict[str, Bar | Quote] = {}
+        self.depths = {name: Depth() for name in instruments}
+        self.pending: dict[str, list[_Underway]] = {name: [] for name in instruments}
+        self.expiries: dict[str, list[tuple[int, int, str]]] = {name: [] for name in instruments}
+        self.sessions: dict[str, Session] = {}
+        self.payables: list[corporate.Payable] = []
+        self.places: dict[str, str] = {}
         self._matching: BarMatch | None = None
-        self._seq = 0
-        # Whether a bar or quote of an instrument can make anything happen. Both are the dicts' own
-        # methods, because a backtest asks this on every bar and most bars meet no order.
-        self.has_work: Callable[[str], bool] = self._blotter.busy.__contains__
-        # Remembers the last price of an instrument without work; nothing else happens.
-        self.mark: Callable[[str, Bar | Quote], None] = self._marks.__setitem__
+        self.seq = 0
+        # Whether a bar or quote can make anything happen, and how to remember one that cannot: the dicts'
+        # own methods, because a backtest asks this on every bar and most bars meet no order.
+        self.has_work: Callable[[str], bool] = self.blotter.busy.__contains__
+        self.mark: Callable[[str, Bar | Quote], None] = self.marks.__setitem__
 
     # --- the caller's side --------------------------------------------------------------------
 
     def send(self, command: Request, now: int) -> None:
         """Take a command sent at `now`; it is effective at `now` plus its latency."""
         if isinstance(command, CancelOrder):
-            place = self._places.get(command.client_order_id, "")
+            place = self.places.get(command.client_order_id, "")
         else:
             place = command.order.instrument
-            self._places.setdefault(command.order.client_order_id, place)
-        at = now + self._latency.delay(command)
+            self.places.setdefault(command.order.client_order_id, place)
+        at = now + self.latency.delay(command)
         filled = ZERO
-        if isinstance(command, ReplaceOrder) and command.client_order_id in self._blotter.orders:
-            filled = self._blotter.orders[command.client_order_id].filled
-        if at > now and place in self._pending:
-            self._seq += 1
-            heappush(self._pending[place], (at, self._seq, command, filled))
-            self._blotter.work_came(place)
+        if isinstance(command, ReplaceOrder) and command.client_order_id in self.blotter.orders:
+            filled = self.blotter.orders[command.client_order_id].filled
+        if at > now and place in self.pending:
+            self.seq += 1
+            heappush(self.pending[place], (at, self.seq, command, filled))
+            self.blotter.work_came(place)
         else:
             self._apply(command, at, filled)
 
     def drain(self) -> list[VenueReport]:
         """Return the reports not yet taken, in order, and forget them."""
-        taken = list(self._blotter.reports)
-        self._blotter.reports.clear()
+        taken = list(self.blotter.reports)
+        self.blotter.reports.clear()
         return taken
 
     def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
         """Let the instrument's orders meet `item`; yield each report as it happens.
 
-        Not met are: a bar that reaches back over time which a finer bar or a quote has covered, a
-        made-up bar (`FilledBar`), and data that go back in time or cannot be true (the engine reports
-        those). An open or close outside [low, high] widens the bar.
+        Not met are: what lies outside the calendar's sessions, a bar that reaches back over time which
+        a finer bar or a quote has covered, a made-up bar (`FilledBar`), and data that go back in time or
+        cannot be true (the engine reports those). An open or close outside [low, high] widens the bar.
         """
-        name, last = item.instrument, self._marks.get(item.instrument)
+        name, last = item.instrument, self.marks.get(item.instrument)
         if (last is not None and item.ts < last.ts) or problem_of(item):
             return
         if isinstance(item, Quote):
@@ -134,15 +134,15 @@ class SimVenue:
         start = self._start(item, last)
         self._release(name, start)
         yield from self._flush()
-        if not isinstance(item, FilledBar) and not _is_covered(item, last):
-            session = self._sessions.get(self._blotter.instruments[name].calendar)
-            self._matching = match = BarMatch(self._blotter, _widened(item), start, session)
+        if not isinstance(item, FilledBar) and not is_covered(item, last) and self._is_in_session(item):
+            session = self.sessions.get(self.blotter.instruments[name].calendar)
+            self._matching = match = BarMatch(self.blotter, widened(item), start, session)
             try:
                 for _ in match.run():
                     yield from self._flush()
             finally:
                 self._matching = None
-            self._marks[name] = item
+            self.marks[name] = item
         self._release(name, item.ts)
         yield from self._flush()
 
@@ -151,22 +151,26 @@ class SimVenue:
 
         Call it after all market data up to `now`.
         """
-        for name in self._pending:
+        for name in self.pending:
             self._release(name, now)
         self._pay(now)
 
     @property
     def is_idle(self) -> bool:
         """True while no instrument has work."""
-        return not self._blotter.busy
+        return not self.blotter.busy
+
+    @property
+    def is_at_rest(self) -> bool:  # outside a bar, with no report left to take
+        return self._matching is None and not self.blotter.reports
 
     def account(self, name: str) -> AccountView:
         """Return a copy of the account's books."""
-        return self._blotter.accounts[name].view()
+        return self.blotter.accounts[name].view()
 
     def working(self, instrument: str) -> tuple[Order, ...]:
         """Return the orders working on `instrument`, in order of arrival."""
-        return tuple(w.order for w in self._blotter.books[instrument].values())
+        return tuple(w.order for w in self.blotter.books[instrument].values())
 
     # --- sessions and corporate actions -------------------------------------------------------
 
@@ -174,28 +178,30 @@ class SimVenue:
         """Open or close a calendar's session; a close ends the day orders sent before it."""
         self._pay(event.ts)
         if isinstance(event, SessionOpen):
-            self._sessions[event.calendar] = Session(
-                opened_at=event.ts, closes_at=event.closes_at, is_open=True
+            last = self.sessions.get(event.calendar)
+            before = None if last is None else last.closes_at
+            self.sessions[event.calendar] = Session(
+                opened_at=event.ts, closes_at=event.closes_at, is_open=True, before=before
             )
-            for account in self._blotter.accounts.values():
+            for account in self.blotter.accounts.values():
                 account.session_opened(event.calendar)
             return
-        session = self._sessions.setdefault(
+        session = self.sessions.setdefault(
             event.calendar, Session(opened_at=event.ts, closes_at=event.ts, is_open=False)
         )
-        session.is_open, session.opens_at = False, event.opens_at
-        for name, inst in self._blotter.instruments.items():
+        session.is_open, session.closes_at, session.opens_at = False, event.ts, event.opens_at
+        for name, inst in self.blotter.instruments.items():
             if inst.calendar == event.calendar:
                 self._release(name, event.ts)
                 self._end_of_day(name, event.ts, session)
 
     def on_split(self, event: Split) -> None:
         """Apply a split; call it before the first bar of the ex-day."""
-        corporate.split(self._blotter, event, self._last(event.instrument, Side.SELL))
+        corporate.split(self.blotter, event, self._last(event.instrument, Side.SELL))
 
     def on_dividend(self, event: Dividend) -> None:
         """Note who is owed a dividend at the ex-date; it is paid once time reaches `pays_at`."""
-        self._payables += corporate.dividend(self._blotter, event)
+        self.payables += corporate.dividend(self.blotter, event)
         self._pay(event.ts)
 
     def force_close(self, instrument: str, rule: ForcePrice = ForcePrice.LAST_CLOSE) -> None:
@@ -204,18 +210,19 @@ class SimVenue:
         For the end of the data: concerns market orders that are reduce-only or of purpose FLATTEN,
         whole, without slippage or volume cap. The caller marks them as no decision of a strategy.
         """
-        mark = self._marks.get(instrument)
+        mark = self.marks.get(instrument)
         if mark is None:
             return
-        for w in list(self._blotter.books[instrument].values()):
+        for w in list(self.blotter.books[instrument].values()):
             flat = w.order.reduce_only or w.order.purpose is Purpose.FLATTEN
-            if w.role is not Role.MARKET or not flat or w.client_order_id not in self._blotter.orders:
+            if w.role is not Role.MARKET or not flat or w.client_order_id not in self.blotter.orders:
                 continue
             if isinstance(mark, Bar):
                 price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
             else:
                 price = mark.ask if w.is_buy else mark.bid
-            take(self._blotter, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
+            whole, span = Budget(None, 0.0), span_of(mark)
+            take(self.blotter, w, whole, mark.ts, price, Liquidity.TAKER, span=span, slip=False)
 
     # --- arrival ------------------------------------------------------------------------------
 
@@ -233,11 +240,11 @@ class SimVenue:
             self._report(VenueRefused(ts=at, client_order_id=order.client_order_id, reason=reason))
             return
         self._acked(w, at)
-        self._blotter.add(w)
+        self.blotter.add(w)
         self._after_arrival(w, at)
 
     def _admit(self, order: Order, at: int) -> tuple[Working | None, str]:
-        blotter, settings = self._blotter, self._blotter.settings
+        blotter, settings = self.blotter, self.blotter.settings
         known = order.client_order_id in blotter.orders
         if known or (settings.ids_for_ever and order.client_order_id in blotter.ended):
             return None, f"client_order_id must be unique, {order.client_order_id!r} was used before"
@@ -245,14 +252,14 @@ class SimVenue:
         if reason:
             return None, reason
         inst = blotter.instruments[order.instrument]
-        session = self._sessions.get(inst.calendar)
+        session = self.sessions.get(inst.calendar)
         reason = checks.terms_refusal(order, inst, at) or checks.session_refusal(
             order, inst, session, settings.auction_cutoff, at
         )
         if reason:
             return None, reason
-        self._seq += 1
-        w = Working(order, inst, self._seq, at)
+        self.seq += 1
+        w = Working(order, inst, self.seq, at)
         price = self._last(order.instrument, order.side)
         reason = checks.market_refusal(w, price, settings) or checks.holding_refusal(
             order, inst, blotter.accounts[order.account], blotter
@@ -269,36 +276,39 @@ class SimVenue:
     def _after_arrival(self, w: Working, at: int) -> None:
         order = w.order
         if order.expires_at is not None:
-            heappush(self._expiries[order.instrument], (order.expires_at, w.seq, order.client_order_id))
+            heappush(self.expiries[order.instrument], (order.expires_at, w.seq, order.client_order_id))
         if w.is_trailing and w.activated != ZERO:  # a sleeping leg starts at its parent's fill
             price = self._last(order.instrument, order.side)
             if price is not None:
                 w.lift(price)
-        mark = self._marks.get(order.instrument)
-        same = self._blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
-        if not same or mark is None or mark.ts != at or self._blotter.born is not None:
+        mark = self.marks.get(order.instrument)
+        same = self.blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
+        if not same or mark is None or mark.ts != at or self.blotter.born is not None:
+            return
+        if not self._is_in_session(mark):
             return
         if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
             return
         if isinstance(mark, Bar):
-            take(self._blotter, w, budget_of(self._blotter, mark), at, mark.close, Liquidity.TAKER)
+            budget, span = budget_of(self.blotter, mark), span_of(mark)
+            take(self.blotter, w, budget, at, mark.close, Liquidity.TAKER, span=span)
         else:
-            depth = self._depths[order.instrument]
+            depth = self.depths[order.instrument]
             side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)
-            take(self._blotter, w, side, at, price, Liquidity.TAKER)
+            take(self.blotter, w, side, at, price, Liquidity.TAKER)
 
     def _cancel(self, order_id: str, at: int) -> None:
-        w = self._blotter.orders.get(order_id)
+        w = self.blotter.orders.get(order_id)
         if w is None:
             reason = self._why_gone(order_id)
             self._report(VenueCancelRefused(ts=at, client_order_id=order_id, reason=reason))
         else:
-            self._blotter.cancel(w, at)
+            self.blotter.cancel(w, at)
 
     def _replace(self, command: ReplaceOrder, at: int, filled: Decimal) -> None:
         """Put the new order in the old one's place; what filled since it was sent comes off it."""
         gone, order = command.client_order_id, command.order
-        old = self._blotter.orders.get(gone)
+        old = self.blotter.orders.get(gone)
         new: Working | None = None
         if old is None:
             reason = self._why_gone(gone)
@@ -313,28 +323,34 @@ class SimVenue:
         new.reduced = old.filled - filled
         self._report(VenueReplaced(ts=at, client_order_id=gone, by=order.client_order_id))
         self._acked(new, at)
-        self._blotter.hand_over(old, new)
+        self.blotter.hand_over(old, new)
         self._after_arrival(new, at)
 
     def _why_gone(self, order_id: str) -> str:
-        return "the order is finished" if order_id in self._blotter.ended else "the order is not known here"
+        return "the order is finished" if order_id in self.blotter.ended else "the order is not known here"
 
     # --- time ---------------------------------------------------------------------------------
 
     def _on_quote(self, quote: Quote) -> Iterator[VenueReport]:
         name = quote.instrument
         self._release(name, quote.ts)
-        self._marks[name] = quote
+        self.marks[name] = quote
         yield from self._flush()
-        for _ in QuoteMatch(self._blotter, quote, self._depths[name]).run():
+        if not self._is_in_session(quote):
+            return
+        for _ in QuoteMatch(self.blotter, quote, self.depths[name]).run():
             yield from self._flush()
+
+    def _is_in_session(self, item: Bar | Quote) -> bool:
+        session = self.sessions.get(self.blotter.instruments[item.instrument].calendar)
+        return session is None or session.has(item)
 
     def _start(self, bar: Bar, last: Bar | Quote | None) -> int:
         """Return when the bar began: no earlier than the bar before it and the session's open."""
         start = bar.ts - bar.interval
         if last is not None and last.ts < bar.ts:
             start = max(start, last.ts)
-        session = self._sessions.get(self._blotter.instruments[bar.instrument].calendar)
+        session = self.sessions.get(self.blotter.instruments[bar.instrument].calendar)
         if session is not None and session.opened_at < bar.ts:
             start = max(start, session.opened_at)
         return start
@@ -343,55 +359,42 @@ class SimVenue:
         match = self._matching
         if match is not None and match.bar.instrument == instrument:
             return match.q
-        return checks.last_price(self._marks.get(instrument), side)
+        return checks.last_price(self.marks.get(instrument), side)
 
     def _release(self, instrument: str, upto: int) -> None:
         """Let everything become effective that was due by `upto`."""
-        pending = self._pending.get(instrument, [])
+        pending = self.pending.get(instrument, [])
         while pending and pending[0][0] <= upto:
             at, _, command, filled = heappop(pending)
             self._apply(command, at, filled)
-            self._blotter.work_went(instrument)
-        expiries = self._expiries.get(instrument, [])
+            self.blotter.work_went(instrument)
+        expiries = self.expiries.get(instrument, [])
         while expiries and expiries[0][0] <= upto:
             at, _, order_id = heappop(expiries)
-            w = self._blotter.orders.get(order_id)
+            w = self.blotter.orders.get(order_id)
             if w is not None:
-                self._blotter.expire(w, at)
-        if self._payables:
+                self.blotter.expire(w, at)
+        if self.payables:
             self._pay(upto)
 
     def _end_of_day(self, instrument: str, ts: int, session: Session) -> None:
-        for w in list(self._blotter.books[instrument].values()):
-            if w.client_order_id not in self._blotter.orders or w.since >= ts:
+        for w in list(self.blotter.books[instrument].values()):
+            if w.client_order_id not in self.blotter.orders or w.since >= ts:
                 continue
             missed = w.order.tif is Tif.AT_OPEN and w.since <= session.opened_at
             if missed or w.order.tif in (Tif.DAY, Tif.AT_CLOSE):
-                self._blotter.expire(w, ts)
+                self.blotter.expire(w, ts)
 
     def _pay(self, now: int) -> None:
-        for payable in self._payables:
+        for payable in self.payables:
             if payable.pays_at <= now:
-                self._blotter.accounts[payable.account].add_cash(payable.asset, payable.amount)
-        self._payables = [p for p in self._payables if p.pays_at > now]
+                self.blotter.accounts[payable.account].add_cash(payable.asset, payable.amount)
+        self.payables = [p for p in self.payables if p.pays_at > now]
 
     def _flush(self) -> Iterator[VenueReport]:
-        reports = self._blotter.reports
+        reports = self.blotter.reports
         while reports:
             yield reports.popleft()
 
     def _report(self, report: VenueReport) -> None:
-        self._blotter.reports.append(report)
-
-
-def _widened(bar: Bar) -> Bar:
-    if bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high:
-        return bar
-    return bar._replace(low=min(bar.low, bar.open, bar.close), high=max(bar.high, bar.open, bar.close))
-
-
-def _is_covered(bar: Bar, last: Bar | Quote | None) -> bool:
-    """Return whether something finer has already shown part of the bar's time."""
-    if last is None or last.ts <= bar.ts - bar.interval:
-        return False
-    return isinstance(last, Quote) or last.interval < bar.interval
+        self.blotter.reports.append(report)

@@ -10,11 +10,7 @@ because a fact is a file format.
 
 from __future__ import annotations
 
-from tradebot.core.facts.base import (
-    AssetAmount,
-    Fact,
-    Recorded,
-)
+from tradebot.core.facts.base import Fact, Recorded
 from tradebot.core.facts.money import (
     BasisAdjusted,
     CashMoved,
@@ -50,17 +46,25 @@ from tradebot.core.facts.orders import (
     ReplaceRequested,
     SubmitAbsent,
     SubmitUnknown,
+    UnknownReleased,
 )
 from tradebot.core.facts.runs import (
     AccountOpened,
+    AccountReconciled,
     AssignmentMade,
     BadDataSeen,
+    BarsCounted,
+    InputRefused,
     InputsMissed,
     RunEnded,
     RunStarted,
+    SnapshotTaken,
+    StrategyConfigured,
     StrategyEnrolled,
     StrategyFailed,
     StrategySaved,
+    TradingStopped,
+    WeightsAsked,
 )
 from tradebot.core.facts.time import (
     DayStarted,
@@ -80,12 +84,15 @@ from tradebot.core.facts.wishes import (
     TargetSet,
     TargetSuspended,
 )
+from tradebot.core.model import AssetAmount
 
 __all__ = [
     "AccountOpened",
+    "AccountReconciled",
     "AssetAmount",
     "AssignmentMade",
     "BadDataSeen",
+    "BarsCounted",
     "BasisAdjusted",
     "CancelRefused",
     "CancelRequested",
@@ -97,6 +104,7 @@ __all__ = [
     "Fact",
     "FeeCharged",
     "HaltSet",
+    "InputRefused",
     "InputsMissed",
     "InterestPaid",
     "LotClosed",
@@ -127,7 +135,9 @@ __all__ = [
     "SessionOpened",
     "SkipEnded",
     "Skipped",
+    "SnapshotTaken",
     "SplitApplied",
+    "StrategyConfigured",
     "StrategyEnrolled",
     "StrategyFailed",
     "StrategySaved",
@@ -140,4 +150,7 @@ __all__ = [
     "TargetSuspended",
     "TimerFired",
     "TimerSet",
+    "TradingStopped",
+    "UnknownReleased",
+    "WeightsAsked",
 ]

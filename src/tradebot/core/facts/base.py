@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 
@@ -26,10 +25,3 @@ class Recorded(NamedTuple):
     seen: int
     cause: int
     fact: Fact
-
-
-class AssetAmount(NamedTuple):
-    """A signed amount of one asset."""
-
-    asset: str
-    amount: Decimal

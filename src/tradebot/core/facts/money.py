@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tradebot.core.facts.base import Fact
 from tradebot.core.facts.orders import LotClosed
-from tradebot.core.model import Lot
+from tradebot.core.model import AssetAmount, Lot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CashMoved(Fact):
     """Cash moved for a known reason; to a strategy's sub-ledger, or to unassigned when None."""
+
+    VERSION: ClassVar[int] = 2
 
     account: str
     asset: str
@@ -21,27 +23,34 @@ class CashMoved(Fact):
     because: str
     strategy: str | None
     settles_at: int
+    venue_ref: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeCharged(Fact):
     """A fee that belongs to no fill (borrow, custody, data)."""
 
+    VERSION: ClassVar[int] = 2
+
     account: str
     asset: str
     amount: Decimal
     because: str
     strategy: str | None
+    venue_ref: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterestPaid(Fact):
     """Interest on cash; negative when we pay it."""
 
+    VERSION: ClassVar[int] = 2
+
     account: str
     asset: str
     amount: Decimal
     strategy: str | None
+    venue_ref: str = ""
 
 
 class StrategyShare(NamedTuple):
@@ -133,7 +142,13 @@ class BasisAdjusted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionAdjusted(Fact):
-    """The account's quantity was set right from outside (transfer, owner's trade): unassigned."""
+    """The account's quantity changed from outside (transfer, owner's trade): unassigned.
+
+    `cash` are the account's signed changes that came with it, `basis` and `realized` what it does to
+    the unassigned position, as in OrderFilled.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     account: str
     instrument: str
@@ -142,6 +157,10 @@ class PositionAdjusted(Fact):
     because: str
     closed: tuple[LotClosed, ...] = ()
     opened: Lot | None = None
+    realized: Decimal = Decimal(0)
+    cash: tuple[AssetAmount, ...] = ()
+    settles_at: int = 0
+    venue_ref: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.core.facts.base import AssetAmount, Fact
-from tradebot.core.model import Explained, Fill, Lot, Order, Side
+from tradebot.core.facts.base import Fact
+from tradebot.core.model import AssetAmount, Explained, Fill, Lot, Order, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,14 @@ class SubmitAbsent(Fact):
 
     client_order_id: str
     checks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownReleased(Fact):
+    """An order that stayed absent counts no more; a fill that arrives later is still booked."""
+
+    client_order_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

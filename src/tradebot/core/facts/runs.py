@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from tradebot.core.facts.base import Fact
-from tradebot.core.model import AccountModel
+from tradebot.core.model import AccountModel, ExitRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Fact):
-    """A run began; client order ids of this run carry `epoch`."""
+    """A run began; client order ids of this run carry `epoch`.
+
+    `needs_reconcile`: no account increases its exposure before its AccountReconciled.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     run_id: str
     epoch: int
     config_digest: str
     code_digest: str
+    needs_reconcile: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStopped(Fact):
+    """Nothing new is begun in this run any more; it is about to end."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,13 @@ class AccountOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReconciled(Fact):
+    """What we hold of an account in this run is what the venue says."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyEnrolled(Fact):
     """A strategy got its sub-ledger in an account."""
 
@@ -44,12 +65,28 @@ class StrategyEnrolled(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyConfigured(Fact):
+    """A strategy runs with these settings from here on; open positions keep their entry's exit terms.
+
+    `settings` is the text of its section of the file, `code` the digest of its class's file.
+    """
+
+    strategy: str
+    settings: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentMade(Fact):
     """Cash or quantity moved between a strategy's sub-ledger and the unassigned one.
 
     Exactly one of `asset` and `instrument` is set; positive `amount` goes to the strategy.
-    For an instrument, `basis` is the cost that goes with the quantity.
+    For an instrument, `basis` is the cost that goes with the quantity, `realized` what unassigned
+    gains by giving or taking it at that cost, `exits` the protective terms of a position that this
+    opens.
     """
+
+    VERSION: ClassVar[int] = 2
 
     account: str
     strategy: str
@@ -57,15 +94,49 @@ class AssignmentMade(Fact):
     asset: str | None = None
     instrument: str | None = None
     basis: Decimal = Decimal(0)
+    because: str = ""
+    exits: ExitRules | None = None
+    realized: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySaved(Fact):
-    """A strategy's own memory, as JSON text."""
+    """A strategy's own memory, as JSON text, after the data of `bar_ts`; it stands until the next one.
+
+    `instrument` is the first one of the object whose memory it is.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     strategy: str
     instrument: str
     state: str
+    bar_ts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsAsked(Fact):
+    """A portfolio strategy was asked for its weights in a period of its schedule."""
+
+    strategy: str
+    instrument: str
+    period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsCounted(Fact):
+    """How many bars a position was held and a target has rested, up to the bar of `bar_ts`.
+
+    `held_since` and `suspended_since` name the position and the rest that are counted.
+    """
+
+    strategy: str
+    instrument: str
+    bar_ts: int
+    held_since: int
+    held: int
+    suspended_since: int
+    suspended: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +157,24 @@ class InputsMissed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputRefused(Fact):
+    """What the owner asked for (`what` names the input) cannot be done, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BadDataSeen(Fact):
     """Market data that cannot be true was refused; the last good value stands."""
 
     instrument: str
     problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken(Fact):
+    """All facts up to `upto_seq` led to the ledger whose snapshot has this sha256."""
+
+    digest: str
+    upto_seq: int

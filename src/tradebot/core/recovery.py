@@ -1,0 +1,197 @@
+"""Take in what happened without us: reconciliation, the owner's own trades, orders that stayed unknown.
+
+Owns what follows for strategies: a quantity that the owner sold is taken from those who held it and
+rests, protection follows, nothing is bought back. Refuses to compare: what the venue says and what it
+means is worked out outside, here it arrives as inputs that each say one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.adjusting import adjusted_fact, assigned_fact, assignment_problem, parts_of
+from tradebot.core.breakers import Breakers
+from tradebot.core.desk import FLATTENING, Desk
+from tradebot.core.gate import Gate
+from tradebot.core.guard import Guard
+from tradebot.core.legs import Leg
+from tradebot.core.model import Purpose
+from tradebot.core.orders import OrderRecord, Status
+from tradebot.core.quantize import qty_down
+from tradebot.core.recorder import Recorder
+from tradebot.core.setup import Setup
+from tradebot.errors import InvariantError
+
+_OWNER = "owner traded"
+
+
+class Recovery:
+    """Books what the venue or the owner did beside our orders and brings targets and exits in line."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        recorder: Recorder,
+        desk: Desk,
+        guard: Guard,
+        gate: Gate,
+        *,
+        breakers: Breakers,
+        legs: Mapping[tuple[str, str], Leg],
+        marks: Mapping[str, float],
+    ) -> None:
+        self._setup = setup
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._desk = desk
+        self._guard = guard
+        self._gate = gate
+        self._breakers = breakers
+        self._legs = legs
+        self._marks = marks
+
+    def reconciled(self, message: m.Reconciled) -> None:
+        """The account agrees with the venue: exits are placed again, the difference is worked anew."""
+        self._known(message.account)
+        if not self._ledger.is_reconciled(message.account):
+            self._rec.fact(f.AccountReconciled(ts=message.ts, account=message.account))
+        for leg in self._legs.values():
+            if leg.spec.account == message.account:
+                self._guard.protect(leg)
+                for parent in self._ledger.active_parents(leg.key):
+                    self._desk.advance(leg, parent)
+                self._desk.work(leg)
+
+    # --- what others did ------------------------------------------------------------------------
+
+    def position_changed(self, change: m.PositionChanged) -> None:
+        """Book a change that is not ours; what it took from strategies is theirs no more and rests."""
+        self._known(change.account)
+        if change.instrument not in self._setup.instruments:
+            raise InvariantError(
+                f"a position that changes must be of a configured instrument, was {change.instrument}"
+            )
+        if self.is_repeat(change.account, change.venue_ref) or not change.qty_signed:
+            return
+        hit = self._take_back(change)
+        fact = adjusted_fact(self._setup, self._ledger, change, self._marks)
+        self._rec.fact(fact)
+        if not change.cash:
+            self._breakers.moved(change.account, change.instrument, change.qty_signed)
+        for leg in hit:
+            self._rest(leg)
+
+    def is_repeat(self, account: str, venue_ref: str) -> bool:
+        """Return whether what goes by this id at the venue was booked before."""
+        return bool(venue_ref) and (account, venue_ref) in self._ledger.venue_refs
+
+    def _take_back(self, change: m.PositionChanged) -> list[Leg]:
+        """Take from strategies what the change took from them; return the legs that lost something."""
+        ledger, name = self._ledger, change.instrument
+        subs = [s for s in ledger.subs.values() if s.account == change.account and s.qty(name)]
+        theirs = sum((s.qty(name) for s in subs), Decimal(0))
+        missing = _missing(theirs, ledger.accounts[change.account].unassigned.qty(name), change.qty_signed)
+        if not missing:
+            return []
+        holders = [s for s in subs if (s.qty(name) > 0) == (theirs > 0)]
+        parts = parts_of(missing, [abs(s.qty(name)) for s in holders], self._step(name, missing, holders))
+        hit: list[Leg] = []
+        for sub, part in zip(holders, parts, strict=True):
+            if not part or sub.strategy is None:
+                continue
+            amount = -part if theirs > 0 else part
+            assign = m.Assign(
+                ts=change.ts, account=change.account, strategy=sub.strategy, amount=amount, instrument=name
+            )
+            self._rec.fact(assigned_fact(self._setup, ledger, assign, _OWNER, None))
+            leg = self._legs.get((sub.strategy, name))
+            if leg is not None:
+                hit.append(leg)
+        return hit
+
+    def _step(self, name: str, missing: Decimal, holders: Sequence[object]) -> Decimal:
+        """Return what parts are cut to: whole lots, unless what is shared out is none itself."""
+        instrument = self._setup.instruments[name]
+        is_whole = qty_down(missing, instrument.lot_size) == missing
+        return instrument.lot_size if is_whole else self._setup.quantum(instrument.base)
+
+    def _rest(self, leg: Leg) -> None:
+        """After the owner's trade: nothing is bought back, and nothing sells more than is held."""
+        wish = leg.wish
+        if wish.suspended is None or wish.suspended.because not in FLATTENING:
+            self._desk.suspend(leg, _OWNER)
+        held = abs(self._ledger.subs[leg.spec.id].qty(leg.instrument.id))
+        for record in self._ledger.open_orders(leg.key):
+            if record.order.purpose is Purpose.FLATTEN and record.leaves > held:
+                self._gate.cancel(record, _OWNER)
+        self._guard.protect(leg)
+        self._desk.work(leg)
+
+    # --- the owner's word -----------------------------------------------------------------------
+
+    def assign(self, assign: m.Assign) -> None:
+        """Move cash or quantity to or from a strategy. Nothing is traded because of it."""
+        problem = assignment_problem(self._ledger, assign)
+        if problem:
+            self._rec.fact(f.InputRefused(ts=assign.ts, what="Assign", reason=problem))
+            return
+        leg = None if assign.instrument is None else self._legs.get((assign.strategy, assign.instrument))
+        exits = None if leg is None or not leg.spec.exits.any else leg.spec.exits
+        self._rec.fact(assigned_fact(self._setup, self._ledger, assign, "owner", exits))
+        if leg is None:
+            return
+        self._guard.protect(leg)
+        wish = leg.wish
+        is_flattened = wish.suspended is not None and wish.suspended.because in FLATTENING
+        if not is_flattened and qty_down(self._desk.difference(leg)[0], leg.instrument.lot_size):
+            self._desk.suspend(leg, "assigned")
+        self._desk.work(leg)
+
+    def release(self, release: m.ReleaseUnknown) -> OrderRecord | None:
+        """Let go of an order that stayed unknown; returns it when that ended it."""
+        record = self._ledger.orders.get(release.client_order_id)
+        if record is None or not record.is_open or record.venue_order_id:
+            return None  # it turned up meanwhile
+        self._rec.fact(
+            f.UnknownReleased(ts=release.ts, client_order_id=release.client_order_id, reason=release.reason)
+        )
+        self.give_back(record, release.ts, "its replacement was let go of")
+        return record
+
+    def give_back(self, heir: OrderRecord, ts: int, reason: str) -> None:
+        """An order that was to replace another came to nothing: the other one stands as before."""
+        old = None if heir.order.replaces is None else self._ledger.orders[heir.order.replaces]
+        if old is not None and old.status is Status.PENDING_REPLACE:
+            fact = f.CancelRefused(ts=ts, client_order_id=old.order.client_order_id, reason=reason)
+            self._rec.fact(fact)
+
+    def has_heir(self, record: OrderRecord) -> bool:
+        """Return whether an order is on its way into this one's place.
+
+        Its fate is told under its own id. A refusal under the old id may be the second copy of one
+        that an earlier try was told: believing it would send a third order into the same place.
+        """
+        order = record.order
+        working = self._ledger.open_orders((order.strategy, order.instrument))
+        return any(other.order.replaces == order.client_order_id for other in working)
+
+    def _known(self, account: str) -> None:
+        if account not in self._ledger.accounts:
+            known = ", ".join(self._ledger.accounts)
+            raise InvariantError(f"account must be one of {known}, was {account}")
+
+
+def _missing(theirs: Decimal, unassigned: Decimal, change: Decimal) -> Decimal:
+    """Return how much (positive) of a foreign change is the strategies' loss.
+
+    The owner's own quantity goes first. What the owner held against the strategies before (a short
+    beside their long) was never theirs.
+    """
+    if not theirs or (theirs > 0) == (change > 0):
+        return Decimal(0)
+    sign = 1 if theirs > 0 else -1
+    against = max(-sign * (unassigned + change), Decimal(0)) - max(-sign * unassigned, Decimal(0))
+    return min(against, abs(theirs))

@@ -1,0 +1,123 @@
+"""Keep the halt where it holds with a dead engine, a dead disk or a dead daemon: in memory and in a file.
+
+Owns the halt flag of one account: what is stopped, how far, why, since when. The engine's own halts are
+facts; this is the copy that the loop tests before each send, that `halt` writes when no daemon runs, and
+that a start reads before it trades. Refuses to lift anything by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradebot.core.messages import EVERYTHING, HaltLevel, Scope
+from tradebot.core.model import Order, Purpose
+from tradebot.errors import StoreError
+
+_GETS_OUT = (Purpose.PROTECT, Purpose.FLATTEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """One latched halt. `since` in ns UTC."""
+
+    scope: Scope
+    level: HaltLevel
+    reason: str
+    rule: str
+    since: int
+
+
+class HaltFlag:
+    """The halts of one account, in memory and in `path`; a path of None keeps none on disk."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the file. Raises StoreError when it cannot be understood: then nothing may be sent."""
+        self._path = path
+        self._halts: dict[Scope, Halt] = {}
+        if path is not None and path.exists():
+            self._halts = {halt.scope: halt for halt in _read(path)}
+
+    @property
+    def all(self) -> tuple[Halt, ...]:
+        return tuple(self._halts.values())
+
+    def set(self, halt: Halt) -> None:
+        """Latch a halt, or lift that of its scope with level NONE; memory first, then the file."""
+        if halt.level is HaltLevel.NONE:
+            self._halts.pop(halt.scope, None)
+        else:
+            self._halts[halt.scope] = halt
+        self._write()
+
+    def stops(self, order: Order) -> Halt | None:
+        """Return the halt that keeps this order from being sent, None when it may leave.
+
+        What protects or flattens always may: no halt keeps us from getting out.
+        """
+        if order.purpose in _GETS_OUT:
+            return None
+        for halt in self._halts.values():
+            strategy, instrument = halt.scope
+            if strategy in (None, order.strategy) and instrument in (None, order.instrument):
+                return halt
+        return None
+
+    @property
+    def everything(self) -> Halt | None:
+        """The halt that covers the whole account, None when there is none."""
+        return self._halts.get(EVERYTHING)
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        if not self._halts:
+            self._path.unlink(missing_ok=True)
+            return
+        text = json.dumps({"version": 1, "halts": [_plain(h) for h in self._halts.values()]}, indent=1)
+        _replace(self._path, text + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner's eyes."""
+    beside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def _plain(halt: Halt) -> dict[str, object]:
+    return {
+        "strategy": halt.scope.strategy,
+        "instrument": halt.scope.instrument,
+        "level": halt.level.name,
+        "reason": halt.reason,
+        "rule": halt.rule,
+        "since": halt.since,
+    }
+
+
+def _read(path: Path) -> Iterable[Halt]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["halts"]
+        return [
+            Halt(
+                scope=Scope(row["strategy"], row["instrument"]),
+                level=HaltLevel[row["level"]],
+                reason=str(row["reason"]),
+                rule=str(row["rule"]),
+                since=int(row["since"]),
+            )
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StoreError(
+            f"{path}: a halt flag must be readable to be obeyed, found {exc!r}; look at it, then "
+            "remove it and halt again"
+        ) from exc

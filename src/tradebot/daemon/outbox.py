@@ -1,0 +1,167 @@
+"""Send commands once, in order, and post what came of them.
+
+Owns the way from a committed command to the venue: lanes (a strategy's commands in one instrument keep
+their order, others do not wait for them), deadlines, the last look at the halt flag. Refuses to send
+twice and to guess: what did not answer is unknown, and is asked for by id elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from tradebot.core.messages import (
+    CancelOrder,
+    Input,
+    ReplaceOrder,
+    SubmitOrder,
+    VenueCancelRefused,
+    VenueRefused,
+    VenueReport,
+    VenueUnknown,
+)
+from tradebot.core.model import Order
+from tradebot.core.ports import Clock, Venue
+from tradebot.daemon.halts import HaltFlag
+
+Request = SubmitOrder | CancelOrder | ReplaceOrder
+Lane = tuple[str, str]
+
+_LANES_KEPT = 20_000
+
+
+class Outbox:
+    """The only caller of a venue's submit, cancel and replace."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        clock: Clock,
+        halts: HaltFlag,
+        post: Callable[[Input], None],
+        *,
+        deadline: float = 15.0,
+    ) -> None:
+        """`deadline` in seconds of the event loop, for each call."""
+        self._venue = venue
+        self._clock = clock
+        self._halts = halts
+        self._post = post
+        self._deadline = deadline
+        self._lanes: dict[Lane, deque[Request]] = {}
+        self._lane_of: dict[str, Lane] = {}
+        self._tasks: dict[Lane, asyncio.Task[None]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.sent = 0
+
+    def put(self, command: Request) -> None:
+        """Take a command whose facts are committed."""
+        lane = self._lane(command)
+        self._lanes.setdefault(lane, deque()).append(command)
+        if lane not in self._tasks:
+            self._idle.clear()
+            self._tasks[lane] = asyncio.get_running_loop().create_task(self._work(lane))
+
+    async def idle(self) -> None:
+        """Wait until nothing is being sent. Raises what a lane raised."""
+        await self._idle.wait()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._idle.is_set()
+
+    def under_way(self) -> frozenset[str]:
+        """Return the ids of orders that a command is being sent for, or waits to be."""
+        return frozenset(i for commands in self._lanes.values() for c in commands for i in _ids(c))
+
+    async def close(self) -> None:
+        """End all lanes; a command on its way stays unknown until the next start asks."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- lanes ------------------------------------------------------------------------------------
+
+    def _lane(self, command: Request) -> Lane:
+        if isinstance(command, CancelOrder):
+            return self._lane_of.get(command.client_order_id, ("", command.client_order_id))
+        order = command.order
+        lane = (order.strategy, order.instrument)
+        self._lane_of[order.client_order_id] = lane
+        while len(self._lane_of) > _LANES_KEPT:
+            del self._lane_of[next(iter(self._lane_of))]
+        return lane
+
+    async def _work(self, lane: Lane) -> None:
+        commands = self._lanes[lane]
+        try:
+            while commands:
+                for report in await self._send(commands[0]):
+                    self._post(report)
+                commands.popleft()
+        finally:
+            del self._lanes[lane], self._tasks[lane]
+            if not self._tasks:
+                self._idle.set()
+
+    async def _send(self, command: Request) -> Iterable[VenueReport]:
+        if isinstance(command, CancelOrder):
+            return await self._cancel(command.client_order_id)
+        halt = self._halts.stops(command.order)
+        if halt is not None:
+            return self._not_sent(command, f"halted before it was sent: {halt.reason}")
+        self.sent += 1
+        if isinstance(command, SubmitOrder):
+            return await self._submit(command.order)
+        return await self._replace(command)
+
+    async def _submit(self, order: Order) -> Iterable[VenueReport]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                report = await self._venue.submit(order)
+        except TimeoutError:
+            report = self._unknown(order, "no answer")
+        return () if report is None else (report,)
+
+    async def _cancel(self, order_id: str) -> Iterable[VenueReport]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                report = await self._venue.cancel(order_id)
+        except TimeoutError:
+            report = None  # it stays pending; reconciliation asks what became of it
+        return () if report is None else (report,)
+
+    async def _replace(self, command: ReplaceOrder) -> Iterable[VenueReport]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._venue.replace(command)
+        except TimeoutError:
+            return (self._unknown(command.order, "no answer to a replace"),)
+
+    # --- words --------------------------------------------------------------------------------------
+
+    def _unknown(self, order: Order, reason: str) -> VenueReport:
+        now = self._clock.now()
+        return VenueUnknown(
+            ts=now, client_order_id=order.client_order_id, reason=f"{reason} in {self._deadline:g} s"
+        )
+
+    def _not_sent(self, command: SubmitOrder | ReplaceOrder, reason: str) -> Iterable[VenueReport]:
+        # It never left: the only case in which we know by ourselves that no venue has it.
+        now, order = self._clock.now(), command.order
+        refused = VenueRefused(ts=now, client_order_id=order.client_order_id, reason=reason)
+        if isinstance(command, SubmitOrder):
+            return (refused,)
+        gone = VenueCancelRefused(ts=now, client_order_id=command.client_order_id, reason=reason)
+        return (gone, refused)
+
+
+def _ids(command: Request) -> tuple[str, ...]:
+    if isinstance(command, CancelOrder):
+        return (command.client_order_id,)
+    if isinstance(command, ReplaceOrder):
+        return (command.client_order_id, command.order.client_order_id)
+    return (command.order.client_order_id,)

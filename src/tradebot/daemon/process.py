@@ -1,0 +1,108 @@
+"""Be the process: all accounts of one daemon from start to end, signals, deadlines, exit codes.
+
+Owns what is one per process: the stop by signal, the wait for READY, the heartbeat that proves that a
+whole cycle works (loop, engine thread and back). One account that fails ends the process: starting again
+is recovery, and systemd does that. Refuses trading; that is `account`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradebot.daemon.account import Phase, TradingAccount
+from tradebot.errors import ExitCode
+
+_BEAT = 5.0  # seconds between two heartbeats
+_STOP_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once."""
+
+    ready: Callable[[], None] = lambda: None
+    beat: Callable[[], None] = lambda: None
+    stopping: Callable[[str], None] = lambda reason: None
+
+
+class Daemon:
+    """The accounts of one process. `mode` is paper or live; `started` is the wall clock's second."""
+
+    def __init__(
+        self,
+        accounts: Sequence[TradingAccount],
+        *,
+        mode: str,
+        started: int,
+        config_digest: str,
+        hooks: Hooks = Hooks(),
+    ) -> None:
+        self.accounts: Mapping[str, TradingAccount] = {a.name: a for a in accounts}
+        self.mode = mode
+        self.started = started
+        self.config_digest = config_digest
+        self.last_beat: float | None = None
+        self.is_stopping = False
+        self._hooks = hooks
+        self._signals = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return all(a.phase is Phase.READY for a in self.accounts.values())
+
+    async def run(self) -> ExitCode:
+        """Start every account, trade until stopped. Raises what made one account fail."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, signal.Signals(number).name)
+        lives = [loop.create_task(self._live(account)) for account in self.accounts.values()]
+        beat = loop.create_task(self._beat())
+        try:
+            await self._all_of({*lives, beat}, until=lives)
+        finally:
+            for task in (*lives, beat):
+                task.cancel()
+            await asyncio.wait({*lives, beat})
+        return ExitCode.OK
+
+    async def _all_of(self, tasks: set[asyncio.Task[None]], until: Sequence[asyncio.Task[None]]) -> None:
+        waiting = set(tasks)
+        while not all(task.done() for task in until):
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+
+    async def _live(self, account: TradingAccount) -> None:
+        await account.start()
+        if self.is_ready:
+            self._hooks.ready()
+        await account.run()
+
+    async def _beat(self) -> None:
+        """Say that everything works, each time that it has been seen to."""
+        while True:
+            for account in self.accounts.values():
+                await account.parts.runner.look(lambda: None)
+            self.last_beat = asyncio.get_running_loop().time()
+            self._hooks.beat()
+            await asyncio.sleep(_BEAT)
+
+    # --- stopping -----------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Let every account end in order; what takes too long is left to the next start."""
+        self.is_stopping = True
+        self._hooks.stopping(reason)
+        for account in self.accounts.values():
+            account.stop(reason)
+        asyncio.get_running_loop().call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
+
+    def _signalled(self, name: str) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(int(ExitCode.FAILED))  # asked twice: recovery copes, as after any other end
+        self.stop(name)

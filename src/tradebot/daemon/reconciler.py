@@ -1,0 +1,241 @@
+"""Ask the venue, compare, and have booked what follows: at every start, and again and again.
+
+Owns when to look and how often before a word is believed. The verdicts are `core.reconcile`'s. Streams
+are hints, what is read here is the truth; what nothing explains stops its symbol with both numbers.
+Refuses to adopt anything silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tradebot.core.ledger import Ledger
+from tradebot.core.messages import EVERYTHING, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
+from tradebot.core.orders import Status
+from tradebot.core.ports import Clock, Venue, VenueOrder
+from tradebot.core.reconcile import (
+    Finding,
+    Question,
+    Verdict,
+    compare_holdings,
+    compare_orders,
+    unlisted,
+)
+from tradebot.daemon.outbox import Outbox
+from tradebot.daemon.runner import Runner
+from tradebot.errors import StoreError, VenueError
+
+MISMATCH = "mismatch"  # the rule of halts that a difference with the venue caused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to look before believing. Seconds of the event loop.
+
+    `every`: distance of two looks; `doubtful` while an order is unknown or a cancel unanswered.
+    `absent_looks` and `absent_for`: an unknown order must stay away so often and so long.
+    `release_after`: one that stays away so long is let go of; None: only the owner does.
+    `again`: distance of the looks that a difference in quantity or cash must survive, `looks` of them.
+    """
+
+    every: float = 60.0
+    doubtful: float = 5.0
+    absent_looks: int = 5
+    absent_for: float = 60.0
+    again: float = 1.0
+    looks: int = 3
+    release_after: float | None = None
+
+
+class Reconciler:
+    """Compares one account with its venue."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        outbox: Outbox,
+        venue: Venue,
+        clock: Clock,
+        *,
+        instance: str,
+        patience: Patience = Patience(),
+    ) -> None:
+        self._runner = runner
+        self._outbox = outbox
+        self._venue = venue
+        self._clock = clock
+        self._instance = instance
+        self._patience = patience
+        self._cursor = 0  # a start looks at everything that the venue remembers
+        self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
+        self._said: dict[str, None] = {}  # unknown orders that were called absent
+        self._hint = asyncio.Event()
+        self.at_rest = asyncio.Lock()  # held by whoever is in the middle of an instant
+        self.looks = 0
+        self.last: tuple[Finding, ...] = ()
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._runner.engine.ledger
+
+    def hint(self) -> None:
+        """Say that something may have been missed (a stream came back): look soon."""
+        self._hint.set()
+
+    async def watch(self) -> None:
+        """Look now and then until cancelled; a venue out of reach is asked again later."""
+        while True:
+            wait = self._patience.doubtful if await self._in_doubt() else self._patience.every
+            try:
+                async with asyncio.timeout(wait):
+                    await self._hint.wait()
+            except TimeoutError:
+                pass
+            self._hint.clear()
+            try:
+                await self.look()
+            except VenueError:
+                continue  # whether it answers is the feed's and the metrics' business
+
+    async def look(self, *, is_start: bool = False) -> tuple[Finding, ...]:
+        """Compare once and have everything booked that follows; returns what differed.
+
+        Raises VenueError when the venue cannot be read, StoreError at a start that finds orders of our
+        own which this journal has never heard of.
+        """
+        async with self.at_rest:
+            findings = list(await self._orders())
+            strangers = [f for f in findings if f.verdict is Verdict.FROM_ANOTHER_LIFE]
+            if strangers and is_start:
+                raise _another_life(strangers)
+            for finding in findings:
+                for message in finding.inputs:
+                    await self._runner.settled(message)
+            findings += await self._holdings()
+            self.looks += 1
+            self.last = tuple(findings)
+            return self.last
+
+    async def dry_run(self) -> tuple[Finding, ...]:
+        """Compare without booking anything."""
+        async with self.at_rest:
+            findings = list(await self._orders(keeps=False))
+            snapshot = await self._venue.snapshot(self._cursor)
+            account = self._venue.account
+            return (
+                *findings,
+                *await self._runner.look(lambda: compare_holdings(self._ledger, snapshot, account)),
+            )
+
+    # --- orders and trades --------------------------------------------------------------------------
+
+    async def _orders(self, *, keeps: bool = True) -> Sequence[Finding]:
+        ledger, account = self._ledger, self._venue.account
+        before = await self._runner.look(lambda: frozenset(_open_ids(ledger)))
+        judged = before - self._outbox.under_way()
+        snapshot = await self._venue.snapshot(self._cursor)
+        ids = await self._runner.look(lambda: unlisted(ledger, snapshot, account))
+        found: dict[str, VenueOrder | None] = {}
+        for order_id in ids:
+            found[order_id] = await self._venue.find(order_id)
+        question = Question(
+            ledger=ledger,
+            snapshot=snapshot,
+            account=account,
+            instance=self._instance,
+            instruments=self._runner.engine.setup.instruments,
+            found=found,
+            may_judge=judged.__contains__,
+            absence_is_proof=self._venue.absence_is_proof,
+        )
+        findings = await self._runner.look(lambda: compare_orders(question))
+        if keeps:
+            self._cursor = self._next_cursor(findings, snapshot.cursor)
+            await self._count_absent(findings, judged)
+        return findings
+
+    def _next_cursor(self, findings: Sequence[Finding], cursor: int) -> int:
+        # An order that is filled there and not here has trades that were not shown: look back to the start.
+        hidden = any(f.verdict is Verdict.UNKNOWN and f.theirs == "filled" for f in findings)
+        return 0 if hidden else cursor
+
+    async def _count_absent(self, findings: Sequence[Finding], judged: frozenset[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        absent = {f.what for f in findings if f.verdict is Verdict.UNKNOWN and f.theirs == "-"}
+        for order_id in list(self._absent):
+            if order_id not in absent:
+                del self._absent[order_id]
+        patience = self._patience
+        for order_id in sorted(absent & judged):
+            looks, since = self._absent.get(order_id, (0, now))
+            looks += 1
+            self._absent[order_id] = (looks, since)
+            is_enough = looks >= patience.absent_looks and now - since >= patience.absent_for
+            if is_enough and order_id not in self._said:
+                self._said[order_id] = None
+                absent_now = VenueAbsent(ts=self._clock.now(), client_order_id=order_id, checks=looks)
+                await self._runner.settled(absent_now)
+            limit = patience.release_after
+            if order_id in self._said and limit is not None and now - since >= limit:
+                reason = f"absent for {now - since:.0f} s"
+                await self._runner.settled(
+                    ReleaseUnknown(ts=self._clock.now(), client_order_id=order_id, reason=reason)
+                )
+
+    async def _in_doubt(self) -> bool:
+        doubtful = (Status.UNKNOWN, Status.PENDING_NEW, Status.PENDING_CANCEL, Status.PENDING_REPLACE)
+        ledger = self._ledger
+        return await self._runner.look(
+            lambda: any(r.status in doubtful for rows in ledger.open.values() for r in rows.values())
+        )
+
+    # --- quantities and cash ------------------------------------------------------------------------
+
+    async def _holdings(self) -> Sequence[Finding]:
+        """Return the differences that stay, however often one looks; they halt what they concern."""
+        ledger, account = self._ledger, self._venue.account
+        findings: Sequence[Finding] = ()
+        for look in range(self._patience.looks):
+            if look:
+                await asyncio.sleep(self._patience.again)
+                for finding in await self._orders():
+                    for message in finding.inputs:
+                        await self._runner.settled(message)
+            snapshot = await self._venue.snapshot(self._cursor)
+            findings = await self._runner.look(lambda: compare_holdings(ledger, snapshot, account))  # noqa: B023
+            if not findings:
+                return ()
+        for finding in findings:
+            await self._halt(finding)
+        return findings
+
+    async def _halt(self, finding: Finding) -> None:
+        scope = mismatch_scope(finding)
+        reason = (
+            f"{finding.what}: {finding.ours} here, {finding.theirs} at the venue, and nothing explains it"
+        )
+        level = await self._runner.look(lambda: self._ledger.halts.get(scope))
+        if level is None or level.reason != reason:
+            now = self._clock.now()
+            halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope, rule=MISMATCH)
+            await self._runner.settled(halt)
+
+
+def mismatch_scope(finding: Finding) -> Scope:
+    """Return what a difference stops: its symbol, or everything when it is cash."""
+    return EVERYTHING if finding.verdict is Verdict.CASH_DIFFERS else Scope(None, finding.what)
+
+
+def _open_ids(ledger: Ledger) -> list[str]:
+    return [order_id for working in ledger.open.values() for order_id in working]
+
+
+def _another_life(strangers: Sequence[Finding]) -> StoreError:
+    named = ", ".join(f"{s.what} ({s.theirs})" for s in strangers[:5])
+    return StoreError(
+        f"the venue must know no order of this instance that the journal has not: found {named}. Another "
+        "copy trades this account, or the journal was restored from a backup: stop the other one, or book "
+        "these by hand with: tradebot reconcile --adopt"
+    )

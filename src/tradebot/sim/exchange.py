@@ -1,0 +1,238 @@
+"""Remember what the simulated venue did, so that it can be asked: the venue as an outsider sees it.
+
+Owns the history of orders, executions and cash events of one account, and what its owner does there
+by hand. Refuses matching (`venue`) and transport: the paper account and the emulated venues bring that.
+
+It takes the simulated venue's place in a timeline: the same calls, with a memory behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from tradebot.core.messages import (
+    CancelOrder,
+    CashEvent,
+    Dividend,
+    SessionClose,
+    SessionOpen,
+    Split,
+    VenueCanceled,
+    VenueExpired,
+    VenueFilled,
+    VenueRefused,
+    VenueReplaced,
+    VenueReport,
+)
+from tradebot.core.model import Bar, Fill, Order, Quote
+from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.sim.venue import Request, SimVenue
+from tradebot.sim.working import Role, Working
+
+_ENDS: dict[type[VenueReport], Standing] = {
+    VenueCanceled: Standing.CANCELED,
+    VenueExpired: Standing.EXPIRED,
+    VenueRefused: Standing.REJECTED,
+    VenueReplaced: Standing.REPLACED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What became history since it was last taken, for whoever keeps it."""
+
+    orders: tuple[VenueOrder, ...]
+    fills: tuple[Fill, ...]
+    events: tuple[CashEvent, ...]
+
+
+class Exchange:
+    """One account at a simulated venue, with its history. `sim` matches; nobody else calls it."""
+
+    def __init__(self, sim: SimVenue, account: str) -> None:
+        self.sim = sim
+        self.account = account
+        self.has_work = sim.has_work
+        self.mark = sim.mark
+        self.finished: dict[str, VenueOrder] = {}
+        self.fills: list[Fill] = []
+        self.events: list[CashEvent] = []
+        self._asked: dict[str, Order] = {}  # sent and not finished, arrived or not
+        self._owners: dict[str, None] = {}
+        self._new_orders: list[VenueOrder] = []
+        self._told = (0, 0)  # fills and events that were taken as news
+
+    # --- in the timeline ------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        return self.sim.is_idle
+
+    def send(self, command: Request, now: int) -> None:
+        """Take a command; see `SimVenue.send`."""
+        if not isinstance(command, CancelOrder):
+            self._asked.setdefault(command.order.client_order_id, command.order)
+        self.sim.send(command, now)
+
+    def owner_sends(self, command: Request, now: int) -> None:
+        """Take a command that the owner gives by hand: its reports are nobody else's to hear."""
+        if not isinstance(command, CancelOrder):
+            self._owners[command.order.client_order_id] = None
+        self.send(command, now)
+
+    def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
+        """Let orders meet `item`; see `SimVenue.on_market`."""
+        for report in self.sim.on_market(item):
+            self._note(report)
+            if not self._is_owners(report):
+                yield report
+
+    def drain(self) -> list[VenueReport]:
+        """Return the reports not yet taken."""
+        reports = self.sim.drain()
+        for report in reports:
+            self._note(report)
+        return [report for report in reports if not self._is_owners(report)]
+
+    def on_session(self, event: SessionOpen | SessionClose) -> None:
+        self.sim.on_session(event)
+
+    def on_split(self, event: Split) -> None:
+        self.sim.on_split(event)
+
+    def on_dividend(self, event: Dividend) -> None:
+        self.sim.on_dividend(event)
+
+    def advance(self, now: int) -> None:
+        self.sim.advance(now)
+
+    # --- asked ------------------------------------------------------------------------------------
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        """Return an order by its id, working or finished; None when it never arrived."""
+        w = self.sim.blotter.orders.get(client_order_id)
+        return self.finished.get(client_order_id) if w is None else _standing(w)
+
+    def snapshot(self, now: int, since: int) -> VenueSnapshot:
+        """Return the account at `now`; `since` is the cursor of an earlier snapshot, 0 = from the start."""
+        books = self.sim.account(self.account)
+        fills, events = _parted(since)
+        return VenueSnapshot(
+            ts=now,
+            orders=tuple(_standing(w) for w in self.sim.blotter.orders.values()),
+            positions=dict(books.positions),
+            cash=dict(books.cash),
+            fills=tuple(self.fills[fills:]),
+            events=tuple(self.events[events:]),
+            cursor=_joined(len(self.fills), len(self.events)),
+        )
+
+    # --- the owner's own hand ---------------------------------------------------------------------
+
+    def transfer(self, asset: str, amount: Decimal, because: str, now: int) -> None:
+        """Move cash in or out of the account, as its owner would; the venue explains it."""
+        self.sim.blotter.accounts[self.account].add_cash(asset, amount)
+        event = CashEvent(
+            ts=now,
+            account=self.account,
+            asset=asset,
+            amount=amount,
+            because=because,
+            venue_ref=f"e{len(self.events) + 1}",
+        )
+        self.events.append(event)
+
+    def lose_cash(self, asset: str, amount: Decimal) -> None:
+        """Let cash disappear without a word: what no venue explains."""
+        self.sim.blotter.accounts[self.account].add_cash(asset, -amount)
+
+    # --- history ----------------------------------------------------------------------------------
+
+    def news(self) -> News:
+        """Return what became history since the last call."""
+        fills, events = self._told
+        news = News(
+            orders=tuple(self._new_orders),
+            fills=tuple(self.fills[fills:]),
+            events=tuple(self.events[events:]),
+        )
+        self._new_orders.clear()
+        self._told = len(self.fills), len(self.events)
+        return news
+
+    def remember(self, news: News) -> None:
+        """Take back what an earlier run told as news."""
+        self.finished.update({o.client_order_id: o for o in news.orders})
+        self.fills += news.fills
+        self.events += news.events
+        self._told = len(self.fills), len(self.events)
+
+    def recall_working(self) -> None:
+        """Know the working orders of a venue whose state was loaded."""
+        self._asked = {i: w.order for i, w in self.sim.blotter.orders.items()}
+        for rows in self.sim.pending.values():
+            for _, _, command, _ in rows:
+                if not isinstance(command, CancelOrder):
+                    self._asked[command.order.client_order_id] = command.order
+
+    def _is_owners(self, report: VenueReport) -> bool:
+        if isinstance(report, VenueFilled):
+            return report.fill.client_order_id in self._owners
+        return report.client_order_id in self._owners
+
+    def _note(self, report: VenueReport) -> None:
+        if isinstance(report, VenueFilled):
+            self.fills.append(report.fill)
+            order_id = report.fill.client_order_id
+            if order_id not in self.sim.blotter.orders and order_id in self._asked:
+                self._end(order_id, Standing.FILLED)
+            return
+        standing = _ENDS.get(type(report))
+        if standing is not None:
+            by = report.by if isinstance(report, VenueReplaced) else ""
+            self._end(report.client_order_id, standing, getattr(report, "reason", ""), by)
+
+    def _end(self, order_id: str, standing: Standing, reason: str = "", by: str = "") -> None:
+        order = self._asked.pop(order_id, None)
+        if order is None:
+            return  # a second word about an order that is over (its id was sent again)
+        filled = self.sim.blotter.ended.get(order_id, Decimal(0))
+        gone = _of(order, filled, standing)
+        gone = replace(gone, reason=reason, by=by)
+        self.finished[order_id] = gone
+        self._new_orders.append(gone)
+
+
+def _standing(w: Working) -> VenueOrder:
+    found = _of(w.order, w.filled, Standing.WORKING)
+    is_triggered = w.role is not Role.STOP and w.order.stop_price is not None
+    return replace(found, venue_order_id=w.venue_id, stop_price=w.stop_price, is_triggered=is_triggered)
+
+
+def _of(order: Order, filled: Decimal, standing: Standing) -> VenueOrder:
+    return VenueOrder(
+        client_order_id=order.client_order_id,
+        venue_order_id="",
+        instrument=order.instrument,
+        side=order.side,
+        kind=order.kind,
+        qty=order.qty,
+        filled_qty=filled,
+        standing=standing,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+    )
+
+
+# A cursor counts fills and events in one number: what a real venue's time stamp does.
+_SPAN = 1 << 31
+
+
+def _joined(fills: int, events: int) -> int:
+    return fills * _SPAN + events
+
+
+def _parted(cursor: int) -> tuple[int, int]:
+    return divmod(cursor, _SPAN)

@@ -1,0 +1,55 @@
+"""Facts of random worlds, and a daemon's way of writing them to a journal."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from tests.property.test_worlds import run
+from tradebot.core.facts import Recorded
+from tradebot.core.ledger import Ledger
+from tradebot.store.journal import Identity, Journal
+
+PAPER = Identity(instance="tb", venue="sim", account="main", mode="paper")
+STATE = ("orders", "positions", "cash", "lots", "targets")
+HISTORY = ("fills", "decisions", "halts", "runs")
+
+
+@lru_cache(maxsize=8)
+def world_facts(number: int) -> tuple[Recorded, ...]:
+    """Return all facts of a random world of this run's seed."""
+    return tuple(run(number).facts)
+
+
+def made(path: Path, **changes: str) -> Journal:
+    """Open a journal, new if there is none."""
+    fields = {name: getattr(PAPER, name) for name in ("instance", "venue", "account", "mode")}
+    return Journal.open(path, create=True, identity=Identity(**{**fields, **changes}), now=1, program="0.0")
+
+
+def batches(facts: Sequence[Recorded], rng: random.Random, most: int = 12) -> Iterator[Sequence[Recorded]]:
+    """Cut facts into the pieces in which decisions might have led to them."""
+    at = 0
+    while at < len(facts):
+        size = rng.randint(1, most)
+        yield facts[at : at + size]
+        at += size
+
+
+def book(ledger: Ledger, facts: Sequence[Recorded]) -> Sequence[Recorded]:
+    """Book facts as the engine does while it decides."""
+    for one in facts:
+        ledger.evolve(one)
+    return facts
+
+
+def written(path: Path, facts: Sequence[Recorded], rng: random.Random) -> Ledger:
+    """Write facts to a journal batch by batch and close it; returns the ledger that lived them."""
+    ledger = Ledger()
+    with made(path) as journal:
+        journal.replay(ledger)
+        for batch in batches(facts, rng):
+            journal.append(book(ledger, batch), durable=False)
+    return ledger
