@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tradebot import app
+from tradebot.app.backtest import BacktestRequest, backtest
 from tradebot.app.deciders import recipes, seat
 from tradebot.app.honesty import verdict_of
 from tradebot.app.market import Loaded
@@ -37,7 +37,7 @@ def main() -> None:
     )
     loaded = {("BENCH/USD", MINUTE): series}
     deciders = seat(recipe, loaded, ())
-    result = app.backtest(app.BacktestRequest(config=config, project=project))[0]
+    result = backtest(BacktestRequest(config=config, project=project))[0]
     metrics = measure(result)
     parts: dict[str, Callable[[], object]] = {
         "read the catalogue": lambda: Catalogue(project / "data").bars("BENCH/USD", MINUTE),

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import process
 
 DAEMON = Path(__file__).parents[2] / "src" / "tradebot" / "daemon"
@@ -20,4 +22,16 @@ def test_no_module_of_the_daemon_imports_anything_heavy(tmp_path: Path) -> None:
     )
 
     assert len(names) >= 12
+    assert process(cwd=tmp_path, program=probe).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("module", ["tradebot.app.trading", "tradebot.app.serving"])
+def test_putting_an_account_together_loads_neither_compiler_nor_compiled_code(
+    tmp_path: Path, module: str
+) -> None:
+    probe = (
+        f"import sys, {module}\n"
+        "print([m for m in ('numba', 'llvmlite', 'tradebot.native', 'tradebot.app.backtest') if m in sys.modules])\n"
+    )
+
     assert process(cwd=tmp_path, program=probe).stdout == "[]\n"

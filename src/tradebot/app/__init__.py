@@ -1,8 +1,5 @@
 """Put a run together: configuration in, feed, venue, engine and driver out.
 
-The composition root, and the only reader of `mode`. Decides nothing about trading.
+The composition root, and the only reader of `mode`. Decides nothing about trading. Imports nothing here:
+the daemon and a backtest load only what they use.
 """
-
-from tradebot.app.backtest import BacktestRequest, backtest
-
-__all__ = ["BacktestRequest", "backtest"]

@@ -114,19 +114,20 @@ def _asked(
 
 
 def _run(asked: _Asked, speed: str) -> list[RunResult]:
-    from tradebot import app
+    from tradebot.app.backtest import BacktestRequest
+    from tradebot.app.backtest import backtest as run
 
     # A backtest tells nobody, so where to send messages is no part of what is run and kept.
     config = asked.loaded.config.model_copy(update={"notify": ()})
     with progress() as tell, located(asked.loaded):
-        request = app.BacktestRequest(
+        request = BacktestRequest(
             config=config,
             project=asked.project.root,
             strategies=asked.strategies,
             speed=speed,
             progress=tell,
         )
-        return app.backtest(request)
+        return run(request)
 
 
 def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, as_json: bool) -> None:
