@@ -215,7 +215,8 @@ class Engine:
             self._seats.extend(own)
         self._intake.seat(self._seats)
         for seat in self._seats:
-            self._callers.start(seat)
+            if not seat.is_failed:
+                self._callers.start(seat)
 
     def _warmed_up(self, warmed: m.WarmedUp) -> None:
         for leg in self._legs.values():

@@ -146,6 +146,7 @@ class StrategySpec:
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
+    `is_disabled`: it is never called in this run; what it holds stays protected.
     """
 
     id: str
@@ -167,6 +168,7 @@ class StrategySpec:
     drift: float | None = None
     grace: int = MINUTE
     renew: Callable[[str], Strategy] | None = None
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
