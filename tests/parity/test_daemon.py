@@ -177,15 +177,19 @@ def _open(config: Config, project: Path, folder: Path, wall: int) -> Opened:
     return open_account(Request(config=config, project=project, account="main", places=places, wall=wall))
 
 
-async def _trade(opened: Opened, *, stop_after: int | None = None) -> None:
-    """Trade until the data end, or until so many inputs were decided on."""
+async def _trade(opened: Opened, *, kill_after: int | None = None) -> None:
+    """Trade until the data end; or be killed between two instants, after so many decisions."""
     account = opened.account
     await account.start()
     life = asyncio.create_task(account.run())
     while not account.feed_is_over and not life.done():
         await asyncio.sleep(0.002)
-        if stop_after is not None and account.parts.runner.cycles >= stop_after:
-            break
+        if kill_after is not None and account.parts.runner.cycles >= kill_after:
+            async with account.parts.reconciler.at_rest:
+                life.cancel()
+                await asyncio.wait({life})
+            opened.let_go()
+            return
     account.stop("test")
     await life
     opened.close()
@@ -204,7 +208,7 @@ async def test_daemon_decides_as_the_backtest_of_the_same_data(case: str, tmp_pa
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_daemon_restarted_in_the_middle_decides_as_if_it_had_not(
+async def test_daemon_killed_between_bars_decides_as_if_it_had_not_been(
     case: str, tmp_path: Path, rng: Any
 ) -> None:
     config = _config(case)
@@ -212,7 +216,8 @@ async def test_daemon_restarted_in_the_middle_decides_as_if_it_had_not(
     folder = tmp_path / "state"
     folder.mkdir()
     for i in range(3):
-        await _trade(_open(config, tmp_path, folder, 1_800_000_000 + i), stop_after=rng.randrange(40, 400))
+        opened = _open(config, tmp_path, folder, 1_800_000_000 + i)
+        await _trade(opened, kill_after=rng.randrange(40, 400))
     await _trade(_open(config, tmp_path, folder, 1_800_000_009))
     found = _lines(_facts(folder / "journal.db"))
     _assert_same(found, wanted)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -179,3 +183,27 @@ def test_the_file_of_a_daemon_that_is_no_more_can_be_asked(tmp_path: Path) -> No
         assert asked.meta["venue"] == PAPER.venue
         assert asked.last_seq() == len(world_facts(2))
         assert story.fact_at(asked, 1) == world_facts(2)[0]
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be a user who may read but not write; root would be stopped by nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_closed_journal_in_a_folder_that_one_may_only_read_can_be_asked() -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path: others may not enter that
+        path = Path(name) / "j.db"
+        written(path, world_facts(2), random.Random(1))
+        path.chmod(0o644)
+        path.parent.chmod(0o555)
+        with somebody_else(), Views.open(path) as asked:
+            assert asked.last_seq() == len(world_facts(2))
+        path.parent.chmod(0o755)

@@ -6,6 +6,7 @@ The composition root of the daemon. What differs between paper and live is decid
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, recipes
 from tradebot.app.gaps import told_apart
 from tradebot.app.loading import Market, load_market, resumed
-from tradebot.app.market import Feed, events_of, feed_of, slices_of
+from tradebot.app.market import Feed, events_of, feed_of, instrument_of, load_series, slices_of
+from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
+from tradebot.config.schema import resolved
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Slice, Split, Start
@@ -36,7 +39,7 @@ from tradebot.daemon.paper import PaperVenue
 from tradebot.daemon.paperfile import PaperFile
 from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
-from tradebot.daemon.reconciler import CURSOR, Reconciler
+from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
@@ -58,15 +61,20 @@ class Request:
     places: AccountPlaces
     wall: int
     extra_halts: tuple[Halt, ...] = ()
+    orphans: Choice = "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An account that is ready to start, and the journal and venue to close after it has stopped."""
+    """An account that is ready to start, with the files to close after it has stopped.
+
+    `let_go` frees the files and writes nothing, as the end of a killed process does.
+    """
 
     account: TradingAccount
     journal: Journal
     close: Callable[[], None]
+    let_go: Callable[[], None]
 
 
 def open_account(request: Request) -> Opened:
@@ -116,6 +124,9 @@ class _Assembly:
         self.journal = journal
         self.ledger = ledger
         self.progress = journal.progress()
+        self.orphans = orphans_of(ledger, self.name, [r.words.id for r in recipes])
+        if self.orphans and request.orphans == "refuse":
+            raise refused(self.orphans)
         self.feed: Feed = feed_of(
             self.config, request.project, self.name, [n for r in recipes for n in instruments_of(r)]
         )
@@ -148,7 +159,14 @@ class _Assembly:
             close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
         )
         runner.timers = timeline
-        reconciler = Reconciler(runner, outbox, venue, clock, instance=self.journal.meta["instance"])
+        reconciler = Reconciler(
+            runner,
+            outbox,
+            venue,
+            clock,
+            instance=self.journal.meta["instance"],
+            patience=_patience(self.config),
+        )
         player = Player(
             runner,
             timeline,
@@ -164,29 +182,49 @@ class _Assembly:
             reconciler=reconciler,
             executor=executor,
             clock=clock,
-            timers=timeline,
             halts=halts,
             feed=self._fed(player, runner, begin),
             warm_up=lambda: self._warm_up(market),
         )
-        account = TradingAccount(parts, replace(start, ts=clock.now()), self.request.extra_halts)
+        account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
 
-        def close() -> None:
-            venue.close()
+        def let_go() -> None:
             archive.close()
             self.journal.close()
 
-        return Opened(account=account, journal=self.journal, close=close)
+        def close() -> None:
+            venue.close()
+            let_go()
+
+        return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
 
     # --- data ---------------------------------------------------------------------------------------
 
     def _market(self) -> Market:
         words = self.config.accounts[self.name].replay
         market = load_market(self.config, self.name, self.feed, self.recipes, words.from_, words.to)
+        self._add_orphans(market)
         after = self._resumes_after()
         if after is not None:
             market.series.update({key: resumed(one, after) for key, one in market.series.items()})
         return market
+
+    def _add_orphans(self, market: Market) -> None:
+        """Follow what nobody in the file trades any more, so that it has a price."""
+        catalogue = self.feed.catalogue
+        for name in dict.fromkeys(n for orphan in self.orphans for n in orphan.instruments):
+            if name not in market.instruments:
+                market.instruments[name] = instrument = instrument_of(catalogue, self.config, name)
+                longest = max((i for i in catalogue.intervals(name) if i), default=0)
+                words = self.config.accounts[self.name].replay
+                market.series[name, longest] = load_series(
+                    catalogue, instrument, longest, start=words.from_, end=words.to, lookback=0
+                )
+
+    def _halts(self, now: int) -> tuple[Halt, ...]:
+        if self.request.orphans != "close":
+            return self.request.extra_halts
+        return (*self.request.extra_halts, *(closing(orphan, now) for orphan in self.orphans))
 
     def _resumes_after(self) -> int | None:
         """Return the time of the last market data that were decided on, None before the first."""
@@ -226,6 +264,8 @@ class _Assembly:
 
     def _setup(self, market: Market, events: Sequence[Event]) -> Setup:
         shares = capital_of(self.config, self.name)
+        words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
+        settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
@@ -234,7 +274,9 @@ class _Assembly:
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
-            specs.append(spec)
+            specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
+        if self.request.orphans == "close":
+            specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]
         return Setup(
             instruments=market.instruments,
             accounts=(plan.account_spec(self.config, self.name),),
@@ -265,4 +307,9 @@ class _Assembly:
         )
 
 
-_NOT_MARKET = ("SessionOpen/", "SessionClose/", "Split/", "Dividend/", "Rate/", CURSOR)
+def _patience(config: Config) -> Patience:
+    after = config.unknown.release_after
+    return Patience(release_after=None if after is None else after / SECOND)
+
+
+_NOT_MARKET = ("SessionOpen/", "SessionClose/", "Split/", "Dividend/", "Rate/")

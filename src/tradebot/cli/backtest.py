@@ -15,6 +15,7 @@ from tradebot.cli.options import with_config, with_json
 from tradebot.cli.progress import progress
 from tradebot.cli.project import Project, find_project, located
 from tradebot.cli.runs import config_of, find_run, named, stored_config, strategies_of
+from tradebot.errors import StoreError
 
 if TYPE_CHECKING:
     from tradebot.config.loader import Loaded
@@ -124,11 +125,17 @@ def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, a
     config = asked.loaded.config.model_copy(update={"notify": ()})
     text = stored_config(config, asked.strategies)
     objects: list[dict[str, object]] = []
+    lost: StoreError | None = None
     for i, found in enumerate(results):
-        result = named(found, asked.store)
-        metrics = measure(result)
-        folder = asked.store.save(result, metrics, config=text, report=page)
-        path = str(folder / REPORT) if page else None
+        result, path = found, None
+        metrics = measure(found)
+        try:
+            result = named(found, asked.store)
+            folder = asked.store.save(result, metrics, config=text, report=page)
+            path = str(folder / REPORT) if page else None
+        except StoreError as exc:
+            # What took long to compute is shown, though a full disk or a folder of others keeps nothing.
+            result, lost = found, exc
         attempts = asked.store.trials(result.label)
         if as_json:
             objects.append({**to_dict(result, metrics), "report": path, "attempts": attempts})
@@ -142,6 +149,8 @@ def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, a
             )
     if as_json:
         out.as_json({"runs": objects})
+    if lost is not None:
+        raise lost
 
 
 def _compare(asked: _Asked, results: Sequence[RunResult]) -> None:

@@ -20,7 +20,7 @@ from tradebot.core.alarms import Alarms
 from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
-from tradebot.core.enrolment import enroll, open_account
+from tradebot.core.enrolment import configure, enroll, open_account
 from tradebot.core.execution import Parents
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
@@ -192,6 +192,7 @@ class Engine:
         for spec in self.setup.strategies:
             if spec.id not in self.ledger.subs:
                 enroll(self.setup, self._rec, spec)
+            configure(self._rec, spec)
         self._seat_strategies()
 
     def _seat_strategies(self) -> None:

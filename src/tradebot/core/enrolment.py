@@ -24,6 +24,14 @@ def open_account(recorder: Recorder, spec: AccountSpec) -> None:
         events.cash_moved(recorder, event)
 
 
+def configure(recorder: Recorder, spec: StrategySpec) -> None:
+    """Record the settings a strategy runs with, when they are not those it ran with last."""
+    if spec.settings and recorder.ledger.configured.get(spec.id) != (spec.settings, spec.code):
+        recorder.fact(
+            f.StrategyConfigured(ts=recorder.now, strategy=spec.id, settings=spec.settings, code=spec.code)
+        )
+
+
 def enroll(setup: Setup, recorder: Recorder, spec: StrategySpec) -> None:
     """Record a strategy and the part of the account's first money that its sub-ledger gets."""
     account = recorder.ledger.accounts[spec.account]

@@ -44,6 +44,7 @@ class Ledger:
         self.wishes: dict[Key, WishState] = {}
         self.parents: dict[str, ParentState] = {}
         self.running: dict[str, ParentState] = {}
+        self.configured: dict[str, tuple[str, str]] = {}  # strategy -> settings, digest of its code
         self.saved: dict[Key, str] = {}
         self.failed: dict[Key, str] = {}
         self.halts: dict[Scope, f.HaltSet] = {}
@@ -138,6 +139,10 @@ def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
 
 def _enrolled(ledger: Ledger, fact: f.StrategyEnrolled) -> None:
     ledger.subs[fact.strategy] = SubLedger(fact.account, fact.strategy)
+
+
+def _configured(ledger: Ledger, fact: f.StrategyConfigured) -> None:
+    ledger.configured[fact.strategy] = (fact.settings, fact.code)
 
 
 def _saved(ledger: Ledger, fact: f.StrategySaved) -> None:
@@ -314,6 +319,7 @@ for _kind, _book in (
     (f.AccountOpened, _account_opened),
     (f.AccountReconciled, _reconciled),
     (f.StrategyEnrolled, _enrolled),
+    (f.StrategyConfigured, _configured),
     (f.StrategySaved, _saved),
     (f.StrategyFailed, _failed),
     (f.TargetSet, _target_set),

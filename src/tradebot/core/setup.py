@@ -145,6 +145,7 @@ class StrategySpec:
     amounts by asset.
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
+    `settings` and `code` are recorded when they change. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
     `is_disabled`: it is never called in this run; what it holds stays protected.
     """
@@ -167,6 +168,8 @@ class StrategySpec:
     schedule: Schedule = Schedule.DAY
     drift: float | None = None
     grace: int = MINUTE
+    settings: str = ""
+    code: str = ""
     renew: Callable[[str], Strategy] | None = None
     is_disabled: bool = False
 

@@ -71,6 +71,7 @@ class _Order(NamedTuple):
     reduced: Decimal
     venue_order_id: str
     reason: str
+    is_absent: bool
     fill_ids: tuple[str, ...]
 
 
@@ -143,11 +144,33 @@ class _Accrual(NamedTuple):
     fact: f.DividendAccrued
 
 
+class _Reconciled(NamedTuple):
+    account: str
+    ts: int
+
+
+class _VenueRef(NamedTuple):
+    account: str
+    venue_ref: str
+    seq: int
+
+
+class _Settings(NamedTuple):
+    strategy: str
+    settings: str
+    code: str
+
+
 class _State(NamedTuple):
     seq: int
+    seen: int
     epoch: int
     run_id: str
     version: int
+    is_stopping: bool
+    needs_reconcile: bool
+    reconciled: tuple[_Reconciled, ...]
+    venue_refs: tuple[_VenueRef, ...]
     accounts: tuple[_Account, ...]
     subs: tuple[_Sub, ...]
     orders: tuple[_Order, ...]
@@ -156,6 +179,7 @@ class _State(NamedTuple):
     wishes: tuple[_Wish, ...]
     parents: tuple[_Parent, ...]
     running: tuple[str, ...]
+    configured: tuple[_Settings, ...]
     saved: tuple[_Note, ...]
     failed: tuple[_Note, ...]
     halts: tuple[_Halt, ...]
@@ -167,6 +191,7 @@ class _State(NamedTuple):
     order_times: tuple[int, ...]
 
 
+_PLAIN = ("seq", "seen", "epoch", "run_id", "version", "is_stopping", "needs_reconcile")
 _FORM = form_of(_State)
 FORM_DIGEST = sha256(_FORM.schema.encode()).hexdigest()
 
@@ -203,9 +228,14 @@ def load(text: str, ledger: Ledger) -> None:
 def _state(ledger: Ledger) -> _State:
     return _State(
         seq=ledger.seq,
+        seen=ledger.seen,
         epoch=ledger.epoch,
         run_id=ledger.run_id,
         version=ledger.version,
+        is_stopping=ledger.is_stopping,
+        needs_reconcile=ledger.needs_reconcile,
+        reconciled=tuple(_Reconciled(account, ts) for account, ts in ledger.reconciled.items()),
+        venue_refs=tuple(_VenueRef(*key, seq) for key, seq in ledger.venue_refs.items()),
         accounts=tuple(map(_account, ledger.accounts.values())),
         subs=tuple(map(_sub, ledger.subs.values())),
         orders=tuple(map(_order, ledger.orders.values())),
@@ -217,6 +247,7 @@ def _state(ledger: Ledger) -> _State:
         wishes=tuple(_wish(*key, wish) for key, wish in ledger.wishes.items()),
         parents=tuple(_Parent(p.opened, tuple(p.done), p.closed) for p in ledger.parents.values()),
         running=tuple(ledger.running),
+        configured=tuple(_Settings(name, *found) for name, found in ledger.configured.items()),
         saved=tuple(_Note(*key, text) for key, text in ledger.saved.items()),
         failed=tuple(_Note(*key, text) for key, text in ledger.failed.items()),
         halts=tuple(_Halt(scope, halt) for scope, halt in ledger.halts.items()),
@@ -276,8 +307,9 @@ def _wish(strategy: str, instrument: str, wish: WishState) -> _Wish:
 
 
 def _fill(ledger: Ledger, state: _State) -> None:
-    for name in ("seq", "epoch", "run_id", "version"):
-        setattr(ledger, name, getattr(state, name))
+    _set(ledger, state, _PLAIN)
+    ledger.reconciled = dict(state.reconciled)
+    ledger.venue_refs = {(ref.account, ref.venue_ref): ref.seq for ref in state.venue_refs}
     for account in state.accounts:
         ledger.accounts[account.name] = _filled_account(account)
     for sub in state.subs:
@@ -289,6 +321,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
         parent = ledger.parents[part.opened.parent_id] = ParentState(part.opened)
         parent.done, parent.closed = list(part.done), part.closed
     ledger.running = {key: ledger.parents[key] for key in state.running}
+    ledger.configured = {one.strategy: (one.settings, one.code) for one in state.configured}
     ledger.saved = {(note.strategy, note.instrument): note.text for note in state.saved}
     ledger.failed = {(note.strategy, note.instrument): note.text for note in state.failed}
     ledger.halts = dict(state.halts)

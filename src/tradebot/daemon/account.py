@@ -23,12 +23,12 @@ from tradebot.core.messages import (
     StopTrading,
     WarmedUp,
 )
-from tradebot.core.ports import Clock, Timers
+from tradebot.core.ports import Clock
 from tradebot.core.reconcile import Finding
 from tradebot.daemon.executor import Executor
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox
-from tradebot.daemon.reconciler import CURSOR, Reconciler
+from tradebot.daemon.reconciler import Reconciler
 from tradebot.daemon.runner import Runner
 from tradebot.errors import VenueError
 
@@ -58,7 +58,6 @@ class Parts:
     reconciler: Reconciler
     executor: Executor
     clock: Clock
-    timers: Timers
     halts: HaltFlag
     feed: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
@@ -105,14 +104,11 @@ class TradingAccount:
         await self._halts_agree()
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
-        await runner.settled(ready, progress={CURSOR: self.parts.reconciler.cursor})
+        await runner.settled(ready)
         self.phase = Phase.WARMING_UP
         engine = runner.engine
         await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
         await runner.settled(WarmedUp(ts=clock.now()))
-        timers = await runner.look(lambda: dict(engine.ledger.timers))
-        for key, at in timers.items():
-            self.parts.timers.set_timer(key, at)
         self.phase = Phase.READY
 
     async def _halts_agree(self) -> None:

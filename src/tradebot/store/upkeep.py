@@ -6,6 +6,7 @@ of anything half done: what is replaced or cut is kept beside.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -120,18 +121,32 @@ def _check_not_newer(source: Journal, path: Path) -> None:
 
 
 def _put_aside(path: Path) -> Path:
-    number = 0
-    while True:
+    """Give the old file a second name, so that one of the two is at `path` at any moment."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.replaced.{number}")).exists():
         number += 1
-        aside = path.with_name(f"{path.name}.replaced.{number}")
-        if not aside.exists():
-            break
-    # The log belongs to the file it was written for: with another one it would be its ruin.
+    if _is_log_folded(path):
+        os.link(path, aside)
+        return aside
+    # A log belongs to the file it was written for: beside another one it would be its ruin.
     for ending in ("-wal", "-shm", ""):
         part = path.with_name(path.name + ending)
         if part.exists():
             part.replace(aside.with_name(aside.name + ending))
     return aside
+
+
+def _is_log_folded(path: Path) -> bool:
+    """Move what a killed writer left in the log into the file; returns whether the file is now alone."""
+    try:
+        db = connect.open_writer(path)
+        try:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return False  # too damaged to be opened: it is moved as it is
+    return not path.with_name(path.name + "-wal").exists()
 
 
 # --- cutting --------------------------------------------------------------------------------------

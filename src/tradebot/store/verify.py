@@ -141,7 +141,7 @@ def _same_rows(table: str, db: sqlite3.Connection, other: sqlite3.Connection) ->
     odd = [row for row in found if row not in wanted][:1] or [row for row in wanted if row not in found][:1]
     yield (
         f"table {table} must say what the facts say, does not: {len(found)} rows, {len(wanted)} wanted, "
-        f"for example {odd[0]}; `tradebot db rebuild` makes it anew"
+        f"for example {odd[0]}; the facts are whole, it can be made anew from them"
     )
 
 

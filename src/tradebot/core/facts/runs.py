@@ -65,6 +65,18 @@ class StrategyEnrolled(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyConfigured(Fact):
+    """A strategy runs with these settings from here on; open positions keep their entry's exit terms.
+
+    `settings` is the text of its section of the file, `code` the digest of its class's file.
+    """
+
+    strategy: str
+    settings: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentMade(Fact):
     """Cash or quantity moved between a strategy's sub-ledger and the unassigned one.
 
