@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -12,28 +12,38 @@ from tradebot.cli import out
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_config
 from tradebot.cli.project import Project, find_project, located
+from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
+    from tradebot.app.serving import Outside
     from tradebot.config.loader import Loaded
 
 
 @command("run")
 @click.option("--live", is_flag=True, help="Trade real money; the file must say mode: live, too.")
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    default="info",
+    show_default=True,
+    help="What is logged.",
+)
 @with_config
-def run(live: bool, config_file: str | None, overrides: tuple[str, ...]) -> None:
+def run(live: bool, log_level: str, config_file: str | None, overrides: tuple[str, ...]) -> None:
     """Trade the accounts of the configuration until a signal or `tradebot stop`.
 
     Starting is recovering: facts are replayed, the venue is asked, exits are placed again, and only then
     is anything traded. PAPER is the default.
     """
     project = find_project(config_file)
-    loaded = project.load(overrides)
+    outside, variables = _outside(project, log_level)
+    loaded = project.load(overrides, variables)
     with located(loaded):
-        code = _run(project, loaded, live=live)
+        code = _run(project, loaded, outside, live=live)
     raise SystemExit(code)
 
 
-def _run(project: Project, loaded: Loaded, *, live: bool) -> int:
+def _run(project: Project, loaded: Loaded, outside: Outside, *, live: bool) -> int:
     import asyncio
 
     from tradebot.app.serving import serve
@@ -41,4 +51,27 @@ def _run(project: Project, loaded: Loaded, *, live: bool) -> int:
 
     where = places.find_places(project.root, os.environ)
     out.note(f"{'LIVE' if live else 'PAPER'}  state in {where.state}")
-    return asyncio.run(serve(loaded.config, project.root, where, wall=int(time.time())))
+    try:
+        return asyncio.run(serve(loaded.config, project.root, where, outside))
+    except asyncio.CancelledError:
+        return ExitCode.OK  # a signal ended the start before anything was traded
+
+
+def _outside(project: Project, level: str) -> tuple[Outside, Mapping[str, str]]:
+    """Return what the daemon is given, and the environment in which `${NAME}` of the file is looked up."""
+    from tradebot.app.serving import Outside
+    from tradebot.daemon import ending, places
+    from tradebot.daemon.redact import Redactor
+    from tradebot.daemon.secrets import Variables, Vault
+
+    where = places.find_places(project.root, os.environ)
+    redactor, warnings = Redactor(), list[str]()
+    vault = Vault(
+        credentials=where.credentials,
+        files=where.key_files,
+        env=os.environ,
+        found=redactor.add,
+        warn=warnings.append,
+    )
+    outside = Outside(redactor=redactor, warnings=warnings, log_level=level, ending=ending.at_the_latest)
+    return outside, Variables(vault, os.environ)
