@@ -252,7 +252,8 @@ class Engine:
         self._intake.seat(self._seats)
         self._memory.recall(self._seats)
         for seat in self._seats:
-            self._memory.greet(seat)
+            if not seat.is_failed:
+                self._memory.greet(seat)
         self._take = self._take_first
 
     def _warmed_up(self, warmed: m.WarmedUp) -> None:
