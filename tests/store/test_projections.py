@@ -223,6 +223,7 @@ def test_an_amount_has_one_spelling(amount: str, wanted: str) -> None:
 # Facts that are true and change no row: they are read from the journal itself.
 SILENT = {
     "AccountReconciled",
+    "BarsCounted",
     "DayStarted",
     "DividendAccrued",
     "InputRefused",
@@ -238,6 +239,7 @@ SILENT = {
     "TimerFired",
     "TimerSet",
     "TradingStopped",
+    "WeightsAsked",
     # What follows says it again: money as CashMoved, a share of it as AssignmentMade.
     "AccountOpened",
     "StrategyEnrolled",

@@ -66,6 +66,7 @@ class Parts:
     feed: Callable[[], Awaitable[None]]
     catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
+    seen: int | None = None  # the time of the last market data that the run before decided on
 
 
 class TradingAccount:
@@ -118,7 +119,7 @@ class TradingAccount:
         await runner.settled(ready)
         self._enter(Phase.WARMING_UP)
         engine = runner.engine
-        await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
+        await runner.look(lambda: engine.warm_up(self.parts.warm_up(), self.parts.seen))
         await runner.settled(WarmedUp(ts=clock.now()))
         self._enter(Phase.READY)
 
