@@ -37,7 +37,7 @@ from tradebot.store.journal import Journal
 from tradebot.store.projections import HISTORY_KINDS, text
 
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
-COUNT = 200 if PROVING else 6
+COUNT = 200 if PROVING else 4
 D = Decimal
 
 
