@@ -5,6 +5,7 @@ The composition root of the daemon. What differs between paper and live is decid
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -158,29 +159,12 @@ class _Assembly:
         halts = HaltFlag(self.request.places.halt)
         outbox = Outbox(venue, clock, halts, runner.post)
         runner.outbox = outbox
-        fills = self.config.fills_of(self.name)
-        timeline = Timeline(
-            venue,
-            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
-            close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
-        )
-        runner.timers = timeline
+        runner.timers = timeline = self._timeline(venue, events)
+        instance = self.journal.meta["instance"]
         reconciler = Reconciler(
-            runner,
-            outbox,
-            venue,
-            clock,
-            instance=self.journal.meta["instance"],
-            patience=_patience(self.config),
+            runner, outbox, venue, clock, instance=instance, patience=_patience(self.config)
         )
-        player = Player(
-            runner,
-            timeline,
-            clock,
-            self._slices(market),
-            pace=self.config.accounts[self.name].replay.pace,
-            at_rest=reconciler.at_rest,
-        )
+        player = self._player(runner, timeline, clock, market, reconciler.at_rest)
         parts = Parts(
             name=self.name,
             runner=runner,
@@ -204,6 +188,20 @@ class _Assembly:
             let_go()
 
         return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
+
+    def _timeline(self, venue: PaperVenue, events: Sequence[Event]) -> Timeline:
+        market_at = MarketAt(self.config.fills_of(self.name).market_at)
+        return Timeline(
+            venue,
+            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
+            close_first=market_at is not MarketAt.SAME_CLOSE,
+        )
+
+    def _player(
+        self, runner: Runner, timeline: Timeline, clock: DataClock, market: Market, at_rest: asyncio.Lock
+    ) -> Player:
+        pace = self.config.accounts[self.name].replay.pace
+        return Player(runner, timeline, clock, self._slices(market), pace=pace, at_rest=at_rest)
 
     # --- data ---------------------------------------------------------------------------------------
 

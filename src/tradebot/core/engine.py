@@ -89,7 +89,10 @@ class Engine:
             halts=self._halts,
             legs=self._legs,
         )
-        self._inputs: dict[type, Callable[[Any], None]] = {
+        self._inputs = self._handlers()
+
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
             m.Start: self._start,
             m.WarmedUp: self._warmed_up,
             m.StopTrading: self._stop_trading,
