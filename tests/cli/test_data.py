@@ -79,6 +79,10 @@ def test_dirty_rows_are_refused_by_line_and_dropped_by_name(tradebot: Tradebot, 
         (("bars.csv", *NEW, "--map", "close"), "--map must be NAME=COLUMN"),
         (("bars.csv", *NEW, "--interval", "fast"), "an interval is a number and a unit"),
         (("bars.csv",), "Missing option '--id'."),
+        (("bars.csv", "--id", "../UP", "--class", "stock"), "--id must be an instrument such as SPX"),
+        (("bars.csv", "--id", "ÜP", "--class", "stock"), 'was "ÜP"'),
+        (("bars.csv", *NEW, "--quote", "usd"), '--quote must be an asset such as USD or USDT, was "usd"'),
+        (("/dev/null", *NEW), "/dev/null must be a file, is none"),
     ],
 )
 def test_import_asks_for_what_it_cannot_know(
@@ -91,6 +95,19 @@ def test_import_asks_for_what_it_cannot_know(
     assert ended.code == ExitCode.USAGE
     assert told in ended.err
     assert not (here / "data").exists()
+
+
+def test_rows_that_cannot_be_read_are_named_though_the_rest_makes_no_sense(
+    tradebot: Tradebot, here: Path
+) -> None:
+    rows = 'date,open,high,low,close\n2020-01-01,1,2,0.5,1.5\n2020-01-02,"1,5","2,5","0,5","1,6"\n'
+    (here / "comma.csv").write_text(rows + "2020-01-03,1,2,0.5,1.5\n")
+
+    ended = tradebot("data", "import", "comma.csv", "--id", "UP", "--class", "stock")
+
+    assert ended.code == ExitCode.FAILED
+    assert "comma.csv:3: open must be a number, was '1,5'" in ended.err
+    assert "1 of 3 rows are bad" in ended.err
 
 
 def test_an_instrument_is_not_described_anew_in_passing(tradebot: Tradebot, here: Path) -> None:
@@ -198,7 +215,7 @@ def test_real_dirt_is_stored_refused_or_dropped_by_line_but_never_a_bug(
     assert files
     stored = 0
     for file in files:
-        name = f"{file.parent.name}.{file.stem}"
+        name = f"{file.parent.name}.{file.stem}"[-40:].lstrip("._")
         strict = tradebot("data", "import", str(file), "--id", name, "--class", "stock")
         loose = tradebot("data", "import", str(file), "--id", name, "--class", "stock", "--bad-rows", "drop")
 

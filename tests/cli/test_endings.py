@@ -134,6 +134,74 @@ def test_a_refusal_of_the_system_names_the_file_and_ends_with_77(tmp_path: Path)
     assert (done.returncode, done.stderr) == (ExitCode.PERMISSION, "Error: runs/x: Permission denied\n")
 
 
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))
+from tradebot.cli.border import run
+sys.exit(run(sys.argv[2:]))
+"""
+EARLY = """
+import sys
+
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tradebot.cli.failure":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stop())
+from tradebot.cli import main
+main()
+"""
+posix = pytest.mark.skipif(os.name != "posix", reason="only POSIX bounds the size of a process's files")
+
+
+@posix
+def test_a_disk_that_fills_up_leaves_no_half_a_file_of_init(tmp_path: Path) -> None:
+    full = process("700", "init", "--defaults", "demo", cwd=tmp_path, program=FULL)
+
+    assert (full.returncode, full.stderr) == (ExitCode.FAILED, "Error: demo/tradebot.yaml: File too large\n")
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+@posix
+def test_a_disk_that_fills_up_leaves_no_half_a_strategy(project: Path) -> None:
+    full = process("100", "strategies", "new", "mine", cwd=project, program=FULL)
+
+    assert full.returncode == ExitCode.FAILED
+    assert "mine.py cannot be written: File too large" in full.stderr
+    assert not (project / "strategies" / "mine.py").exists()
+
+
+@posix
+def test_a_disk_that_fills_up_keeps_stored_bars_and_names_the_file(project: Path, tradebot: Tradebot) -> None:
+    words = ("--id", "UP/USD", "--tick-size", "1", "--lot-size", "1")
+    assert tradebot("data", "import", str(write_bars(project / "bars.csv", 100)), *words).code == 0
+    write_bars(project / "bars.csv", 300)
+
+    full = process("2000", "data", "import", "bars.csv", *words, cwd=project, program=FULL)
+
+    assert full.returncode == ExitCode.FAILED
+    assert "data/UP%2FUSD/1d" in full.stderr and "File too large" in full.stderr
+    rows = {s["instrument"]: s["rows"] for s in tradebot("data", "list", "--json").json["series"]}
+    assert rows["UP/USD"] == 100
+
+
+@posix
+def test_a_backtest_that_cannot_be_stored_is_shown_and_ends_with_1(project: Path) -> None:
+    full = process("1000", "backtest", "trend", "--no-report", cwd=project, program=FULL)
+
+    assert full.returncode == ExitCode.FAILED
+    assert "End equity" in full.stdout and "Repeat:" not in full.stdout
+    assert "the run could not be stored: [Errno 27]" in full.stderr
+    assert list((project / "runs").iterdir()) == []
+
+
+def test_an_interrupt_while_the_program_still_loads_is_told_in_a_word(tmp_path: Path) -> None:
+    done = process("data", "list", cwd=tmp_path, program=EARLY)
+
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 def test_data_that_another_process_is_writing_is_75(tradebot: Tradebot, project: Path) -> None:
     bars = write_bars(project / "bars.csv")
     words = ("data", "import", str(bars), "--id", "UP/USD", "--tick-size", "1", "--lot-size", "1")

@@ -24,7 +24,6 @@ def small(here: Path) -> Path:
     [
         "limits.collar=1%",
         "limits.max_data_age=1h",
-        "accounts.main.capital=5000 USD",
         "backtest.seed=1",
         "strategies.fast.late_entry={max_bars: 3}",
     ],
@@ -36,6 +35,13 @@ def test_a_setting_without_effect_is_named_below_the_table(
 
     assert ended.code == 0
     assert f"! {setting.partition('=')[0]} has no effect on a backtest" in ended.out
+
+
+def test_an_accounts_capital_is_what_its_strategies_start_with(tradebot: Tradebot, small: Path) -> None:
+    words = ("backtest", "--json", "--no-report", "--set", "accounts.main.cash=10000 USD")
+    run = tradebot(*words, "--set", "accounts.main.capital=5000 USD").json["runs"][0]
+
+    assert run["metrics"]["curve"]["start"] == "5000.00000000"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,23 @@ def test_a_fee_in_a_third_asset_is_refused_where_prices_are_in_two(tradebot: Tra
     assert (
         "fees.asset\n  must be quote or base where instruments are priced in EUR and USD alike" in ended.err
     )
+
+
+def test_what_the_venue_refused_is_said_with_its_reason(tradebot: Tradebot, small: Path) -> None:
+    # What was sized at the close costs more at the open.
+    words = (
+        "backtest",
+        "--no-report",
+        "--set",
+        "strategies.fast.sizing={kind: fraction_of_equity, fraction: 100%}",
+    )
+    words += ("--set", "strategies.fast.first_entry=at_once", "--set", "slippage={kind: bps, bps: 50}")
+    text, run = tradebot(*words).out, tradebot(*words, "--json").json["runs"][0]
+
+    (rejection,) = run["run"]["rejections"]
+    assert rejection["count"] > 1
+    assert rejection["reason"].startswith("insufficient cash: needs 1")
+    assert f"! {rejection['count']} orders rejected by the venue, first on 2010-" in text
 
 
 def test_halts_are_counted_with_the_day_of_the_first(tradebot: Tradebot, small: Path) -> None:

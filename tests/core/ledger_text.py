@@ -56,6 +56,7 @@ def _lines(ledger: Ledger) -> Iterator[str]:
         yield f"parent {parent_id} {_slots(parent, ParentState)} running {parent_id in ledger.running}"
     yield f"reconcile {ledger.needs_reconcile}"
     for what in (
+        "configured",
         "saved",
         "failed",
         "halts",

@@ -34,6 +34,25 @@ def test_flatten_closes_and_the_target_rests_until_it_changes() -> None:
     assert world.position() == D(10)
 
 
+def test_loss_limits_are_of_the_capital_not_of_the_owners_other_money() -> None:
+    # 10 x 10 lost is 2 % of the capital of 5,000, and 0.1 % of all that lies in the account.
+    mine = account(limits=Limits(max_drawdown=0.019), capital=D(5_000))
+    world = World(spec(Script(1.0), capital={"USD": D(5_000)}), accounts=[mine])
+    world.bars((100,), (100,), (100, 100, 90, 90))
+    [tripped] = world.of(f.HaltSet)
+    assert (tripped.rule, tripped.numbers[1].value) == ("max_drawdown", pytest.approx(0.02))
+    assert world.ledger.subs["s"].cash["USD"] == D(4_000)
+
+
+def test_a_deposit_to_the_owners_part_is_no_loss_of_ours() -> None:
+    mine = account(limits=Limits(max_drawdown=0.019), capital=D(5_000))
+    world = World(spec(Script(1.0), capital={"USD": D(5_000)}), accounts=[mine], checks_rest=False)
+    world.bars((100,), (100,))
+    world.tell(m.CashEvent(ts=world.now, account="main", asset="USD", amount=D(9_000), because="deposit"))
+    world.bars((100,), (100,))
+    assert world.of(f.HaltSet) == []
+
+
 def test_a_word_while_the_flatten_is_out_does_not_sell_twice() -> None:
     # The exit after two bars and the strategy's own exit fall on the same bar; a cancel would come late.
     world = World(

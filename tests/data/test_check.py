@@ -182,6 +182,19 @@ def test_minutes_are_checked_inside_sessions_only(make_bars: MakeBars) -> None:
     assert (gap.severity.value, gap.count) == ("warning", 3)
 
 
+def test_bars_in_extended_hours_are_told_as_such(make_bars: MakeBars) -> None:
+    calendar = sessions("XNYS")
+    start = 19_685 * DAY  # 2023-11-24, a half-day that ends at 18:00 UTC
+    ts = np.arange(start + 10 * HOUR, start + 20 * HOUR, HOUR // 2)
+    report = check_series(replace(make_bars(len(ts), interval=HOUR // 2), ts=ts), calendar)
+    told = only(report)
+    assert (told.kind, told.severity.value, told.count) == ("off_session", "warning", 13)
+    assert told.message == (
+        "bars outside the sessions of XNYS (extended hours): strategies see them, no order fills on one"
+    )
+    assert (told.first_ts, told.last_ts) == (ts[0], ts[-1])
+
+
 def test_an_empty_series_is_ok_and_says_so() -> None:
     report = check_series(BarArrays.empty("X", HOUR), sessions(ALWAYS_OPEN))
     assert report.ok and report.rows == 0 and report.first_ts is None

@@ -86,7 +86,8 @@ def test_wheel_holds_the_package_the_examples_and_the_data_and_nothing_else(whee
 
     bundled = {n.removeprefix("tradebot/_bundled/") for n in names if n.startswith("tradebot/_bundled/")}
     assert {f"strategies/{p.name}" for p in (ROOT / "strategies").glob("*.py")} <= bundled
-    assert {f"config/{p.name}" for p in (ROOT / "config").glob("*.yaml")} <= bundled
+    assert {f"config/{p.name}" for p in (ROOT / "config").glob("*.y*ml")} <= bundled
+    assert {f"systemd/{p.name}" for p in (ROOT / "systemd").glob("*")} <= bundled
     data = (p for p in (ROOT / "src/tradebot/_bundled/data").rglob("*") if p.is_file())
     assert {f"data/{p.name}" for p in data} <= {f"data/{Path(n).name}" for n in bundled}
     strangers = [n for n in names if not n.startswith(("tradebot/", "tradebot-"))]

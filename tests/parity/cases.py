@@ -190,7 +190,7 @@ def make_bars(rng: random.Random, n: int, interval: int, tick: float, level: flo
     # Dividing by the reciprocal gives the float nearest to the decimal price, as a reader would.
     prices = grid / round(1 / tick) if tick < 1 else grid * tick
     if rng.random() < 0.1:
-        prices = prices * (1.0 + 1e-7 * rng.random())  # a feed that is off the grid
+        prices = prices * (1.0 + rng.choice([1e-7, 1e-3]) * rng.random())  # a feed that is off the grid
         prices[:, 1] = prices.max(axis=1)
         prices[:, 2] = prices.min(axis=1)
     ts = EPOCH + interval * np.cumsum([1 if rng.random() > 0.03 else rng.randint(2, 30) for _ in range(n)])
@@ -300,13 +300,14 @@ def make_sessions(rng: random.Random, case: Case) -> tuple[SessionOpen | Session
     """Return sessions around runs of bars, sometimes with bars left outside."""
     events: list[SessionOpen | SessionClose] = []
     i, ts, step = 0, case.bars.ts.tolist(), case.interval
+    outside = rng.choice([0.01, 0.5])
     while i < len(ts):
         last = min(len(ts) - 1, i + rng.randint(2, 25))
         closes = ts[last]
         events.append(SessionOpen(ts=ts[i] - step + SECOND, calendar="XNYS", closes_at=closes))
         following = ts[last + 1] - step + SECOND if last + 1 < len(ts) else None
         events.append(SessionClose(ts=closes, calendar="XNYS", opens_at=following))
-        i = last + 1 + (1 if rng.random() < 0.01 else 0)
+        i = last + 1 + (rng.randint(1, 4) if rng.random() < outside else 0)
     return tuple(events)
 
 
@@ -471,6 +472,7 @@ def run_kernel(case: Case) -> Outcome | Refusal:
         sessions = Sessions(
             np.array([e.ts for e in case.sessions if isinstance(e, SessionOpen)], dtype=np.int64),
             np.array([e.ts for e in case.sessions if isinstance(e, SessionClose)], dtype=np.int64),
+            case.interval,
         )
     bars = prepare(case.bars, start=case.warm_up, sessions=sessions)
     result = bars if isinstance(bars, Refusal) else run(made, bars, case.targets)

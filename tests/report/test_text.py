@@ -15,7 +15,7 @@ from tests.report.runs_for_tests import START, days, make_fill, make_instrument,
 from tradebot.core.model import DAY, OrderKind, Side
 from tradebot.report import words
 from tradebot.report.metrics import measure
-from tradebot.report.result import Costs, OpenOrder, RunMode, RunResult
+from tradebot.report.result import Costs, OpenOrder, Rejection, RunMode, RunResult
 from tradebot.report.roundtrips import round_trips
 from tradebot.report.text import print_report, render_text, to_ascii
 
@@ -101,12 +101,20 @@ def test_everything_that_lowers_trust_is_said() -> None:
         trials=40,
         open_orders=(order, order),
         denials={"max_position": 2, "collar": 1},
+        rejections=(
+            Rejection(reason="insufficient cash: needs 7 USD, has 5", count=1, first_ts=86_400 * 10**9),
+            Rejection(reason="ACME cannot be shorted", count=12, first_ts=2 * 86_400 * 10**9),
+        ),
         warnings=("3 bars were missing",),
     )
     found = words.caveats(result, measure(result))
     assert "selected from 40 parameter sets: the best of many looks better than it is" in found
     assert "2 orders still open at the end" in found
     assert "3 wishes not acted on: collar 1, max_position 2" in found
+    assert found[-3:-1] == (
+        "12 orders rejected by the venue, first on 1970-01-02: ACME cannot be shorted",
+        "1 order rejected by the venue, first on 1970-01-01: insufficient cash: needs 7 USD, has 5",
+    )
     assert found[-1] == "3 bars were missing"
     assert any(c.startswith("2 daily returns (under a year)") for c in found)
 

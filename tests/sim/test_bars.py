@@ -19,6 +19,7 @@ from tradebot.sim.settings import (
     StopGap,
     TrailLift,
 )
+from tradebot.sim.slippage import BpsSlippage
 
 D = Decimal
 
@@ -40,6 +41,30 @@ def test_at_the_open_market_orders_come_first_then_stops_then_limits(stage: Stag
 def test_a_market_order_never_fills_on_the_bar_it_was_decided_on(stage: Stage) -> None:
     assert trades(stage.send("a", "buy", "1")) == []
     assert trades(stage.bar(101, 102, 100, 101)) == [("a", D(1), D(101))]
+
+
+@pytest.mark.parametrize(
+    ("bar", "price"),
+    [
+        ((100.004, 100.004, 99.5, 100.0), "100.00"),
+        ((100.006, 100.006, 99.5, 100.0), "100.00"),  # the nearest is a price above the high
+        ((100.004, 101.0, 100.004, 100.5), "100.01"),  # the nearest is a price below the low
+        ((100.006, 101.0, 99.5, 100.5), "100.01"),
+        ((100.006, 100.007, 100.004, 100.005), "100.01"),  # no tick lies inside: the nearest
+    ],
+)
+def test_a_price_off_the_grid_goes_to_the_nearest_tick_inside_the_bar(
+    stage: Stage, bar: tuple[float, float, float, float], price: str
+) -> None:
+    stage.send("a", "buy", "1")
+    assert trades(stage.bar(*bar)) == [("a", D(1), D(price))]
+
+
+def test_a_slipped_price_kept_inside_the_bar_is_a_tick_inside_it() -> None:
+    stage = Stage(settings=FillSettings(clip_slippage=True), slippage=BpsSlippage(bps=50.0))
+    stage.flat(100)
+    stage.send("a", "buy", "1")
+    assert trades(stage.bar(100, 100.006, 99.5, 100)) == [("a", D(1), D("100.00"))]
 
 
 def test_a_bar_that_had_begun_when_the_order_came_does_not_fill_it(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.sim.stage import COIN, STOCK, Stage, fills, reasons, trades, words
 from tradebot.core.messages import SessionClose, SessionOpen, VenueReport
-from tradebot.core.model import AccountModel, Bar, Tif
+from tradebot.core.model import AccountModel, Bar, Quote, Tif
 from tradebot.sim.latency import FixedLatency
 from tradebot.sim.settings import FillSettings, MarketAt, StopThrough
 
@@ -253,6 +253,59 @@ def test_opening_order_of_a_session_without_any_bar_ends_with_it(market: Stage) 
     stock(market, "a", Tif.AT_OPEN)
     opens(market, 2000)
     assert words(closes(market, 2700)) == [("Expired", "a")]
+
+
+# --- extended hours -------------------------------------------------------------------------------
+
+
+def test_bars_outside_the_session_meet_no_order(market: Stage) -> None:
+    opens(market, 2000)
+    stock(market, "entry", Tif.GTC)
+    hour(market, 2100, 50, 50)
+    market.send("exit", "sell", "1", "stop", instrument="STOCK", stop_price="45", tif=Tif.GTC)
+    hour(market, 2700, 50, 50)
+    closes(market, 2700)
+    assert hour(market, 2800, 44, 44) == []  # after hours
+    assert hour(market, 2950, 44, 44) == []  # before the market opens
+    opens(market, 3000)
+    assert hour(market, 3000, 44, 44) == []  # the last bar before it opens ends as it opens
+    assert trades(hour(market, 3100, 47, 46)) == []
+    assert trades(hour(market, 3200, 43, 46)) == [("exit", D(-1), D(43))]
+
+
+def test_a_bar_that_reaches_over_the_close_still_meets_orders(market: Stage) -> None:
+    opens(market, 2000)
+    stock(market, "a", Tif.GTC, "limit", limit_price="45")
+    hour(market, 2650, 50, 50)
+    closes(market, 2700)
+    assert trades(hour(market, 2750, 46, 44)) == [("a", D(1), D(45))]
+
+
+def test_trailing_stop_does_not_follow_prices_outside_the_session(market: Stage) -> None:
+    opens(market, 2000)
+    stock(market, "entry", Tif.GTC)
+    hour(market, 2100, 50, 50)
+    market.send("exit", "sell", "1", "trailing_stop", instrument="STOCK", trail="5", tif=Tif.GTC)
+    hour(market, 2700, 50, 50)
+    closes(market, 2700)
+    hour(market, 2800, 60, 60)
+    opens(market, 3000)
+    assert trades(hour(market, 3100, 50, 46)) == []
+
+
+def test_quotes_outside_the_session_meet_no_order(market: Stage) -> None:
+    market.send("a", "buy", "1", "limit", instrument="STOCK", limit_price="45", tif=Tif.GTC)
+    assert market.meet(Quote("STOCK", 1800, 43.0, 10.0, 44.0, 10.0)) == []
+    opens(market, 2000)
+    assert trades(market.meet(Quote("STOCK", 2001, 43.0, 10.0, 44.0, 10.0))) == [("a", D(1), D(45))]
+
+
+def test_sessions_without_a_pause_between_them_leave_no_bar_out(market: Stage) -> None:
+    opens(market, 2000)
+    closes(market, 2700)
+    opens(market, 2700)
+    stock(market, "a", Tif.GTC)
+    assert trades(hour(market, 2800, 51, 51)) == [("a", D(1), D(51))]
 
 
 # --- cancel and replace ---------------------------------------------------------------------------

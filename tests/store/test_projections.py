@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.store.stage import HISTORY, STATE, book, made, world_facts, written
+from tradebot.core import codec
 from tradebot.core.facts import (
     AccountOpened,
+    AssetAmount,
     BasisAdjusted,
     CashMoved,
     CrossedInternally,
@@ -30,8 +32,9 @@ from tradebot.core.facts import (
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import AccountModel, Lot
 from tradebot.errors import StoreError
+from tradebot.store import touched
 from tradebot.store.journal import Journal
-from tradebot.store.projections import text
+from tradebot.store.projections import HISTORY_KINDS, text
 
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
 COUNT = 200 if PROVING else 6
@@ -136,6 +139,8 @@ def rare_facts() -> list[Fact]:
             basis=D(-10),
             because="transfer",
             closed=(LotClosed("x-1", D(1), D(10), D(10)),),
+            cash=(AssetAmount("EUR", D(12)),),
+            realized=D(2),
         ),
     ]
 
@@ -159,6 +164,7 @@ def test_rare_facts_are_derived_alike_one_by_one_and_at_once(size: int, tmp_path
         ("t", "NEW", "-1"),
     }
     assert {row[1:] for row in lived["cash"]} == {
+        ("", "EUR", "12"),
         ("", "USD", "-0.5"),
         ("s", "USD", "45.25"),
         ("t", "USD", "5"),
@@ -212,3 +218,41 @@ def test_a_repeated_execution_id_is_refused_and_nothing_of_its_commit_stays(
 )
 def test_an_amount_has_one_spelling(amount: str, wanted: str) -> None:
     assert text(D(amount)) == wanted
+
+
+# Facts that are true and change no row: they are read from the journal itself.
+SILENT = {
+    "AccountReconciled",
+    "DayStarted",
+    "DividendAccrued",
+    "InputRefused",
+    "ParentClosed",
+    "ParentOpened",
+    "ParentProgressed",
+    "RateSet",
+    "SessionClosed",
+    "SessionOpened",
+    "SnapshotTaken",
+    "StrategyConfigured",
+    "StrategySaved",
+    "TimerFired",
+    "TimerSet",
+    "TradingStopped",
+    # What follows says it again: money as CashMoved, a share of it as AssignmentMade.
+    "AccountOpened",
+    "StrategyEnrolled",
+}
+
+
+def test_for_every_fact_it_was_decided_which_rows_it_changes() -> None:
+    """A new kind of fact goes into `touched` or `projections`, or is silent on purpose."""
+    derived = {kind.__name__ for kind in touched.KINDS | HISTORY_KINDS}
+    assert derived | SILENT == set(codec.kinds())
+    assert not derived & SILENT
+
+
+def test_the_file_takes_at_most_5_kb_an_order(tmp_path: Path, rng: random.Random) -> None:
+    ledger = written(tmp_path / "j.db", [one for n in range(1) for one in world_facts(n)], rng)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert len(ledger.orders) > 20
+    assert (size - 100_000) / len(ledger.orders) < 5_000  # less what an empty journal has: a page a table

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tradebot.app import plan
+from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.gaps import told_apart
@@ -33,6 +34,7 @@ from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.core.engine import Engine
+from tradebot.core.facts import Recorded
 from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Split, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND, Instrument
 from tradebot.core.setup import Setup, StrategySpec
@@ -53,7 +55,8 @@ class BacktestRequest:
     """What to run, from the configuration's `backtest.from` to its `to`.
 
     `speed`: "engine" is the reference, "kernel" the compiled replay of the same rules, "auto"
-    takes the kernel where it can and pays. `progress` is told (what, share done).
+    takes the kernel where it can and pays. `progress` is told (what, share done), `on_fact` every
+    fact of the engine in order.
     """
 
     config: Config
@@ -61,6 +64,7 @@ class BacktestRequest:
     strategies: tuple[str, ...] = ()
     speed: str = "auto"
     progress: Progress | None = None
+    on_fact: Callable[[Recorded], None] | None = None
 
 
 def backtest(request: BacktestRequest) -> list[RunResult]:
@@ -157,7 +161,7 @@ class _AccountRun:
             engine,
             venue,
             events=self.events,
-            on_fact=collector,
+            on_fact=self._told(collector),
             close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
         )
         run_id = f"backtest-{begin // SECOND}"
@@ -180,6 +184,17 @@ class _AccountRun:
             self._force(replay, venue, last)
         replay.tell(End(ts=last, reason=END_OF_DATA), last)
         return collector
+
+    def _told(self, collector: Collector) -> Callable[[Recorded], None]:
+        also = self.request.on_fact
+        if also is None:
+            return collector
+
+        def both(recorded: Recorded) -> None:
+            collector(recorded)
+            also(recorded)
+
+        return both
 
     def _scene(self) -> Scene:
         return Scene(
@@ -233,7 +248,7 @@ class _AccountRun:
         return feed_of(self.config, self.request.project, self.account, names)
 
     def _specs(self, splits: tuple[Split, ...]) -> list[StrategySpec]:
-        shares = plan.capital_shares(self.config, self.account)
+        shares = capital_of(self.config, self.account)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             deciders = seat(recipe, self.series, splits)

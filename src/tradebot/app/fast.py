@@ -119,7 +119,8 @@ def _run_all(
         hours = None
         if calendar != ALWAYS_OPEN:
             stamps = series.columns.ts
-            hours = Sessions(*sessions(calendar).between(int(stamps[0]) - 5 * DAY, int(stamps[-1]) + 5 * DAY))
+            opens, closes = sessions(calendar).between(int(stamps[0]) - 5 * DAY, int(stamps[-1]) + 5 * DAY)
+            hours = Sessions(opens, closes, series.interval)
         targets = np.frombuffer(decider.precomputed.targets, dtype=np.float64)
         bars = prepare(series.columns, start=series.start, sessions=hours)
         ran = bars if isinstance(bars, Refusal) else run(plans[spec.id], bars, targets)

@@ -1,22 +1,24 @@
 """Prove strategies honest: that they do not see the future, and that their lookback suffices.
 
 Owns which proof fits which kind: the whole pass against its windows for frames, restarts for
-strategies that are called bar by bar. Quote and portfolio strategies have none yet. The proofs
-themselves are `plugins.check` and `plugins.check_bars`.
+strategies that are called with one bar, one quote or one price of each instrument at a time. The
+proofs themselves are `plugins.check`, `plugins.check_bars` and `plugins.check_calls`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tradebot.app.deciders import Recipe, instruments_of
 from tradebot.app.market import Loaded, feed_of, instrument_of, items_of
+from tradebot.app.plan import schedule_of
 from tradebot.config.models import Config
-from tradebot.core.model import Bar
+from tradebot.core.model import Bar, Quote
 from tradebot.core.strategy import BarStrategy, Input, Strategy
 from tradebot.data.arrays import BarArrays
 from tradebot.errors import PluginError
+from tradebot.plugins.blame import raised_in, shown
 from tradebot.plugins.verdict import Verdict
 
 Series = Mapping[tuple[str, int], Loaded]
@@ -50,30 +52,44 @@ def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
 
 def verdict_of(recipe: Recipe, series: Series) -> str:
     """Return what the quick check says of a strategy on its first instrument, as one text."""
-    instrument = recipe.words.instruments[0]
-    if not isinstance(series[instrument, recipe.words.interval or 0].columns, BarArrays):
-        return "not checked: it decides on quotes, one at a time"
-    verdict = verdict_on(recipe, instrument, series, quick=True)
-    return "not checked: it decides about several instruments at once" if verdict is None else verdict.text
+    try:
+        return verdict_on(recipe, recipe.words.instruments[0], series, quick=True).text
+    except PluginError as exc:
+        return f"not checked: {exc}"  # the run itself says what became of the strategy
 
 
 def verdict_on(
     recipe: Recipe, instrument: str, series: Series, *, quick: bool = False, seed: int = 0
-) -> Verdict | None:
-    """Return whether a strategy is honest on the bars of one of its instruments; None where no proof fits.
+) -> Verdict:
+    """Return whether a strategy is honest on one of its instruments; one that decides on all, on all.
 
     `quick` takes a sample; `seed` picks its random bars. Raises PluginError when the strategy raises.
     """
     strategy = recipe.create()
+    if recipe.is_frame:
+        return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed)
+    try:
+        return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed)
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as exc:
+        raise raised_in(str(recipe.plugin.path), recipe.plugin.cls.__name__, exc) from exc
+
+
+def _verdict(
+    recipe: Recipe, strategy: Strategy, instrument: str, series: Series, *, quick: bool, seed: int
+) -> Verdict:
+    if recipe.is_joint:
+        return _call_verdict(recipe, recipe.words.instruments, series, quick=quick, seed=seed)
     inputs = {
         wanted: series[wanted.instrument or instrument, wanted.interval] for wanted in strategy.inputs()
     }
     own = series[instrument, recipe.words.interval or 0]
     if recipe.is_frame:
         return _frame_verdict(strategy, own, inputs, quick=quick, seed=seed)
-    if isinstance(strategy, BarStrategy) and not strategy.together:
+    if isinstance(strategy, BarStrategy):
         return _bar_verdict(recipe, own, inputs, quick=quick, seed=seed)
-    return None
+    return _call_verdict(recipe, (instrument,), series, quick=quick, seed=seed)
 
 
 def _frame_verdict(
@@ -95,7 +111,6 @@ def _frame_verdict(
 def _bar_verdict(
     recipe: Recipe, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
 ) -> Verdict:
-    from tradebot.plugins.blame import shown
     from tradebot.plugins.check_bars import check_bar_strategy
 
     def make() -> BarStrategy:
@@ -115,6 +130,35 @@ def _bar_verdict(
     )
 
 
-def _bars(loaded: Loaded, most: int) -> list[Bar]:
+def _call_verdict(recipe: Recipe, names: Sequence[str], series: Series, *, quick: bool, seed: int) -> Verdict:
+    from tradebot.plugins.check_calls import check_calls
+
+    interval, sample = recipe.words.interval or 0, recipe.create()
+    most = max(_MOST_BARS, 3 * sample.lookback)
+    needed = [(name, interval) for name in names]
+    needed += [(wanted.instrument or names[0], wanted.interval) for wanted in sample.inputs()]
+    return check_calls(
+        recipe.create,
+        names,
+        interval,
+        {
+            Input(length, name): _items(
+                series[name, length],
+                most if quick and length == interval else len(series[name, length].columns),
+            )
+            for name, length in dict.fromkeys(needed)
+        },
+        schedule=schedule_of(recipe.words),
+        quick=quick,
+        seed=seed,
+        file=shown(str(recipe.plugin.path)),
+    )
+
+
+def _items(loaded: Loaded, most: int) -> list[Bar | Quote]:
     size = len(loaded.columns)
-    return [item for item in items_of(loaded, slice(max(0, size - most), size)) if isinstance(item, Bar)]
+    return list(items_of(loaded, slice(max(0, size - most), size)))
+
+
+def _bars(loaded: Loaded, most: int) -> list[Bar]:
+    return [item for item in _items(loaded, most) if isinstance(item, Bar)]

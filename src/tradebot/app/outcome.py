@@ -7,8 +7,9 @@ itself pays nothing for it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 
 import numpy as np
@@ -24,6 +25,7 @@ from tradebot.report.result import (
     FillRecord,
     FloatArray,
     OpenOrder,
+    Rejection,
     SplitRecord,
     TsArray,
 )
@@ -49,6 +51,7 @@ class Steps:
         return found
 
 
+_NUMBER = re.compile(r"\d[\d.,]*(e[+-]?\d+)?")
 END_OF_DATA = "end of data"
 _ROUNDING = Context(prec=34)  # a fee's worth at a rate is for reading: the books keep the fee itself
 EXIT_NAMES = {
@@ -70,10 +73,12 @@ class Collector:
         self.fills: list[FillRecord] = []
         self.splits: list[SplitRecord] = []
         self.denials: dict[str, dict[str, int]] = {}
+        self._refusals: dict[tuple[str, str], Rejection] = {}
         self.halts: list[f.HaltSet] = []
         self.failures: list[f.StrategyFailed] = []
         self.bad_data = 0
         self.cash: dict[tuple[str, str], Steps] = {}
+        self.owed: dict[tuple[str, str], Steps] = {}
         self.qty: dict[tuple[str, str], Steps] = {}
         self.rates: dict[str, Steps] = {}
 
@@ -95,7 +100,7 @@ class Collector:
             case f.SkipEnded():
                 self._count(fact.strategy, fact.rule, fact.repeats)
             case f.OrderRejected():
-                self._count(self._ledger.orders[fact.client_order_id].order.strategy, "rejected by venue", 1)
+                self._rejected(self._ledger.orders[fact.client_order_id].order.strategy, fact)
             case f.HaltSet():
                 self.halts.append(fact)
             case f.StrategyFailed():
@@ -106,8 +111,11 @@ class Collector:
                 self._split(fact)
             case f.RateSet():
                 self.rates.setdefault(fact.asset, Steps()).at(fact.ts, fact.rate)
+            case f.DividendAccrued():
+                self._all_owed(recorded.seen)
             case f.AssignmentMade() | f.CashMoved() | f.DividendPaid() | f.FeeCharged() | f.InterestPaid():
                 self._all_cash(recorded.seen)
+                self._all_owed(recorded.seen)
             case _:
                 pass
 
@@ -117,10 +125,30 @@ class Collector:
         counts = self.denials.setdefault(strategy, {})
         counts[rule] = counts.get(rule, 0) + times
 
+    def _rejected(self, strategy: str, fact: f.OrderRejected) -> None:
+        key = strategy, _NUMBER.sub("#", fact.reason)
+        known = self._refusals.get(key, Rejection(reason=fact.reason, count=0, first_ts=fact.ts))
+        self._refusals[key] = replace(known, count=known.count + 1)
+
+    def rejections(self, strategy: str) -> tuple[Rejection, ...]:
+        """Return why the venue refused orders of a strategy: reasons that differ in numbers are one."""
+        return tuple(found for (owner, _), found in self._refusals.items() if owner == strategy)
+
     def _all_cash(self, ts: int) -> None:
         for strategy, sub in self._ledger.subs.items():
             for asset, amount in sub.cash.items():
                 self.cash.setdefault((strategy, asset), Steps()).at(ts, float(amount))
+
+    def _all_owed(self, ts: int) -> None:
+        """Note what dividends strategies are owed: the price has fallen by them, the cash is to come."""
+        owed = dict.fromkeys(self.owed, 0.0)
+        for accrued in self._ledger.accrued.values():
+            for share in accrued.shares:
+                if share.strategy is not None:
+                    key = share.strategy, accrued.asset
+                    owed[key] = owed.get(key, 0.0) + float(share.amount)
+        for key, amount in owed.items():
+            self.owed.setdefault(key, Steps()).at(ts, amount)
 
     def _split(self, fact: f.SplitApplied) -> None:
         ratio = fact.ratio.as_integer_ratio()
@@ -273,7 +301,7 @@ def curves_of(
         return 1.0 if asset == base else collector.rates[asset].along(axis)
 
     equity, gross, net = np.zeros(len(axis)), np.zeros(len(axis)), np.zeros(len(axis))
-    for (owner, asset), steps in collector.cash.items():
+    for (owner, asset), steps in [*collector.cash.items(), *collector.owed.items()]:
         if owner == strategy:
             equity += steps.along(axis) * rate(asset)
     for one in series:
@@ -303,17 +331,23 @@ def prices_along(series: Loaded, axis: TsArray) -> FloatArray:
 
 
 def hold_curve(
-    capital: float, axis: TsArray, series: Sequence[Loaded], events: Sequence[Event]
+    capital: float,
+    axis: TsArray,
+    series: Sequence[Loaded],
+    events: Sequence[Event],
+    rates: Mapping[str, FloatArray | float],
 ) -> FloatArray:
     """Return buy and hold: the capital in equal parts at first prices, left alone along `axis`.
 
-    Splits multiply what is held; dividends are kept as cash from the ex-date on. Ignores fees,
-    slippage, lot sizes, and rates between currencies, so it is a little better than anyone could do.
+    `rates` holds, by instrument, what its quote asset is worth along `axis`. Splits multiply what is
+    held; dividends are kept as cash in their currency from the ex-date on. Ignores fees, slippage and
+    lot sizes, so it is a little better than anyone could do.
     """
     total = np.zeros(len(axis))
     for one in series:
-        price = prices_along(one, axis)
-        units, cash = np.full(len(axis), capital / len(series) / price[0]), np.zeros(len(axis))
+        price, rate = prices_along(one, axis), np.broadcast_to(rates[one.instrument], axis.shape)
+        units = np.full(len(axis), capital / len(series) / (price[0] * rate[0]))
+        cash = np.zeros(len(axis))
         for event in events:
             if not isinstance(event, Split | Dividend) or event.instrument != one.instrument:
                 continue
@@ -324,5 +358,5 @@ def hold_curve(
                 units[later] *= float(event.ratio)
             else:
                 cash[later] += units[~later][-1] * float(event.amount)
-        total += units * price + cash
+        total += (units * price + cash) * rate
     return total

@@ -85,9 +85,18 @@ def account_spec(config: Config, name: str) -> AccountSpec:
         model=account.model,
         base_currency=base,
         cash={money.asset: money.amount for money in account.cash},
-        capital=None if account.capital is None else account.capital.amount,
+        capital=_capital(name, account.capital, base),
         limits=_limits(config, base),
     )
+
+
+def _capital(account: str, capital: Money | None, base: str) -> Decimal | None:
+    if capital is None:
+        return None
+    if capital.asset != base:
+        message = f"must be in the account's base currency {base}, was {capital}"
+        raise refuse(f"accounts.{account}.capital", message)
+    return capital.amount
 
 
 def base_currency(account: Account) -> str:
@@ -101,7 +110,6 @@ def not_simulated(config: Config, account: str) -> tuple[str, ...]:
     asked = {
         "limits.collar": limits.collar is not None,
         "limits.max_data_age": limits.max_data_age is not None,
-        f"accounts.{account}.capital": config.accounts[account].capital is not None,
         "backtest.seed": config.backtest.seed != 0,
         **{
             f"strategies.{s.id}.late_entry": s.late_entry != words.LateEntry()
@@ -133,43 +141,10 @@ def _in_base(key: str, amount: Money | None, base: str) -> float | None:
     return float(amount.amount)
 
 
-def capital_shares(config: Config, account: str) -> dict[str, Decimal]:
-    """Return each strategy's share of an account's first cash; what is not declared is split evenly."""
-    ids = [s for s in config.strategies if s.account == account]
-    total = {money.asset: money.amount for money in config.accounts[account].cash}
-    shares: dict[str, Decimal] = {}
-    for strategy in ids:
-        if isinstance(strategy.capital, Money):
-            whole = total.get(strategy.capital.asset)
-            if not whole:
-                raise refuse(
-                    f"strategies.{strategy.id}.capital",
-                    f"account {account} has no {strategy.capital.asset} to take {strategy.capital} from",
-                )
-            shares[strategy.id] = strategy.capital.amount / whole
-        elif strategy.capital is not None:
-            shares[strategy.id] = Decimal(str(strategy.capital))
-    rest = Decimal(1) - sum(shares.values(), Decimal(0))
-    if rest < 0:
-        raise refuse(
-            "strategies", f"capital shares of account {account} must not exceed 100 %, were {1 - rest:%}"
-        )
-    undeclared = [s.id for s in ids if s.id not in shares]
-    if undeclared and not rest:
-        raise refuse(
-            f"strategies.{undeclared[0]}.capital",
-            f"nothing of account {account} is left: the other strategies' capital is 100 % of it; "
-            "give it a share, and them less, or leave capital out everywhere to share evenly",
-        )
-    for strategy_id in undeclared:
-        shares[strategy_id] = rest / len(undeclared)
-    return shares
-
-
 def strategy_spec(
     strategy: words.Strategy,
     deciders: Mapping[str, Strategy],
-    capital: Decimal,
+    capital: Decimal | Mapping[str, Decimal],
     instruments: Mapping[str, Instrument],
 ) -> StrategySpec:
     """Return the core's description of one strategy."""
@@ -213,9 +188,14 @@ def strategy_spec(
         retry=RetryRules(
             times=strategy.retry.times, first=strategy.retry.first, factor=strategy.retry.factor
         ),
-        schedule=Schedule(schedule.every or "never") if schedule is not None else Schedule.DAY,
+        schedule=schedule_of(strategy),
         drift=None if schedule is None else schedule.drift,
     )
+
+
+def schedule_of(strategy: words.Strategy) -> Schedule:
+    """Return how often a portfolio is asked for its weights."""
+    return Schedule.DAY if strategy.schedule is None else Schedule(strategy.schedule.every or "never")
 
 
 def _resize(word: str | float) -> tuple[Resize, float]:

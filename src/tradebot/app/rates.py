@@ -16,7 +16,7 @@ from tradebot.config.simulation import BpsFee
 from tradebot.config.units import Money
 from tradebot.core.messages import Rate
 from tradebot.core.model import Instrument
-from tradebot.data.arrays import BarArrays
+from tradebot.data.arrays import BarArrays, Floats, Ints
 from tradebot.data.catalogue import Catalogue
 from tradebot.sim.timeline import Event
 
@@ -67,6 +67,28 @@ def require_rates(
                 f"must be known when the run begins, because account {name} holds {asset} then; "
                 f"import earlier bars of {word}, or begin later",
             )
+
+
+def rate_along(config: Config, catalogue: Catalogue, asset: str, base: str, axis: Ints) -> Floats | float:
+    """Return what `asset` is worth in `base` at each moment of `axis`; the first rate before there is any.
+
+    Raises ConfigError when no rate to `base` is declared.
+    """
+    if asset == base:
+        return 1.0
+    word = config.rates.get(asset)
+    if isinstance(word, Money) and word.asset == base:
+        return float(word.amount)
+    if word is None or isinstance(word, Money):
+        raise refuse(
+            f"rates.{asset}", f"is required, to compare with what is priced in {asset}: a rate to {base}"
+        )
+    bars, to = _series(catalogue, asset, word)
+    if to != base:
+        raise refuse(f"rates.{asset}", f"must be in {base}, the base of the account, was in {to}")
+    rows = np.searchsorted(bars.ts, axis, side="right") - 1
+    found: Floats = bars.close[np.maximum(rows, 0)]
+    return found
 
 
 def rate_events(

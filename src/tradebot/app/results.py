@@ -15,6 +15,7 @@ from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Collector, Curves, axis_of, curves_of, hold_curve, prices_of
+from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
 from tradebot.core.facts import HaltSet
 from tradebot.core.messages import Dividend, Rate, Split
@@ -22,11 +23,13 @@ from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
+from tradebot.plugins.blame import printable
 from tradebot.report.result import (
     Candles,
     FillRecord,
     FloatArray,
     OpenOrder,
+    Rejection,
     RunMode,
     RunResult,
     SplitRecord,
@@ -57,6 +60,7 @@ class Traded:
     splits: tuple[SplitRecord, ...] = ()
     open_orders: tuple[OpenOrder, ...] = ()
     denials: Mapping[str, int]
+    rejections: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -95,7 +99,7 @@ def traded_by_engine(
     """Return what the facts say about one strategy; `said` are notes to begin with."""
     axis = axis_of(own)
     notes = [
-        f"{failure.strategy} failed and was not called again: {failure.error}"
+        f"{failure.strategy} failed and was not called again: {printable(failure.error)}"
         for failure in collector.failures
         if failure.strategy == spec.id
     ]
@@ -108,6 +112,7 @@ def traded_by_engine(
         splits=tuple(collector.splits),
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
+        rejections=collector.rejections(spec.id),
         notes=(*said, *notes),
     )
 
@@ -156,6 +161,7 @@ def result_of(
         code_digest=scene.digests.code,
         data_digest=scene.digests.data,
         denials=traded.denials,
+        rejections=traded.rejections,
         elapsed_s=perf_counter() - scene.started,
         version=tradebot.__version__,
     )
@@ -169,14 +175,21 @@ def _benchmark(
     if word == "none":
         return "", None
     if word == "hold":
-        return "buy & hold", hold_curve(capital, axis, own, scene.events)
+        quotes = {s.instrument: scene.instruments[s.instrument].quote for s in own}
+        return "buy & hold", hold_curve(capital, axis, own, scene.events, _rates(scene, quotes, axis))
     instrument = scene.catalogue.instrument(word)
     first, last = int(axis[0]), int(axis[-1])
     other = load_series(
         scene.catalogue, instrument, own[0].interval or DAY, start=first, end=last, lookback=0
     )
     events = events_of(scene.catalogue, [instrument], first, last)
-    return f"hold {word}", hold_curve(capital, axis, [other], events)
+    rates = _rates(scene, {word: instrument.quote}, axis)
+    return f"hold {word}", hold_curve(capital, axis, [other], events, rates)
+
+
+def _rates(scene: Scene, quotes: Mapping[str, str], axis: TsArray) -> dict[str, FloatArray | float]:
+    config, catalogue = scene.config, scene.catalogue
+    return {name: rate_along(config, catalogue, quote, scene.base, axis) for name, quote in quotes.items()}
 
 
 def _halts(halts: Sequence[HaltSet]) -> list[str]:
@@ -200,7 +213,8 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
     still = []
-    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not traded.denials:
+    said_no = traded.denials or traded.rejections
+    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
         still = [
             "nothing was traded: a signal that stands at the start is not acted on until it changes; "
             "first_entry: at_once acts on it"

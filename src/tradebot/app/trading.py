@@ -6,24 +6,29 @@ The composition root of the daemon. What differs between paper and live is decid
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tradebot
 from tradebot.app import plan
+from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, recipes
 from tradebot.app.gaps import told_apart
-from tradebot.app.loading import Market, load_market, resumed
-from tradebot.app.market import Feed, events_of, feed_of, slices_of
+from tradebot.app.loading import Market, load_market, resumed, with_rows
+from tradebot.app.market import Feed, events_of, feed_of, instrument_of, load_series, slices_of
+from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
+from tradebot.config.schema import resolved
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
+from tradebot.core.legs import rebased
 from tradebot.core.messages import Slice, Split, Start
-from tradebot.core.model import SECOND, Instrument
+from tradebot.core.model import SECOND, Bar, Instrument, MarketData
 from tradebot.core.recorder import base32
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.daemon.account import Parts, TradingAccount
@@ -35,18 +40,25 @@ from tradebot.daemon.paper import PaperVenue
 from tradebot.daemon.paperfile import PaperFile
 from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
-from tradebot.daemon.reconciler import CURSOR, Reconciler
-from tradebot.daemon.runner import Archive, Runner, event_stream
+from tradebot.daemon.reconciler import Patience, Reconciler
+from tradebot.daemon.runner import Runner, event_stream
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
 from tradebot.sim.timeline import Event, Timeline
+from tradebot.store.archive import Archive
 from tradebot.store.journal import Identity, Journal
+
+ARCHIVE_CAP = 256 * 1024 * 1024  # bytes of packed inputs; the oldest go first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be traded, where its files are, and the wall clock's second at which it starts."""
+    """What is to be traded, where its files are, and the wall clock's second at which it starts.
+
+    `since`: market data up to then (ns UTC) passed while the daemon was down. The venue has met them;
+    strategies are shown them and not listened to.
+    """
 
     config: Config
     project: Path
@@ -54,18 +66,24 @@ class Request:
     places: AccountPlaces
     wall: int
     extra_halts: tuple[Halt, ...] = ()
+    orphans: Choice = "refuse"
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An account that is ready to start, and the journal and venue to close after it has stopped."""
+    """An account that is ready to start, with the files to close after it has stopped.
+
+    `let_go` frees the files and writes nothing, as the end of a killed process does.
+    """
 
     account: TradingAccount
     journal: Journal
     close: Callable[[], None]
+    let_go: Callable[[], None]
 
 
-def open_account(request: Request, archive: Archive | None = None) -> Opened:
+def open_account(request: Request) -> Opened:
     """Open an account's files, replay its facts and build everything round them.
 
     Raises ConfigError for what this version cannot trade, StoreError for files that cannot be trusted.
@@ -91,7 +109,7 @@ def open_account(request: Request, archive: Archive | None = None) -> Opened:
     )
     ledger = Ledger()
     journal.replay(ledger)
-    return _Assembly(request, made, journal, ledger).build(archive)
+    return _Assembly(request, made, journal, ledger).build()
 
 
 def _instance(request: Request) -> str:
@@ -112,18 +130,23 @@ class _Assembly:
         self.journal = journal
         self.ledger = ledger
         self.progress = journal.progress()
+        self.orphans = orphans_of(ledger, self.name, [r.words.id for r in recipes])
+        if self.orphans and request.orphans == "refuse":
+            raise refused(self.orphans)
         self.feed: Feed = feed_of(
             self.config, request.project, self.name, [n for r in recipes for n in instruments_of(r)]
         )
 
-    def build(self, archive: Archive | None) -> Opened:
+    def build(self) -> Opened:
+        start = self._start()
         market = self._market()
         begin, last = self._span(market)
-        events = self._events(market, begin, last)
-        clock = DataClock(max(begin, self.ledger.seen))
+        self.events = events = self._events(market, begin, last)
+        clock = DataClock(max(begin, self.ledger.seen, self.request.since or 0))
         venue = self._venue(market.instruments, clock)
         engine = Engine(self._setup(market, events), self.ledger)
         executor = OwnThread(self.name)
+        archive = Archive.open(self.request.places.archive, run_id=start.run_id, cap=ARCHIVE_CAP)
         runner = Runner(
             engine,
             record=self.journal,
@@ -142,7 +165,14 @@ class _Assembly:
             close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
         )
         runner.timers = timeline
-        reconciler = Reconciler(runner, outbox, venue, clock, instance=self.journal.meta["instance"])
+        reconciler = Reconciler(
+            runner,
+            outbox,
+            venue,
+            clock,
+            instance=self.journal.meta["instance"],
+            patience=_patience(self.config),
+        )
         player = Player(
             runner,
             timeline,
@@ -158,28 +188,54 @@ class _Assembly:
             reconciler=reconciler,
             executor=executor,
             clock=clock,
-            timers=timeline,
             halts=halts,
             feed=self._fed(player, runner, begin),
-            warm_up=lambda: self._warm_up(market),
+            catch_up=lambda: player.sleep_through(self._missed(market)),
+            warm_up=lambda: self._warm_up(market, clock.now()),
         )
-        account = TradingAccount(parts, self._start(clock.now()), self.request.extra_halts)
+        account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
+
+        def let_go() -> None:
+            archive.close()
+            self.journal.close()
 
         def close() -> None:
             venue.close()
-            self.journal.close()
+            let_go()
 
-        return Opened(account=account, journal=self.journal, close=close)
+        return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
 
     # --- data ---------------------------------------------------------------------------------------
 
     def _market(self) -> Market:
         words = self.config.accounts[self.name].replay
         market = load_market(self.config, self.name, self.feed, self.recipes, words.from_, words.to)
+        self._add_orphans(market)
         after = self._resumes_after()
         if after is not None:
             market.series.update({key: resumed(one, after) for key, one in market.series.items()})
+        self.missed_from = {key: one.start for key, one in market.series.items()}
+        if self.request.since is not None:
+            since = self.request.since
+            market.series.update({key: resumed(one, since) for key, one in market.series.items()})
         return market
+
+    def _add_orphans(self, market: Market) -> None:
+        """Follow what nobody in the file trades any more, so that it has a price."""
+        catalogue = self.feed.catalogue
+        for name in dict.fromkeys(n for orphan in self.orphans for n in orphan.instruments):
+            if name not in market.instruments:
+                market.instruments[name] = instrument = instrument_of(catalogue, self.config, name)
+                longest = max((i for i in catalogue.intervals(name) if i), default=0)
+                words = self.config.accounts[self.name].replay
+                market.series[name, longest] = load_series(
+                    catalogue, instrument, longest, start=words.from_, end=words.to, lookback=0
+                )
+
+    def _halts(self, now: int) -> tuple[Halt, ...]:
+        if self.request.orphans != "close":
+            return self.request.extra_halts
+        return (*self.request.extra_halts, *(closing(orphan, now) for orphan in self.orphans))
 
     def _resumes_after(self) -> int | None:
         """Return the time of the last market data that were decided on, None before the first."""
@@ -189,7 +245,8 @@ class _Assembly:
     def _span(self, market: Market) -> tuple[int, int]:
         """Return when the run begins and when its data end, as the backtest counts them."""
         series = market.series.values()
-        firsts = [int(s.columns.ts[min(s.start, len(s.columns) - 1)]) for s in series]
+        starts = self.missed_from
+        firsts = [int(s.columns.ts[min(starts[key], len(s.columns) - 1)]) for key, s in market.series.items()]
         begin = min(firsts) - max((s.interval for s in series), default=0)
         return begin, int(max(s.columns.ts[-1] for s in series))
 
@@ -203,8 +260,20 @@ class _Assembly:
         left = [s for s in market.series.values() if s.start < len(s.columns)]
         return slices_of(left, dress=told_apart) if left else iter(())
 
-    def _warm_up(self, market: Market) -> Iterable[Slice]:
-        return slices_of(list(market.series.values()), warm_up=True, dress=told_apart)
+    def _missed(self, market: Market) -> Iterator[Slice]:
+        """Return the market data that passed while the daemon was down."""
+        missed = [
+            with_rows(one, self.missed_from[key], one.start)
+            for key, one in market.series.items()
+            if self.missed_from[key] < one.start
+        ]
+        return slices_of(missed, dress=told_apart) if missed else iter(())
+
+    def _warm_up(self, market: Market, now: int) -> Iterable[Slice]:
+        """Return the past in today's units: splits that have happened are in its prices."""
+        splits = [e for e in self.events if isinstance(e, Split) and e.ts <= now]
+        pieces = slices_of(list(market.series.values()), warm_up=True, dress=told_apart)
+        return pieces if not splits else (_in_todays_units(piece, splits) for piece in pieces)
 
     def _fed(self, player: Player, runner: Runner, begin: int) -> Callable[[], Awaitable[None]]:
         async def feed() -> None:
@@ -218,7 +287,9 @@ class _Assembly:
     # --- engine and venue ---------------------------------------------------------------------------
 
     def _setup(self, market: Market, events: Sequence[Event]) -> Setup:
-        shares = plan.capital_shares(self.config, self.name)
+        shares = capital_of(self.config, self.name)
+        words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
+        settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
@@ -227,7 +298,9 @@ class _Assembly:
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
-            specs.append(spec)
+            specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
+        if self.request.orphans == "close":
+            specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]
         return Setup(
             instruments=market.instruments,
             accounts=(plan.account_spec(self.config, self.name),),
@@ -241,7 +314,7 @@ class _Assembly:
         sim = sim_venue(self.config, self.name, instruments)
         return PaperVenue(Exchange(sim, self.name), clock, PaperFile(self.request.places.venue))
 
-    def _start(self, now: int) -> Start:
+    def _start(self) -> Start:
         wall = self.request.wall
         if wall <= self.ledger.epoch:
             raise InvariantError(
@@ -250,7 +323,7 @@ class _Assembly:
             )
         code = hashlib.sha256("".join(r.plugin.digest for r in self.recipes).encode()).hexdigest()
         return Start(
-            ts=now,
+            ts=0,
             run_id=f"{self.config.mode}-{wall}",
             epoch=wall,
             config_digest=config_digest(self.config),
@@ -258,4 +331,19 @@ class _Assembly:
         )
 
 
-_NOT_MARKET = ("SessionOpen/", "SessionClose/", "Split/", "Dividend/", "Rate/", CURSOR)
+def _in_todays_units(piece: Slice, splits: Sequence[Split]) -> Slice:
+    items: list[MarketData] = []
+    for item in piece.items:
+        for split in splits:
+            if isinstance(item, Bar) and split.instrument == item.instrument and item.ts <= split.ts:
+                item = rebased(item, float(split.ratio))
+        items.append(item)
+    return Slice(piece.ts, tuple(items))
+
+
+def _patience(config: Config) -> Patience:
+    after = config.unknown.release_after
+    return Patience(release_after=None if after is None else after / SECOND)
+
+
+_NOT_MARKET = ("SessionOpen/", "SessionClose/", "Split/", "Dividend/", "Rate/")

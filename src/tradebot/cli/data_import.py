@@ -19,6 +19,7 @@ from tradebot.core.model import ALWAYS_OPEN, AssetClass, Instrument
 from tradebot.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from tradebot.config.units import Word
     from tradebot.data.actions import SplitValue
     from tradebot.data.catalogue import Catalogue
     from tradebot.data.importing import ImportOptions, ImportReport
@@ -79,7 +80,8 @@ def import_(
     Equal rows are stored once, and stored rows are never changed unless --on-conflict says so.
     """
     if not file.is_file():
-        raise UsageError(f"{file} must be a file, {'is a folder' if file.is_dir() else 'does not exist'}")
+        found = "is a folder" if file.is_dir() else "is none" if file.exists() else "does not exist"
+        raise UsageError(f"{file} must be a file, {found}")
     words = _Words(**given)
     catalogue = open_catalogue(config_file)
     described, assumed = _described(catalogue, instrument, words)
@@ -188,6 +190,11 @@ def _described(catalogue: Catalogue, name: str, words: _Words) -> tuple[Instrume
 
 
 def _new(name: str, words: _Words, stored: Instrument | None) -> Instrument:
+    if stored is None:
+        from tradebot.config.fields import ASSET, INSTRUMENT
+
+        _usable("--id", INSTRUMENT, name)
+        _usable("--quote", ASSET, words.quote or name.partition("@")[0].partition("/")[2] or "USD")
     pair = name.partition("@")[0].partition("/")
     kind = AssetClass(words.asset_class) if words.asset_class else stored.asset_class if stored else None
     if kind is None:
@@ -213,6 +220,14 @@ def _new(name: str, words: _Words, stored: Instrument | None) -> Instrument:
         lot_size=_step("--lot-size", lot),
         calendar=calendar,
     )
+
+
+def _usable(option: str, form: Word, text: str) -> None:
+    """Refuse a new name that no configuration could say."""
+    try:
+        form.read(text)
+    except ValueError as exc:
+        raise UsageError(f"{option} {exc}") from exc
 
 
 def _step(option: str, text: str) -> Decimal:

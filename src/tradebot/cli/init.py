@@ -81,8 +81,14 @@ def _create(path: Path, text: str, mode: int) -> bool:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as exc:
+        # Half a file would be kept by the next `init`, which never overwrites one.
+        path.unlink(missing_ok=True)
+        exc.filename = str(path)
+        raise
     return True
 
 

@@ -6,7 +6,7 @@ configuration start there. Reads no file by itself but the configuration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,12 +39,15 @@ class Project:
     def strategies(self) -> Path:
         return self.root / "strategies"
 
-    def load(self, overrides: Sequence[str] = ()) -> Loaded:
-        """Return the configuration with its lines. Raises ConfigError; 78 when there is none."""
+    def load(self, overrides: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Loaded:
+        """Return the configuration with its lines. Raises ConfigError; 78 when there is none.
+
+        `${NAME}` is looked up in `env`, the process's own environment if None.
+        """
         from tradebot.config.find import find_config
         from tradebot.config.loader import load
 
-        return load(self.config_file or find_config(self.root), overrides)
+        return load(self.config_file or find_config(self.root), overrides, env)
 
     def catalogue(self, config: Config | None) -> Catalogue:
         """Return the project's bars and quotes, with the bundled ones behind them."""

@@ -41,8 +41,18 @@ COMMANDS = {
         place="tradebot.cli.run:run",
         summary="trade the accounts of the configuration, in the foreground",
     ),
-    "config": Lazy(
+    "notify": Lazy(
+        section="",
+        place="tradebot.cli.notify:notify",
+        summary="test: messages to the owner",
+    ),
+    "service": Lazy(
         section="Machine",
+        place="tradebot.cli.service:service",
+        summary="install, uninstall, show: the systemd unit",
+    ),
+    "config": Lazy(
+        section="",
         place="tradebot.cli.config:config",
         summary="validate, show, schema, paths: the YAML file",
     ),

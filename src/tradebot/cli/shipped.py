@@ -1,4 +1,4 @@
-"""Find the example strategies and the configuration that come with tradebot.
+"""Find the example strategies, the configuration and the unit that come with tradebot.
 
 Inside the wheel they lie in `_bundled`; in a checkout they are the repository's own folders.
 """
@@ -14,7 +14,7 @@ _PACKAGE = Path(tradebot.__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
-    """Return the folder of shipped "strategies" or "config"."""
+    """Return the folder of shipped "strategies", "config" or "systemd"."""
     for place in (_PACKAGE / "_bundled" / name, _PACKAGE.parent.parent / name):
         if place.is_dir():
             return place

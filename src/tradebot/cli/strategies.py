@@ -136,11 +136,11 @@ def check(
 
 
 class _Checked(NamedTuple):
-    """A strategy on one instrument, and what was found; None where no proof fits."""
+    """A strategy on one instrument (or on all it decides about at once), and what was found."""
 
     strategy: str
     instrument: str
-    verdict: Verdict | None
+    verdict: Verdict
 
 
 def _checked(
@@ -149,18 +149,23 @@ def _checked(
     from tradebot.app.honesty import load_for, verdict_on
 
     series = load_for(recipe, config, project.root)
+    if recipe.is_joint:
+        names = recipe.words.instruments
+        verdict = verdict_on(recipe, names[0], series, quick=quick, seed=seed)
+        yield _Checked(recipe.words.id, ", ".join(names), verdict)
+        return
     for name in recipe.words.instruments:
         yield _Checked(recipe.words.id, name, verdict_on(recipe, name, series, quick=quick, seed=seed))
 
 
 def _report(checked: Sequence[_Checked], as_json: bool) -> None:
-    ok = all(c.verdict is None or c.verdict.ok for c in checked)
+    ok = all(c.verdict.ok for c in checked)
     if as_json:
         from tradebot.report.jsonout import plain_value
 
         rows = [
-            {"strategy": c.strategy, "instrument": c.instrument, "ok": c.verdict and c.verdict.ok,
-             "text": c.verdict and c.verdict.text, "verdict": plain_value(c.verdict)}
+            {"strategy": c.strategy, "instrument": c.instrument, "ok": c.verdict.ok,
+             "text": c.verdict.text, "verdict": plain_value(c.verdict)}
             for c in checked
         ]  # fmt: skip
         out.as_json({"ok": ok, "strategies": rows})
@@ -173,9 +178,6 @@ def _report(checked: Sequence[_Checked], as_json: bool) -> None:
 
 def _show(checked: _Checked) -> None:
     head = f"{checked.strategy} on {checked.instrument}"
-    if checked.verdict is None:
-        out.show(f"{out.style('not checked', 'warn')}  {head}: only strategies on bars can be")
-        return
     word = out.style("ok", "good") if checked.verdict.ok else out.style("FAILED", "bad")
     out.show(f"{word}  {head}")
     for line in checked.verdict.text.splitlines():

@@ -17,11 +17,12 @@ from tradebot.config.units import Bps, Cash, Fraction, Json, Money, Number, Unit
 # Letters are ASCII everywhere: two ids that look alike but differ would be two histories.
 NAME = r"[a-z][a-z0-9_-]{0,31}"
 Name = Annotated[str, Word(NAME, "a name of a-z, 0-9, - and _ that starts with a letter")]
-InstrumentId = Annotated[
-    str,
-    Word(r"[A-Za-z0-9^][A-Za-z0-9./:@_^=-]{0,39}", "an instrument such as SPX, SYN/USD or BTC/USDT@binance"),
-]
-AssetId = Annotated[str, Word(r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}", "an asset such as USD or USDT")]
+INSTRUMENT = Word(
+    r"[A-Za-z0-9^][A-Za-z0-9./:@_^=-]{0,39}", "an instrument such as SPX, SYN/USD or BTC/USDT@binance"
+)
+InstrumentId = Annotated[str, INSTRUMENT]
+ASSET = Word(r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}", "an asset such as USD or USDT")
+AssetId = Annotated[str, ASSET]
 Line = Annotated[str, Word(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}", "one line of text")]
 
 Share = Annotated[float, Fraction(above=0, at_most=1)]

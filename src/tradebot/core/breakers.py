@@ -9,6 +9,7 @@ withdrawals move the marks they are measured from, so that taking money out is n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.core import facts as f
@@ -36,6 +37,7 @@ class Breakers:
         self._accounts = accounts
         self._marks = marks
         self._instruments = setup.instruments
+        self._remembers = setup.remembers
         self._limits: dict[str, Limits] = {
             a.name: a.limits
             for a in setup.accounts
@@ -61,19 +63,22 @@ class Breakers:
     def flow(self, event: CashEvent) -> None:
         """Move the marks of an account by money that came or went without being earned or lost."""
         if event.because not in EARNED:
-            self._shift(event.account, event.asset, float(event.amount))
+            self._shift(event.account, event.strategy, event.asset, float(event.amount))
 
     def moved(self, account: str, instrument: str, qty_signed: Decimal) -> None:
         """Move the marks of an account by what a transferred quantity is worth."""
         mark = self._marks.get(instrument)
         if mark is not None:
             traded = self._instruments[instrument]
-            self._shift(account, traded.quote, float(qty_signed * traded.multiplier) * mark)
+            worth = float(qty_signed * traded.multiplier) * mark
+            self._shift(account, None, traded.quote, worth)
 
-    def _shift(self, account: str, asset: str, amount: float) -> None:
+    def _shift(self, account: str, strategy: str | None, asset: str, amount: float) -> None:
         known, valuer = self._ledger.days.get(account), self._accounts.get(account)
-        rate = None if valuer is None else valuer.rate(asset)
-        if known is None or rate is None:
+        if known is None or valuer is None or not valuer.counts(strategy):
+            return
+        rate = valuer.rate(asset)
+        if rate is None:
             return  # equity is unknown without it, so nothing is compared either
         amount *= rate
         peak = self._peaks[account] = self._peaks.get(account, known.peak) + amount
@@ -128,6 +133,8 @@ class Breakers:
         peak = self._peaks[name]
         if equity > peak:
             self._peaks[name] = peak = equity
+            if self._remembers and limits.max_drawdown is not None:
+                self._rec.fact(replace(started, ts=self._rec.now, peak=peak))
         for rule, limit, base in (
             ("max_drawdown", limits.max_drawdown, peak),
             ("max_daily_loss", limits.max_daily_loss, started.equity),

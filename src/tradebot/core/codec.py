@@ -1,11 +1,10 @@
 """Write facts as JSON text and read them back: the journal's file format.
 
-Owns the form of every fact on disk and the digest that notices when it changes. Refuses storage:
-where the text goes is the store's business.
+Owns the text of every fact on disk and the digest that notices when it changes; how each type looks
+is said in `forms`. Refuses storage: where the text goes is the store's business.
 
-Amounts are text ("0.10" stays "0.10"), floats the shortest digits that read back the same, enums
-their values, nested records objects by field name. What is written is read back equal, and
-written again gives the same text. NaN and infinities are refused: a fact that holds one is a bug.
+What is written is read back equal, and written again gives the same text. NaN and infinities are
+refused: a fact that holds one is a bug.
 
 To change a fact's fields: raise its VERSION and add to UPCASTERS the function that turns the old
 version's values into the next one's.
@@ -15,19 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from decimal import Decimal, InvalidOperation
-from enum import Enum
 from hashlib import sha256
-from math import isfinite
-from types import NoneType, UnionType
-from typing import NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+from typing import NamedTuple, cast
 
 from tradebot.core import facts
 from tradebot.core.facts import Fact, Recorded
+from tradebot.core.forms import Form, Plain, form_of, read_as
 from tradebot.errors import InvariantError, StoreError
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 Upcaster = Callable[[dict[str, Plain]], dict[str, Plain]]
 
 
@@ -44,6 +38,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("InterestPaid", 1): _with(venue_ref=""),
     ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),
     ("RunStarted", 1): _with(needs_reconcile=False),
+    ("StrategySaved", 1): _with(bar_ts=0),
 }
 
 
@@ -66,7 +61,7 @@ def encode(recorded: Recorded) -> Row:
     form = _FORMS.get(kind)
     if form is None:
         raise InvariantError(f"{kind} must be one of the facts in core.facts to be written")
-    data = json.dumps(form.write(fact), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    data = _WRITE(form.write(fact))
     return Row(recorded.seq, fact.ts, recorded.seen, kind, type(fact).VERSION, recorded.cause, data)
 
 
@@ -85,12 +80,16 @@ def decode(kind: str, version: int, data: str) -> Fact:
             f"{kind} is known here up to version {current}, was {version}; a newer program wrote it"
         )
     try:
-        values: Plain = json.loads(data, parse_constant=_refuse_constant)
+        values, end = _READ(data)
+        if end != len(data):
+            raise ValueError(f"it ends at {end} of {len(data)}")
     except ValueError as exc:
         raise StoreError(f"{kind}: the data must be JSON, {exc}") from exc
     if not isinstance(values, dict):
         raise StoreError(f"{kind}: the data must be an object, was {data[:80]}")
-    return cast(Fact, form.read(upgraded(kind, version, current, values, UPCASTERS), kind))
+    if version != current:
+        values = upgraded(kind, version, current, values, UPCASTERS)
+    return cast(Fact, read_as(form, values, kind))
 
 
 def upgraded(
@@ -134,200 +133,6 @@ def schema_digest(kind: str) -> str:
     return sha256(schema(kind).encode()).hexdigest()
 
 
-# --- forms: one per type, made once at import -----------------------------------------------------
-
-
-class _Form(NamedTuple):
-    """How values of one type are written and read; `read` is told where it is, for messages."""
-
-    schema: str
-    write: Callable[[object], Plain]
-    read: Callable[[Plain, str], object]
-
-
-def _refuse_constant(word: str) -> Plain:
-    raise ValueError(f"{word} is no number a fact may hold")
-
-
-def _misfit(where: str, what: str, found: object) -> StoreError:
-    return StoreError(f"{where} must be {what}, was {found!r}")
-
-
-def _write_float(value: object) -> Plain:
-    number = float(cast(float, value))  # a strategy may hand on numpy's floats, or an int
-    if not isfinite(number):
-        raise InvariantError(f"a fact must hold finite numbers only, was {value!r}")
-    return number
-
-
-def _read_float(value: Plain, where: str) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _misfit(where, "a number", value)
-    return float(value)
-
-
-def _write_decimal(value: object) -> Plain:
-    if not isinstance(value, Decimal) or not value.is_finite():
-        raise InvariantError(f"an amount must be a finite Decimal, was {value!r}")
-    return str(value)
-
-
-def _read_decimal(value: Plain, where: str) -> object:
-    try:
-        amount = Decimal(value) if isinstance(value, str) else None
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite():
-        raise _misfit(where, "an amount as text", value)
-    return amount
-
-
-def _same(kind: type, name: str) -> _Form:
-    """Return the form of what JSON holds as it is."""
-
-    def write(value: object) -> Plain:
-        if type(value) is not kind:
-            raise InvariantError(f"a fact's field must hold {name}, was {value!r}")
-        return cast(Plain, value)
-
-    def read(value: Plain, where: str) -> object:
-        if type(value) is not kind:
-            raise _misfit(where, name, value)
-        return value
-
-    return _Form(kind.__name__, write, read)
-
-
-_SCALARS: dict[object, _Form] = {
-    int: _same(int, "a whole number"),
-    str: _same(str, "text"),
-    bool: _same(bool, "true or false"),
-    float: _Form("float", _write_float, _read_float),
-    Decimal: _Form("Decimal", _write_decimal, _read_decimal),
-}
-
-
-def _form_of(hint: object) -> _Form:
-    found = _SCALARS.get(hint)
-    if found is not None:
-        return found
-    origin, args = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return _union(args)
-    if origin is tuple:
-        return _sequence(args[0]) if args[1:] == (Ellipsis,) else _fixed(args)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return _enum(hint)
-    if isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, tuple)):
-        return _record(hint)
-    raise InvariantError(f"a fact's field cannot be of type {hint}: the journal has no form for it")
-
-
-def _union(options: tuple[object, ...]) -> _Form:
-    """Return the form of `X | None`, or of a choice of scalars that JSON tells apart."""
-    forms = [_form_of(option) for option in options if option is not NoneType]
-    text = "|".join(form.schema for form in forms)
-    inner = forms[0] if len(forms) == 1 else _choice(options, forms)
-    if NoneType not in options:
-        return _Form(text, inner.write, inner.read)
-
-    def write(value: object) -> Plain:
-        return None if value is None else inner.write(value)
-
-    def read(value: Plain, where: str) -> object:
-        return None if value is None else inner.read(value, where)
-
-    return _Form(f"{text}|None", write, read)
-
-
-def _choice(options: tuple[object, ...], forms: list[_Form]) -> _Form:
-    kinds_ = [option for option in options if option is not NoneType]
-    if any(kind not in (int, str) for kind in kinds_):
-        raise InvariantError(f"the journal tells only int and str apart in one field, was {options}")
-    by_kind = dict(zip(kinds_, forms, strict=True))
-
-    def write(value: object) -> Plain:
-        form = by_kind.get(type(value))
-        if form is None:
-            raise InvariantError(f"a fact's field must hold one of {options}, was {value!r}")
-        return form.write(value)
-
-    def read(value: Plain, where: str) -> object:
-        form = by_kind.get(type(value))
-        if form is None:
-            raise _misfit(where, "text or a whole number", value)
-        return form.read(value, where)
-
-    return _Form("", write, read)
-
-
-def _enum(kind: type[Enum]) -> _Form:
-    names = "|".join(str(member.value) for member in kind)
-    by_value: dict[object, Enum] = {member.value: member for member in kind}
-
-    def read(value: Plain, where: str) -> object:
-        member = None if isinstance(value, list | dict | bool) else by_value.get(value)
-        if member is None:
-            raise _misfit(where, f"one of {names}", value)
-        return member
-
-    return _Form(f"{kind.__name__}<{names}>", lambda value: cast(Plain, cast(Enum, value).value), read)
-
-
-def _sequence(item: object) -> _Form:
-    form = _form_of(item)
-
-    def read(value: Plain, where: str) -> object:
-        if not isinstance(value, list):
-            raise _misfit(where, "a list", value)
-        return tuple(form.read(part, f"{where}[{i}]") for i, part in enumerate(value))
-
-    return _Form(
-        f"[{form.schema}]", lambda value: [form.write(part) for part in cast(tuple[object, ...], value)], read
-    )
-
-
-def _fixed(items: tuple[object, ...]) -> _Form:
-    forms = [_form_of(item) for item in items]
-
-    def write(value: object) -> Plain:
-        parts = cast(tuple[object, ...], value)
-        return [form.write(part) for form, part in zip(forms, parts, strict=True)]
-
-    def read(value: Plain, where: str) -> object:
-        if not isinstance(value, list) or len(value) != len(forms):
-            raise _misfit(where, f"a list of {len(forms)}", value)
-        return tuple(
-            form.read(part, f"{where}[{i}]") for i, (form, part) in enumerate(zip(forms, value, strict=True))
-        )
-
-    return _Form("(" + ",".join(form.schema for form in forms) + ")", write, read)
-
-
-def _record(kind: type) -> _Form:
-    """Return the form of a dataclass or NamedTuple: an object with exactly its fields."""
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)] if is_dataclass(kind) else list(_fields_of(kind))
-    forms = {name: _form_of(hints[name]) for name in names}
-    text = ",".join(f"{name}:{form.schema}" for name, form in forms.items())
-
-    def write(value: object) -> Plain:
-        return {name: form.write(getattr(value, name)) for name, form in forms.items()}
-
-    def read(value: Plain, where: str) -> object:
-        if not isinstance(value, dict) or value.keys() != forms.keys():
-            found = sorted(value) if isinstance(value, dict) else value
-            raise _misfit(where, f"an object with {', '.join(names)}", found)
-        return kind(**{name: form.read(value[name], f"{where}.{name}") for name, form in forms.items()})
-
-    return _Form(f"{kind.__name__}{{{text}}}", write, read)
-
-
-def _fields_of(kind: type) -> tuple[str, ...]:
-    found: tuple[str, ...] = getattr(kind, "_fields")  # noqa: B009 - mypy knows no such thing of `type`
-    return found
-
-
 def _all_kinds() -> dict[str, type[Fact]]:
     named = {name: getattr(facts, name) for name in facts.__all__}
     return {
@@ -338,23 +143,13 @@ def _all_kinds() -> dict[str, type[Fact]]:
 
 
 _KINDS: dict[str, type[Fact]] = _all_kinds()
-_FORMS: dict[str, _Form] = {name: _record(kind) for name, kind in _KINDS.items()}
-
-_OTHERS: dict[object, _Form] = {}
+_FORMS: dict[str, Form] = {name: form_of(kind) for name, kind in _KINDS.items()}
 
 
-def to_plain(kind: object, value: object) -> Plain:
-    """Return a value of a type that facts are made of (a record, amounts, tuples of them) for JSON."""
-    return _form_for(kind).write(value)
+def _refuse_constant(word: str) -> Plain:
+    raise ValueError(f"{word} is no number a fact may hold")
 
 
-def from_plain(kind: object, plain: Plain) -> object:
-    """Read what `to_plain` wrote. Raises StoreError when it does not fit."""
-    return _form_for(kind).read(plain, getattr(kind, "__name__", str(kind)))
-
-
-def _form_for(kind: object) -> _Form:
-    form = _OTHERS.get(kind)
-    if form is None:
-        form = _OTHERS[kind] = _form_of(kind)
-    return form
+# Made once: `json.dumps` and `json.loads` would make one for every fact.
+_WRITE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_READ = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode

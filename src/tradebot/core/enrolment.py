@@ -24,14 +24,22 @@ def open_account(recorder: Recorder, spec: AccountSpec) -> None:
         events.cash_moved(recorder, event)
 
 
+def configure(recorder: Recorder, spec: StrategySpec) -> None:
+    """Record the settings a strategy runs with, when they are not those it ran with last."""
+    if spec.settings and recorder.ledger.configured.get(spec.id) != (spec.settings, spec.code):
+        recorder.fact(
+            f.StrategyConfigured(ts=recorder.now, strategy=spec.id, settings=spec.settings, code=spec.code)
+        )
+
+
 def enroll(setup: Setup, recorder: Recorder, spec: StrategySpec) -> None:
-    """Record a strategy and the share of the account's first money that its sub-ledger gets."""
+    """Record a strategy and the part of the account's first money that its sub-ledger gets."""
     account = recorder.ledger.accounts[spec.account]
     recorder.fact(f.StrategyEnrolled(ts=recorder.now, strategy=spec.id, account=spec.account))
     first = next(a.cash for a in setup.accounts if a.name == spec.account)
     for asset, amount in first.items():
         share = min(
-            events.share_of_capital(amount, spec.capital, setup.quantum(asset)),
+            events.part_of_cash(spec.capital, asset, amount, setup.quantum(asset)),
             account.unassigned.cash.get(asset, ZERO),
         )
         if share > 0:

@@ -208,9 +208,12 @@ def _less(lot: Lot, part: f.LotClosed) -> Lot:
     return replace(lot, qty=lot.qty - qty, basis=lot.basis - part.basis)
 
 
-def share_of_capital(amount: Decimal, share: Decimal, quantum: Decimal) -> Decimal:
-    """Return a strategy's part of an account's first money, to the quantum."""
-    return money(amount * share, quantum)
+def part_of_cash(
+    capital: Decimal | Mapping[str, Decimal], asset: str, amount: Decimal, quantum: Decimal
+) -> Decimal:
+    """Return a strategy's part of an account's first `amount` of an asset, to the quantum."""
+    part = amount * capital if isinstance(capital, Decimal) else capital.get(asset, ZERO)
+    return min(money(part, quantum), amount)
 
 
 def cash_moved(recorder: Recorder, event: CashEvent) -> None:

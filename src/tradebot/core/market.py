@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from math import inf
 
-from tradebot.core.books import AccountBook, SubLedger
+from tradebot.core.books import ZERO, AccountBook, SubLedger
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import Bar, Instrument, Quote
 
@@ -48,13 +48,22 @@ class Valuer:
         "_instruments",
         "_ledger",
         "_missing",
+        "_unowned",
         "_version",
         "base",
     )
 
     def __init__(
-        self, ledger: Ledger, book: AccountBook | SubLedger, base: str, instruments: Mapping[str, Instrument]
+        self,
+        ledger: Ledger,
+        book: AccountBook | SubLedger,
+        base: str,
+        instruments: Mapping[str, Instrument],
+        *,
+        owned_only: bool = False,
     ) -> None:
+        """`owned_only`: leave out what no strategy owns, the owner's own money in the account."""
+        self._unowned = book.unassigned if owned_only and isinstance(book, AccountBook) else None
         self._ledger = ledger
         self._book = book
         self._account = book.name if isinstance(book, AccountBook) else book.account
@@ -100,8 +109,9 @@ class Valuer:
         self._missing = ""
         self._cash = 0.0
         for asset, amount in self._book.cash.items():
-            if amount:
-                self._cash += float(amount) * self._known_rate(asset)
+            own = amount if self._unowned is None else amount - self._unowned.cash.get(asset, ZERO)
+            if own:
+                self._cash += float(own) * self._known_rate(asset)
         for asset, owed in self._receivable():
             self._cash += float(owed) * self._known_rate(asset)
         self._held = []
@@ -113,17 +123,27 @@ class Valuer:
 
     def _receivable(self) -> list[tuple[str, Decimal]]:
         """Return dividends owed since their ex-date: the price has fallen by them, the cash is to come."""
-        book, name = self._book, self._account
+        name = self._account
         return [
             (fact.asset, share.amount)
             for fact in self._ledger.accrued.values()
             for share in fact.shares
-            if fact.account == name and (isinstance(book, AccountBook) or share.strategy == book.strategy)
+            if fact.account == name and self.counts(share.strategy)
         ]
+
+    def counts(self, strategy: str | None) -> bool:
+        """Return whether what `strategy` owns (None: what nobody owns) is a part of the equity."""
+        if isinstance(self._book, AccountBook):
+            return self._unowned is None or strategy is not None
+        return strategy == self._book.strategy
 
     def _quantities(self) -> list[tuple[str, Decimal]]:
         if isinstance(self._book, AccountBook):
-            return [(name, self._book.qty(name)) for name in self._book.lots]
+            rest = self._unowned
+            return [
+                (name, self._book.qty(name) - (ZERO if rest is None else rest.qty(name)))
+                for name in self._book.lots
+            ]
         return [(name, p.qty) for name, p in self._book.positions.items()]
 
     def rate(self, asset: str) -> float | None:

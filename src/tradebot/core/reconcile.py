@@ -20,6 +20,7 @@ from tradebot.core.books import ZERO
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import (
     Input,
+    PositionChanged,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -30,15 +31,17 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
+from tradebot.core.model import DEFAULT_QUANTUM, AssetAmount, Fill, Instrument
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.core.quantize import money
 from tradebot.core.recorder import is_own_id
 
 
 class Verdict(Enum):
     """What a line of the comparison means."""
 
-    BOOKED = "a trade we had not heard of is booked"
+    BOOKED = "the venue explains it and we had not heard of it: booked"
     LIVE = "the venue has it: it counts as working"
     OVER = "the venue has ended it: it is over"
     NEVER_ARRIVED = "it never reached the venue: it is over"
@@ -74,9 +77,11 @@ class Question:
     snapshot: VenueSnapshot
     account: str
     instance: str
+    instruments: Mapping[str, Instrument]
     found: Mapping[str, VenueOrder | None]
     may_judge: Callable[[str], bool]
     absence_is_proof: bool
+    quantum: Decimal = DEFAULT_QUANTUM
 
 
 def unlisted(ledger: Ledger, snapshot: VenueSnapshot, account: str) -> list[str]:
@@ -94,7 +99,7 @@ def compare_orders(question: Question) -> list[Finding]:
             if isinstance(message, VenueFilled):
                 order_id = message.fill.client_order_id
                 traded[order_id] = traded.get(order_id, ZERO) + message.fill.qty
-    return [*fills, *_orders(question, traded), *_strangers(question)]
+    return [*fills, *_orders(question, traded), *_events(question), *_strangers(question)]
 
 
 def compare_holdings(ledger: Ledger, snapshot: VenueSnapshot, account: str) -> list[Finding]:
@@ -149,14 +154,52 @@ def _fills(question: Question) -> Iterator[Finding]:
         elif is_own_id(order_id, question.instance):
             verdict = Verdict.FROM_ANOTHER_LIFE
             yield Finding(kind="fill", what=order_id, ours="-", theirs=theirs, verdict=verdict)
-        else:
+        elif (question.account, fill.fill_id) not in ledger.venue_refs and (
+            fill.instrument in question.instruments
+        ):
             yield Finding(
                 kind="fill",
                 what=fill.fill_id,
                 ours="-",
                 theirs=theirs,
                 verdict=Verdict.FOREIGN_TRADE,
-                inputs=(VenueFilled(ts=fill.ts, fill=fill),),
+                inputs=(_changed(question, fill),),
+            )
+
+
+def _changed(question: Question, fill: Fill) -> PositionChanged:
+    """Return what a trade that is not ours did to the account, fee and all."""
+    instrument = question.instruments[fill.instrument]
+    quantum = question.quantum
+    notional = money(fill.qty * fill.price * instrument.multiplier, quantum)
+    cash = {instrument.quote: -notional * fill.side.sign}
+    qty = fill.qty_signed
+    if fill.fee and fill.fee_asset == instrument.base:
+        qty -= fill.fee
+    elif fill.fee:
+        cash[fill.fee_asset] = cash.get(fill.fee_asset, ZERO) - fill.fee
+    return PositionChanged(
+        ts=fill.ts,
+        account=question.account,
+        instrument=fill.instrument,
+        qty_signed=qty,
+        because="traded outside tradebot",
+        cash=tuple(AssetAmount(asset, amount) for asset, amount in cash.items()),
+        venue_ref=fill.fill_id,
+    )
+
+
+def _events(question: Question) -> Iterator[Finding]:
+    for event in question.snapshot.events:
+        if (event.account, event.venue_ref) not in question.ledger.venue_refs:
+            theirs = f"{_plain(event.amount)} {event.asset}"
+            yield Finding(
+                kind="cash",
+                what=event.because,
+                ours="-",
+                theirs=theirs,
+                verdict=Verdict.BOOKED,
+                inputs=(event,),
             )
 
 

@@ -123,7 +123,8 @@ class Limits:
 class AccountSpec:
     """An account, its first money, and how it keeps lots.
 
-    `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto.
+    `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto. `capital` is the
+    most that strategies get of it: with it, only what they own counts for the limits.
     """
 
     name: str
@@ -140,9 +141,11 @@ class AccountSpec:
 class StrategySpec:
     """A strategy with the objects that decide: one per instrument, or one for all of them.
 
-    `capital` is the share of the account's first cash that its sub-ledger gets (0..1).
+    `capital` is what its sub-ledger gets of the account's first cash: a share of each asset (0..1), or
+    amounts by asset.
     `interval` in ns (0 for quote strategies). `renew` builds a decider with no memory for an
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
+    `settings` and `code` are recorded when they change. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
     """
 
@@ -152,7 +155,7 @@ class StrategySpec:
     interval: int
     deciders: Mapping[str, Strategy]
     sizing: SizingSpec
-    capital: Decimal
+    capital: Decimal | Mapping[str, Decimal]
     exits: ExitRules = NO_EXITS
     style: OrderStyle = OrderStyle()
     execution: ExecutionSpec = ExecutionSpec()
@@ -164,6 +167,8 @@ class StrategySpec:
     schedule: Schedule = Schedule.DAY
     drift: float | None = None
     grace: int = MINUTE
+    settings: str = ""
+    code: str = ""
     renew: Callable[[str], Strategy] | None = None
 
 
@@ -173,7 +178,8 @@ class Setup:
 
     `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
     characters that open every client order id. `needs_reconcile`: nothing increases an account's
-    exposure before it was compared with the venue.
+    exposure before it was compared with the venue. `remembers`: what a restart could not work out again
+    from bars is written down.
     """
 
     instruments: Mapping[str, Instrument]
@@ -182,6 +188,7 @@ class Setup:
     quanta: Mapping[str, Decimal]
     instance: str = "tb"
     needs_reconcile: bool = False
+    remembers: bool = False
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

@@ -23,12 +23,12 @@ from tradebot.core.messages import (
     StopTrading,
     WarmedUp,
 )
-from tradebot.core.ports import Clock, Timers
+from tradebot.core.ports import Clock
 from tradebot.core.reconcile import Finding
 from tradebot.daemon.executor import Executor
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox
-from tradebot.daemon.reconciler import CURSOR, Reconciler
+from tradebot.daemon.reconciler import Reconciler
 from tradebot.daemon.runner import Runner
 from tradebot.errors import VenueError
 
@@ -50,7 +50,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an account is made of. `feed` runs until the data end; `warm_up` gives past market data."""
+    """What an account is made of.
+
+    `catch_up` lets pass what happened while the daemon was down, `warm_up` gives past market data, `feed`
+    runs until the data end.
+    """
 
     name: str
     runner: Runner
@@ -58,9 +62,9 @@ class Parts:
     reconciler: Reconciler
     executor: Executor
     clock: Clock
-    timers: Timers
     halts: HaltFlag
     feed: Callable[[], Awaitable[None]]
+    catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
 
 
@@ -103,16 +107,14 @@ class TradingAccount:
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(self._start)
         await self._halts_agree()
+        await self.parts.catch_up()
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
-        await runner.settled(ready, progress={CURSOR: self.parts.reconciler.cursor})
+        await runner.settled(ready)
         self.phase = Phase.WARMING_UP
         engine = runner.engine
         await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
         await runner.settled(WarmedUp(ts=clock.now()))
-        timers = await runner.look(lambda: dict(engine.ledger.timers))
-        for key, at in timers.items():
-            self.parts.timers.set_timer(key, at)
         self.phase = Phase.READY
 
     async def _halts_agree(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar, cast
 
-from tradebot.core.codec import Plain, from_plain, to_plain
+from tradebot.core.forms import Plain, from_plain, to_plain
 from tradebot.core.messages import (
     CancelOrder,
     Dividend,

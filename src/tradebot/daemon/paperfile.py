@@ -9,12 +9,13 @@ through questions, and disagree like strangers would.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
-from tradebot.core.codec import Plain, from_plain, to_plain
+from tradebot.core.forms import Plain, from_plain, to_plain
 from tradebot.core.messages import CashEvent
 from tradebot.core.model import Fill
 from tradebot.core.ports import VenueOrder
@@ -47,6 +48,8 @@ class PaperFile:
 
     def __init__(self, path: Path | str) -> None:
         try:
+            if isinstance(path, Path):
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._sync("NORMAL")

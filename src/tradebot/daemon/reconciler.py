@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import EVERYTHING, HaltLevel, Scope, SetHalt, VenueAbsent
+from tradebot.core.messages import EVERYTHING, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
 from tradebot.core.ports import Clock, Venue, VenueOrder
 from tradebot.core.reconcile import (
@@ -27,8 +27,6 @@ from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError
 
-CURSOR = "venue/cursor"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -36,6 +34,7 @@ class Patience:
 
     `every`: distance of two looks; `doubtful` while an order is unknown or a cancel unanswered.
     `absent_looks` and `absent_for`: an unknown order must stay away so often and so long.
+    `release_after`: one that stays away so long is let go of; None: only the owner does.
     `again`: distance of the looks that a difference in quantity or cash must survive, `looks` of them.
     """
 
@@ -45,6 +44,7 @@ class Patience:
     absent_for: float = 60.0
     again: float = 1.0
     looks: int = 3
+    release_after: float | None = None
 
 
 class Reconciler:
@@ -59,7 +59,6 @@ class Reconciler:
         *,
         instance: str,
         patience: Patience = Patience(),
-        cursor: int = 0,
     ) -> None:
         self._runner = runner
         self._outbox = outbox
@@ -67,7 +66,7 @@ class Reconciler:
         self._clock = clock
         self._instance = instance
         self._patience = patience
-        self.cursor = cursor
+        self._cursor = 0  # a start looks at everything that the venue remembers
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
         self._hint = asyncio.Event()
@@ -121,7 +120,7 @@ class Reconciler:
         """Compare without booking anything."""
         async with self.at_rest:
             findings = list(await self._orders(keeps=False))
-            snapshot = await self._venue.snapshot(self.cursor)
+            snapshot = await self._venue.snapshot(self._cursor)
             account = self._venue.account
             return (
                 *findings,
@@ -134,7 +133,7 @@ class Reconciler:
         ledger, account = self._ledger, self._venue.account
         before = await self._runner.look(lambda: frozenset(_open_ids(ledger)))
         judged = before - self._outbox.under_way()
-        snapshot = await self._venue.snapshot(self.cursor)
+        snapshot = await self._venue.snapshot(self._cursor)
         ids = await self._runner.look(lambda: unlisted(ledger, snapshot, account))
         found: dict[str, VenueOrder | None] = {}
         for order_id in ids:
@@ -144,13 +143,14 @@ class Reconciler:
             snapshot=snapshot,
             account=account,
             instance=self._instance,
+            instruments=self._runner.engine.setup.instruments,
             found=found,
             may_judge=judged.__contains__,
             absence_is_proof=self._venue.absence_is_proof,
         )
         findings = await self._runner.look(lambda: compare_orders(question))
         if keeps:
-            self.cursor = self._next_cursor(findings, snapshot.cursor)
+            self._cursor = self._next_cursor(findings, snapshot.cursor)
             await self._count_absent(findings, judged)
         return findings
 
@@ -175,6 +175,12 @@ class Reconciler:
                 self._said[order_id] = None
                 absent_now = VenueAbsent(ts=self._clock.now(), client_order_id=order_id, checks=looks)
                 await self._runner.settled(absent_now)
+            limit = patience.release_after
+            if order_id in self._said and limit is not None and now - since >= limit:
+                reason = f"absent for {now - since:.0f} s"
+                await self._runner.settled(
+                    ReleaseUnknown(ts=self._clock.now(), client_order_id=order_id, reason=reason)
+                )
 
     async def _in_doubt(self) -> bool:
         doubtful = (Status.UNKNOWN, Status.PENDING_NEW, Status.PENDING_CANCEL, Status.PENDING_REPLACE)
@@ -195,7 +201,7 @@ class Reconciler:
                 for finding in await self._orders():
                     for message in finding.inputs:
                         await self._runner.settled(message)
-            snapshot = await self._venue.snapshot(self.cursor)
+            snapshot = await self._venue.snapshot(self._cursor)
             findings = await self._runner.look(lambda: compare_holdings(ledger, snapshot, account))  # noqa: B023
             if not findings:
                 return ()
@@ -212,7 +218,13 @@ class Reconciler:
         level = await self._runner.look(lambda: self._ledger.halts.get(scope))
         if level is None or level.reason != reason:
             await self._runner.settled(
-                SetHalt(ts=self._clock.now(), level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope)
+                SetHalt(
+                    ts=self._clock.now(),
+                    level=HaltLevel.NO_NEW_RISK,
+                    reason=reason,
+                    scope=scope,
+                    rule="unexplained_cash" if is_cash else "mismatch",
+                )
             )
 
 

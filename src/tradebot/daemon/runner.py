@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
 
 from tradebot.core.engine import Engine
@@ -35,6 +34,7 @@ from tradebot.errors import InvariantError
 
 T = TypeVar("T")
 EventInput = SessionOpen | SessionClose | Split | Dividend | Rate
+EVENTS = (SessionOpen, SessionClose, Split, Dividend, Rate)
 
 QUEUE_LIMIT = 10_000
 _BATCH = 64
@@ -57,7 +57,6 @@ class _Entry(NamedTuple):
     at: int | None
     before_sending: Callable[[], None] | None = None
     done: asyncio.Future[None] | None = None
-    progress: Mapping[str, int] = MappingProxyType({})
 
 
 class _Work(NamedTuple):
@@ -108,15 +107,10 @@ class Runner:
         message: Input,
         at: int | None = None,
         before_sending: Callable[[], None] | None = None,
-        *,
-        progress: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Queue an input and wait until it was decided on and all that follows was handed to the venue.
-
-        `progress` is kept with its facts, beside what market data and events say by themselves.
-        """
+        """Queue an input and wait until it was decided on and all that follows was handed to the venue."""
         done = asyncio.get_running_loop().create_future()
-        self._put(_Entry(message, at, before_sending, done, progress))
+        self._put(_Entry(message, at, before_sending, done))
         await done
         if self.outbox is not None:
             await self.outbox.idle()
@@ -237,7 +231,6 @@ def progress_of(batch: Sequence[_Entry]) -> dict[str, int]:
     progress: dict[str, int] = {}
     for entry in batch:
         message = entry.message
-        progress.update(entry.progress)
         if isinstance(message, Slice):
             for item in message.items:
                 progress[market_stream(item)] = item.ts

@@ -25,6 +25,10 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         _sync(temporary)
         os.replace(temporary, path)
+    except OSError as exc:
+        if exc.filename is None or Path(str(exc.filename)) == temporary:
+            exc.filename = str(path)  # a full disk names no file, and the temporary one says nothing
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)

@@ -130,6 +130,7 @@ def find_gaps(found: Findings[BarArrays], sessions: Sessions) -> None:
     opens, closes = sessions.between(first - bars.interval, last)
     if bars.interval < DAY:
         _find_session_gaps(found, opens, closes)
+        _find_outside(found, opens, closes, sessions.name)
         return
     if bars.interval > DAY:
         return
@@ -182,6 +183,17 @@ def _find_session_gaps(found: Findings[BarArrays], opens: Ints, closes: Ints) ->
     _add_missing(
         found, missing, "bars are missing inside sessions (no trade, or an outage)", Severity.WARNING
     )
+
+
+def _find_outside(found: Findings[BarArrays], opens: Ints, closes: Ints, name: str) -> None:
+    bars = found.rows
+    begun = np.searchsorted(opens, bars.ts, side="left")
+    last_close = np.append(np.iinfo(np.int64).min, closes)[begun]
+    outside = np.flatnonzero(bars.ts - bars.interval >= last_close)
+    message = (
+        f"bars outside the sessions of {name} (extended hours): strategies see them, no order fills on one"
+    )
+    found.add("off_session", Severity.WARNING, outside, message)
 
 
 def _add_missing(found: Findings[BarArrays], missing: Ints, message: str, severity: Severity) -> None:

@@ -112,7 +112,11 @@ def read_bar_file(
     names = ("open", "high", "low", "close", "volume")
     values = rows.numbers(names, absent={"volume": 0.0})
     rows.check_bars(values)
-    ts, interval, how = rows.bar_times()
+    try:
+        ts, interval, how = rows.bar_times()
+    except DataError:
+        rows.refuse_if_told()  # rows that cannot be read are why the rest makes no sense
+        raise
     order = rows.in_order(ts, values, unique=True)
     rows.refuse_if_told()
     bars = BarArrays(

@@ -158,7 +158,12 @@ def write_new(name: str, folder: Path, kind: Kind = "frame") -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink(missing_ok=True)  # half a file would be in the way of the next attempt
+                raise
     except FileExistsError as exc:
         if not folder.is_dir():
             raise PluginError(f"{shown(str(folder))} must be a folder, is a file") from exc

@@ -24,7 +24,8 @@ class Fault(Enum):
 class Finding:
     """One fault, at the first bar where it shows.
 
-    `bar` counts from 0, `ts` is its close (ns UTC). `target` is what the pass over all bars
+    `bar` counts from 0, `ts` is its close (ns UTC); `unit` says what is counted. `what` names the
+    number that differs. `target` is what the pass over all bars
     says there, `honest` what is said without the future, or on exactly `lookback` bars (None =
     keep; of a strategy called bar by bar, the target that stands). `leak` and `at` name a
     look-ahead; `reach` is the number of later bars that a target was seen to need. `enough` is a
@@ -41,20 +42,26 @@ class Finding:
     reach: int | None = None
     enough: int | None = None
     hint: str = ""
+    unit: str = "bar"
+    what: str = "target"
 
     def text(self, lookback: int, file: str) -> str:
         """Return one line: what, where in the source, first bar, both values, what to do."""
-        where = f"first on bar {self.bar} ({_time(self.ts)}): target {_target(self.target)}"
+        where = f"first on {self.unit} {self.bar} ({_time(self.ts)}): {self.what} {_target(self.target)}"
         if self.fault is Fault.NOT_REPEATABLE:
             return (
-                f"{self.fault.value.upper()}: {where}, then {_target(self.honest)} from the same bars; "
-                f"remove randomness and memory from signals()"
+                f"{self.fault.value.upper()}: {where}, then {_target(self.honest)} from the same {self.unit}s; "
+                f"remove randomness{' and memory from signals()' if self.what == 'target' else ''}"
             )
         if self.fault is Fault.SHORT_LOOKBACK:
-            advice = f"{self.enough} bars were enough there" if self.enough else "no longer window was enough"
+            advice = (
+                f"{self.enough} {self.unit}s were enough there"
+                if self.enough
+                else "no longer window was enough"
+            )
             return (
                 f"{self.fault.value.upper()}: {where}, but {_target(self.honest)} on exactly "
-                f"{lookback} bars; {advice}; see lookback_for" + self.hint
+                f"{lookback} {self.unit}s; {advice}; see lookback_for" + self.hint
             )
         leak = self.leak or Leak.UNNAMED
         place = f" ({_places(self.at, file)})" if self.at else ""
@@ -72,7 +79,7 @@ class Verdict:
 
     `compared` counts bars at which the target was recomputed; `changes` of them are bars where
     the signal changes, out of `changes_in_all`. `sampled` is True for the quick form. `by_bar`:
-    a strategy that is called bar by bar, cannot see ahead and was restarted instead.
+    a strategy that is called with one `unit` at a time, cannot see ahead and was restarted instead.
     """
 
     strategy: str
@@ -84,6 +91,7 @@ class Verdict:
     changes_in_all: int
     sampled: bool
     by_bar: bool = False
+    unit: str = "bar"
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -97,7 +105,7 @@ class Verdict:
             return "\n".join(f"{self.strategy}: {f.text(self.lookback, self.file)}" for f in self.findings)
         if self.compared == 0:
             return (
-                f"{self.strategy}: NOT CHECKED: there must be at least {self.lookback} bars (the lookback), "
+                f"{self.strategy}: NOT CHECKED: there must be at least {self.lookback} {self.unit}s (the lookback), "
                 f"found {self.bars}; give more history"
             )
         sampled = " (sampled)" if self.sampled else ""
@@ -105,7 +113,7 @@ class Verdict:
         if self.by_bar:
             return (
                 f"{self.strategy}: lookback {self.lookback} suffices{sampled}: {self.compared:,} restarts in "
-                f"{self.bars:,} bars decide as an unbroken run, {self.changes:,} signal changes ({share})"
+                f"{self.bars:,} {self.unit}s decide as an unbroken run, {self.changes:,} signal changes ({share})"
             )
         seen = "no look-ahead seen" if self.sampled else "no look-ahead"
         return (

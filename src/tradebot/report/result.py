@@ -177,6 +177,15 @@ class Candles:
     close: FloatArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Orders that the venue refused for one kind of reason, in the words (and numbers) of the first."""
+
+    reason: str
+    count: int
+    first_ts: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunResult:
     """A finished run.
@@ -188,8 +197,8 @@ class RunResult:
     `interval` is that of the bars in ns, 0 for a run on quotes. `time_zone` is an IANA name used
     for showing times. `data_label` is "" for market data, else what they are ("SYNTHETIC",
     "SAMPLE"). `assumed_fills` counts the fills that a worst-case assumption decided.
-    `assumptions` are sentences on how fills were decided. `denials` counts refused orders by
-    rule. `trials` is how many parameter sets were tried to arrive at this run (1: no search).
+    `assumptions` are sentences on how fills were decided. `denials` counts by rule what
+    was wished and not sent, `rejections` what the venue refused. `trials` is how many parameter sets were tried to arrive at this run (1: no search).
     Deposits and withdrawals are not modelled: a run with flows needs flow-adjusted equity here.
     """
 
@@ -225,6 +234,7 @@ class RunResult:
     code_digest: str = ""
     data_digest: str = ""
     denials: Mapping[str, int] = field(default_factory=dict)
+    rejections: tuple[Rejection, ...] = ()
     trials: int = 1
     created_ts: int = 0
     elapsed_s: float = 0.0

@@ -21,6 +21,9 @@ _CENT = Decimal("0.01")
 # A year of daily returns leaves a Sharpe ratio uncertain by about one.
 MIN_DAYS = 252
 
+# Reasons of a venue that are said one by one; the rest as a number.
+MOST_REASONS = 5
+
 
 def percent(fraction: float | None, *, signed: bool = True, digits: int = 1) -> str:
     """Return 0.124 as "+12.4 %"; without `signed` the plus is left out.
@@ -162,7 +165,19 @@ def caveats(result: RunResult, metrics: Metrics) -> tuple[str, ...]:
     if result.denials:
         rules = ", ".join(f"{rule} {count}" for rule, count in sorted(result.denials.items()))
         found.append(f"{_count(sum(result.denials.values()), 'wish', 'wishes')} not acted on: {rules}")
+    found += _rejections(result)
     return (*found, *result.warnings)
+
+
+def _rejections(result: RunResult) -> list[str]:
+    """Say why the venue refused orders, the most frequent reasons first."""
+    often = sorted(result.rejections, key=lambda r: (-r.count, r.first_ts))
+    found = [
+        f"{_count(r.count, 'order')} rejected by the venue, first on {date(r.first_ts, result.time_zone)}: {r.reason}"
+        for r in often[:MOST_REASONS]
+    ]
+    rest = sum(r.count for r in often[MOST_REASONS:])
+    return [*found, f"{_count(rest, 'order')} rejected by the venue for other reasons"] if rest else found
 
 
 def _trade_caveats(metrics: Metrics) -> list[str]:

@@ -45,6 +45,7 @@ Not modelled: the spread (unless by slippage), queue position, and prices betwee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 from tradebot.core.model import Bar, Liquidity, Tif
 from tradebot.sim.blotter import Blotter, Book, Budget
@@ -62,6 +63,7 @@ from tradebot.sim.settings import (
 from tradebot.sim.taking import budget_of, take
 from tradebot.sim.working import ZERO, Alive, Role, Working
 
+_PriceOf = Callable[[Working], float | Decimal]
 _IMMEDIATE = (Tif.IOC, Tif.FOK)
 _AUCTION = (Tif.AT_OPEN, Tif.AT_CLOSE)
 _SPECIAL = (*_IMMEDIATE, *_AUCTION)
@@ -82,7 +84,7 @@ class BarMatch:
         self.budget = Budget(ZERO, 0.0)
         if self.rules.limit_rule is LimitRule.PENETRATE:
             self.beyond = self.rules.penetrate_ticks * float(inst.tick_size)
-        self.span = (bar.low, bar.high) if self.rules.clip_slippage else None
+        self.span = (bar.low, bar.high)
         self.q = bar.open
         self.must = (bar.low, bar.high)
         self.phase = Alive.OPEN
@@ -149,7 +151,7 @@ class BarMatch:
 
     # --- one price ----------------------------------------------------------------------------
 
-    def _at_point(self, price: float, fill_price: Callable[[Working], float]) -> Iterator[None]:
+    def _at_point(self, price: float, fill_price: _PriceOf) -> Iterator[None]:
         """Let fresh orders meet one certain price until nothing more happens there."""
         self.q = price
         while True:
@@ -188,18 +190,18 @@ class BarMatch:
     def _in_opening(self, w: Working) -> bool:
         return self.session is not None and w.since <= self.session.opened_at - self.rules.auction_cutoff
 
-    def _open_price(self, w: Working) -> float:
-        """Price of a stop that the open is through."""
-        assert w.level is not None
+    def _open_price(self, w: Working) -> float | Decimal:
+        """Price of a stop that the open is through: the bar's, or the stop's own."""
+        assert w.level is not None and w.stop_price is not None
         rule, bar = self.rules.stop_gap, self.bar
         if rule is StopGap.AT_STOP:
-            return w.level
+            return w.stop_price
         if rule is StopGap.FREQTRADE_RULE:
             wholly = bar.low > w.level + w.snap if w.is_buy else bar.high < w.level - w.snap
-            return bar.open if wholly else w.level
+            return bar.open if wholly else w.stop_price
         return bar.open
 
-    def _act_at_point(self, w: Working, price: float, fill_price: Callable[[Working], float]) -> None:
+    def _act_at_point(self, w: Working, price: float, fill_price: _PriceOf) -> None:
         if w.role is Role.STOP:
             stop_price = fill_price(w)
             if self.blotter.trigger(w, self.bar.ts) is Role.MARKET:
@@ -218,7 +220,7 @@ class BarMatch:
         else:
             self._take_exact(w, liquidity)
 
-    def _take(self, w: Working, price: float, liquidity: Liquidity) -> None:
+    def _take(self, w: Working, price: float | Decimal, liquidity: Liquidity) -> None:
         take(self.blotter, w, self.budget, self.bar.ts, price, liquidity, span=self.span)
 
     def _take_exact(self, w: Working, liquidity: Liquidity, *, assumed: bool = False) -> None:

@@ -60,6 +60,7 @@ class Exchange:
         self.fills: list[Fill] = []
         self.events: list[CashEvent] = []
         self._asked: dict[str, Order] = {}  # sent and not finished, arrived or not
+        self._owners: dict[str, None] = {}
         self._new_orders: list[VenueOrder] = []
         self._told = (0, 0)  # fills and events that were taken as news
 
@@ -75,18 +76,25 @@ class Exchange:
             self._asked.setdefault(command.order.client_order_id, command.order)
         self.sim.send(command, now)
 
+    def owner_sends(self, command: Request, now: int) -> None:
+        """Take a command that the owner gives by hand: its reports are nobody else's to hear."""
+        if not isinstance(command, CancelOrder):
+            self._owners[command.order.client_order_id] = None
+        self.send(command, now)
+
     def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
         """Let orders meet `item`; see `SimVenue.on_market`."""
         for report in self.sim.on_market(item):
             self._note(report)
-            yield report
+            if not self._is_owners(report):
+                yield report
 
     def drain(self) -> list[VenueReport]:
         """Return the reports not yet taken."""
         reports = self.sim.drain()
         for report in reports:
             self._note(report)
-        return reports
+        return [report for report in reports if not self._is_owners(report)]
 
     def on_session(self, event: SessionOpen | SessionClose) -> None:
         self.sim.on_session(event)
@@ -126,7 +134,14 @@ class Exchange:
     def transfer(self, asset: str, amount: Decimal, because: str, now: int) -> None:
         """Move cash in or out of the account, as its owner would; the venue explains it."""
         self.sim.blotter.accounts[self.account].add_cash(asset, amount)
-        event = CashEvent(ts=now, account=self.account, asset=asset, amount=amount, because=because)
+        event = CashEvent(
+            ts=now,
+            account=self.account,
+            asset=asset,
+            amount=amount,
+            because=because,
+            venue_ref=f"e{len(self.events) + 1}",
+        )
         self.events.append(event)
 
     def lose_cash(self, asset: str, amount: Decimal) -> None:
@@ -161,6 +176,11 @@ class Exchange:
             for _, _, command, _ in rows:
                 if not isinstance(command, CancelOrder):
                     self._asked[command.order.client_order_id] = command.order
+
+    def _is_owners(self, report: VenueReport) -> bool:
+        if isinstance(report, VenueFilled):
+            return report.fill.client_order_id in self._owners
+        return report.client_order_id in self._owners
 
     def _note(self, report: VenueReport) -> None:
         if isinstance(report, VenueFilled):

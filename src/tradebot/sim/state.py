@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from tradebot.core.codec import Plain, from_plain, to_plain
+from tradebot.core.forms import Plain, from_plain, to_plain
 from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
 from tradebot.core.model import Bar, Order, Quote
 from tradebot.errors import InvariantError, StoreError
@@ -198,6 +198,7 @@ def _session(session: Session) -> Object:
         "closes_at": session.closes_at,
         "is_open": session.is_open,
         "opens_at": session.opens_at,
+        "before": session.before,
     }
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradebot.core.model import Bar, Liquidity, Tif
-from tradebot.core.quantize import price_nearest, price_worse_for, qty_down, qty_for
+from tradebot.core.model import Bar, Liquidity, Side, Tif
+from tradebot.core.quantize import price_for, price_nearest, price_worse_for, qty_down, qty_for
 from tradebot.sim.blotter import Blotter, Budget
 from tradebot.sim.slippage import NoSlippage, Taking
 from tradebot.sim.working import ZERO, Working
@@ -40,9 +40,10 @@ def take(
 ) -> None:
     """Fill as much of `w` at `price` as position, budget and account allow.
 
-    A float price is the data's and goes to the nearest grid point; a Decimal is the order's own.
-    Takers slip and round against themselves; a limit is never exceeded. `span` keeps a slipped
-    price inside the bar when the settings ask for it. FOK ends here unless all of it trades.
+    A float price is the data's and goes to the nearest grid point, inside `span` (the bar's low and
+    high) where one lies there; a Decimal is the order's own. Takers slip and round against
+    themselves, beyond the bar unless the settings forbid it; a limit is never exceeded. FOK ends
+    here unless all of it trades.
     """
     w.tried = True
     qty = blotter.tradable(w, ts)
@@ -55,7 +56,7 @@ def take(
         qty = qty_down(budget.left, w.instrument.lot_size)
     if qty <= ZERO:
         return
-    exact = price if isinstance(price, Decimal) else price_nearest(price, w.instrument.tick_size)
+    exact = price if isinstance(price, Decimal) else _on_grid(price, w.instrument.tick_size, span)
     before = exact
     if slip and liquidity is Liquidity.TAKER and not isinstance(blotter.slippage, NoSlippage):
         exact = _slipped(blotter, w, budget, qty, exact, span)
@@ -74,10 +75,21 @@ def _slipped(
     side, tick = w.order.side, w.instrument.tick_size
     taking = Taking(side, float(price), float(qty), float(budget.used), budget.volume, float(tick))
     slipped = blotter.slippage.price(taking)
-    if span is not None:
-        slipped = min(max(slipped, span[0]), span[1])
     exact = price_worse_for(side, slipped, tick)
+    if span is not None and blotter.settings.clip_slippage:
+        exact = _inside(exact, span, tick)
     limit = w.order.limit_price
     if limit is not None:
         exact = min(exact, limit) if w.is_buy else max(exact, limit)
     return exact
+
+
+def _on_grid(price: float, tick: Decimal, span: tuple[float, float] | None) -> Decimal:
+    exact = price_nearest(price, tick)
+    return exact if span is None or float(exact) == price else _inside(exact, span, tick)
+
+
+def _inside(exact: Decimal, span: tuple[float, float], tick: Decimal) -> Decimal:
+    """Return the grid point nearest to `exact` among those from low to high; without any, `exact`."""
+    low, high = price_for(Side.SELL, span[0], tick), price_for(Side.BUY, span[1], tick)
+    return min(max(exact, low), high) if low <= high else exact

@@ -42,6 +42,7 @@ from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.quotes import Depth, QuoteMatch
+from tradebot.sim.seen import is_covered, span_of, widened
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
@@ -120,9 +121,9 @@ class SimVenue:
     def on_market(self, item: Bar | Quote) -> Iterator[VenueReport]:
         """Let the instrument's orders meet `item`; yield each report as it happens.
 
-        Not met are: a bar that reaches back over time which a finer bar or a quote has covered, a
-        made-up bar (`FilledBar`), and data that go back in time or cannot be true (the engine reports
-        those). An open or close outside [low, high] widens the bar.
+        Not met are: what lies outside the calendar's sessions, a bar that reaches back over time which
+        a finer bar or a quote has covered, a made-up bar (`FilledBar`), and data that go back in time or
+        cannot be true (the engine reports those). An open or close outside [low, high] widens the bar.
         """
         name, last = item.instrument, self.marks.get(item.instrument)
         if (last is not None and item.ts < last.ts) or problem_of(item):
@@ -133,9 +134,9 @@ class SimVenue:
         start = self._start(item, last)
         self._release(name, start)
         yield from self._flush()
-        if not isinstance(item, FilledBar) and not _is_covered(item, last):
+        if not isinstance(item, FilledBar) and not is_covered(item, last) and self._is_in_session(item):
             session = self.sessions.get(self.blotter.instruments[name].calendar)
-            self._matching = match = BarMatch(self.blotter, _widened(item), start, session)
+            self._matching = match = BarMatch(self.blotter, widened(item), start, session)
             try:
                 for _ in match.run():
                     yield from self._flush()
@@ -177,8 +178,10 @@ class SimVenue:
         """Open or close a calendar's session; a close ends the day orders sent before it."""
         self._pay(event.ts)
         if isinstance(event, SessionOpen):
+            last = self.sessions.get(event.calendar)
+            before = None if last is None else last.closes_at
             self.sessions[event.calendar] = Session(
-                opened_at=event.ts, closes_at=event.closes_at, is_open=True
+                opened_at=event.ts, closes_at=event.closes_at, is_open=True, before=before
             )
             for account in self.blotter.accounts.values():
                 account.session_opened(event.calendar)
@@ -186,7 +189,7 @@ class SimVenue:
         session = self.sessions.setdefault(
             event.calendar, Session(opened_at=event.ts, closes_at=event.ts, is_open=False)
         )
-        session.is_open, session.opens_at = False, event.opens_at
+        session.is_open, session.closes_at, session.opens_at = False, event.ts, event.opens_at
         for name, inst in self.blotter.instruments.items():
             if inst.calendar == event.calendar:
                 self._release(name, event.ts)
@@ -218,7 +221,8 @@ class SimVenue:
                 price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
             else:
                 price = mark.ask if w.is_buy else mark.bid
-            take(self.blotter, w, Budget(None, 0.0), mark.ts, price, Liquidity.TAKER, slip=False)
+            whole, span = Budget(None, 0.0), span_of(mark)
+            take(self.blotter, w, whole, mark.ts, price, Liquidity.TAKER, span=span, slip=False)
 
     # --- arrival ------------------------------------------------------------------------------
 
@@ -281,10 +285,13 @@ class SimVenue:
         same = self.blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
         if not same or mark is None or mark.ts != at or self.blotter.born is not None:
             return
+        if not self._is_in_session(mark):
+            return
         if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
             return
         if isinstance(mark, Bar):
-            take(self.blotter, w, budget_of(self.blotter, mark), at, mark.close, Liquidity.TAKER)
+            budget, span = budget_of(self.blotter, mark), span_of(mark)
+            take(self.blotter, w, budget, at, mark.close, Liquidity.TAKER, span=span)
         else:
             depth = self.depths[order.instrument]
             side, price = (depth.ask, mark.ask) if w.is_buy else (depth.bid, mark.bid)
@@ -329,8 +336,14 @@ class SimVenue:
         self._release(name, quote.ts)
         self.marks[name] = quote
         yield from self._flush()
+        if not self._is_in_session(quote):
+            return
         for _ in QuoteMatch(self.blotter, quote, self.depths[name]).run():
             yield from self._flush()
+
+    def _is_in_session(self, item: Bar | Quote) -> bool:
+        session = self.sessions.get(self.blotter.instruments[item.instrument].calendar)
+        return session is None or session.has(item)
 
     def _start(self, bar: Bar, last: Bar | Quote | None) -> int:
         """Return when the bar began: no earlier than the bar before it and the session's open."""
@@ -385,16 +398,3 @@ class SimVenue:
 
     def _report(self, report: VenueReport) -> None:
         self.blotter.reports.append(report)
-
-
-def _widened(bar: Bar) -> Bar:
-    if bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high:
-        return bar
-    return bar._replace(low=min(bar.low, bar.open, bar.close), high=max(bar.high, bar.open, bar.close))
-
-
-def _is_covered(bar: Bar, last: Bar | Quote | None) -> bool:
-    """Return whether something finer has already shown part of the bar's time."""
-    if last is None or last.ts <= bar.ts - bar.interval:
-        return False
-    return isinstance(last, Quote) or last.interval < bar.interval

@@ -96,7 +96,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
         db.close()
         # Reading a WAL file needs its -shm beside it. Whoever may not write in the folder cannot make
         # one; with no WAL left everything is in the file itself, and nobody is writing to it.
-        if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or _beside(path, "-wal").exists():
+        no_room = exc.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if not no_room or _beside(path, "-wal").exists():
             raise
         db = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error:
@@ -116,9 +117,18 @@ def create_private(path: Path) -> bool:
     return True
 
 
+def sync_file(path: Path) -> None:
+    """Make sure that a file's content is still there after a power cut."""
+    _sync(path)
+
+
 def sync_folder(path: Path) -> None:
     """Make sure that a new or renamed file in the folder of `path` is still there after a power cut."""
-    fd = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -23,9 +23,10 @@ from tradebot.core.ledger import Ledger
 from tradebot.errors import InvariantError, StoreError
 from tradebot.store import connect, schema
 from tradebot.store.projections import project
-from tradebot.store.replay import last_seq, rebuild, replay
+from tradebot.store.replay import derive, last_seq, replay
 
 NO_PROGRESS: Mapping[str, int] = MappingProxyType({})
+RESTORED_AT = "restored_at"
 RUN_PREFIX = "run/"  # the streams of `progress` that say until when a run was alive
 
 _PROGRESS = """
@@ -47,7 +48,8 @@ class Journal:
     """The facts of one (venue, account, mode) on disk. Use it from one thread at a time.
 
     `last_seq` is the seq of the newest fact on disk, `meta` what the file says of itself,
-    `migrated_from` the backup that was taken before an older file was brought up to date.
+    `migrated_from` the backup that was taken before an older file was brought up to date. `db` is
+    for this room: who trades appends.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, lock: connect.WriterLock | None) -> None:
@@ -55,7 +57,7 @@ class Journal:
         self.migrated_from: Path | None = None
         self.last_seq = last_seq(db)
         self.meta: Mapping[str, str] = dict(db.execute("SELECT key, value FROM meta").fetchall())
-        self._db = db
+        self.db = db
         self._lock = lock
         self._ledger: Ledger | None = None
         self._is_durable = True  # as `open_writer` leaves the connection
@@ -103,6 +105,21 @@ class Journal:
             return journal
 
     @property
+    def restored_at(self) -> int | None:
+        """When this file was restored from a backup that nobody has traded on yet (ns UTC), else None.
+
+        The venue may then know orders and fills that the journal does not.
+        """
+        found = self.meta.get(RESTORED_AT)
+        return None if found is None else int(found)
+
+    def settle_restore(self) -> None:
+        """Note that what the venue knew beyond the backup has been read back."""
+        with connect.explained(self.path, "noting the end of a restore"):
+            self.db.execute("DELETE FROM meta WHERE key = ?", (RESTORED_AT,))
+        self.meta = {key: value for key, value in self.meta.items() if key != RESTORED_AT}
+
+    @property
     def is_readonly(self) -> bool:
         return self._lock is None
 
@@ -113,7 +130,7 @@ class Journal:
         Raises StoreError at a fact that cannot be read or contradicts those before it.
         """
         with connect.explained(self.path, "replaying"):
-            count = replay(self._db, self.path, ledger)
+            count = replay(self.db, self.path, ledger)
         self._ledger = ledger
         return count
 
@@ -133,35 +150,35 @@ class Journal:
         rows = [codec.encode(one) for one in facts]
         with connect.explained(self.path, "writing facts"):
             self._set_durable(durable)
-            with connect.transaction(self._db):
-                self._db.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?)", rows)
+            with connect.transaction(self.db):
+                self.db.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?)", rows)
                 self._write_progress(facts, progress, ledger.run_id)
-                project(self._db, self.meta["venue"], facts, ledger)
+                project(self.db, self.meta["venue"], facts, ledger)
         if facts:
             self.last_seq = facts[-1].seq
 
     def progress(self) -> dict[str, int]:
         """Return up to which ts each stream was seen."""
         with connect.explained(self.path, "reading"):
-            found = self._db.execute("SELECT stream, ts FROM progress ORDER BY stream").fetchall()
+            found = self.db.execute("SELECT stream, ts FROM progress ORDER BY stream").fetchall()
         return {stream: ts for stream, ts in found if not stream.startswith(RUN_PREFIX)}
 
     def rebuild(self) -> None:
         """Make the derived tables anew from the facts, in one transaction."""
-        with connect.explained(self.path, "rebuilding"), connect.transaction(self._db):
-            schema.create_projections(self._db)
-            rebuild(self._db, self.path, self.meta["venue"])
+        with connect.explained(self.path, "rebuilding"), connect.transaction(self.db):
+            schema.create_projections(self.db)
+            derive(self.db, self.path, self.meta["venue"], into=self.db)
 
     def checkpoint(self) -> None:
         """Move what is in the write-ahead log into the file itself, as far as readers let it."""
         with connect.explained(self.path, "checkpointing"):
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Let go of the file; more than once is fine."""
         try:
             with connect.explained(self.path, "closing"):
-                self._db.close()
+                self.db.close()
         finally:
             if self._lock is not None:
                 self._lock.release()
@@ -192,7 +209,7 @@ class Journal:
 
     def _set_durable(self, durable: bool) -> None:
         if durable is not self._is_durable:
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self.db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._is_durable = durable
 
     def _write_progress(self, facts: Sequence[Recorded], progress: Mapping[str, int], run_id: str) -> None:
@@ -200,7 +217,7 @@ class Journal:
         alive = [*progress.values(), *(one.seen for one in facts[-1:])]
         if run_id and alive:
             moved[RUN_PREFIX + run_id] = max(alive)
-        self._db.executemany(_PROGRESS, moved.items())
+        self.db.executemany(_PROGRESS, moved.items())
 
 
 def _lay_out(db: sqlite3.Connection, path: Path, identity: Identity | None, now: int, program: str) -> None:
@@ -219,11 +236,11 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> Path | None:
     _check_ours(db, path)
     connect.keep_log(db)
 
-    def derive() -> None:
+    def fill() -> None:
         venue = db.execute("SELECT value FROM meta WHERE key = 'venue'").fetchone()[0]
-        rebuild(db, path, venue)
+        derive(db, path, venue, into=db)
 
-    return schema.migrate(db, path, derive)
+    return schema.migrate(db, path, fill)
 
 
 def _check_ours(db: sqlite3.Connection, path: Path) -> int:

@@ -239,7 +239,4 @@ _HISTORY: dict[type[f.Fact], Callable[..., None]] = {
     f.InputsMissed: _decision("strategy", "", ""),
     f.BadDataSeen: _decision("", "instrument", ""),
 }
-# Decisions are an index into the journal: when it loses a fact, they lose its row.
-DECISIONS = tuple(
-    kind.__name__ for kind in _HISTORY if kind not in (f.OrderFilled, f.HaltSet, f.RunStarted, f.RunEnded)
-)
+HISTORY_KINDS = frozenset(_HISTORY)

@@ -99,6 +99,7 @@ _OfOrder = (
     | f.OrderTriggered
     | f.SubmitUnknown
     | f.SubmitAbsent
+    | f.UnknownReleased
     | f.CancelRequested
     | f.CancelRefused
 )
@@ -168,6 +169,8 @@ def _basis_adjusted(t: Touched, fact: f.BasisAdjusted) -> None:
 
 def _position_adjusted(t: Touched, fact: f.PositionAdjusted) -> None:
     t.held(fact.account, None, fact.instrument)
+    for asset, _ in fact.cash:
+        t.moved(fact.account, None, asset)
     _lots(t, fact.account, fact.instrument, fact)
 
 
@@ -209,6 +212,7 @@ def _register(mark: Callable[..., None], *kinds: type[f.Fact]) -> None:
 _register(_intended, f.OrderIntended, f.ReplaceRequested)
 _register(_of_order, f.OrderAccepted, f.OrderRejected, f.OrderReplaced, f.OrderCanceled, f.OrderExpired)
 _register(_of_order, f.OrderTriggered, f.SubmitUnknown, f.SubmitAbsent, f.CancelRequested, f.CancelRefused)
+_register(_of_order, f.UnknownReleased)
 _register(_filled, f.OrderFilled)
 _register(_cash, f.CashMoved, f.FeeCharged, f.InterestPaid)
 _register(_assigned, f.AssignmentMade)
@@ -220,3 +224,5 @@ _register(_crossed, f.CrossedInternally)
 _register(_symbol_changed, f.SymbolChanged)
 _register(_wish, f.TargetSet, f.QuotesSet, f.TargetSuspended, f.TargetReleased, f.Skipped, f.OrderDenied)
 _register(_wish, f.RetrySet)
+
+KINDS = frozenset(_MARKS)

@@ -173,7 +173,7 @@ def fill_at_close(m: State, orders: Orders, log: Ints) -> None:
         w = orders[kind]
         done = w.seq
         if w.role == k.AS_MARKET and w.since == m.now and w.tried == 0:
-            take(m, orders, log, w, m.mark, False, False)
+            take(m, orders, log, w, m.mark, False)
 
 
 # --- breakers ---------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from tradebot.sim.kernel import book, grid, intrabar, match, orders, react, take
+from tradebot.sim.kernel import book, grid, intrabar, match, orders, react
 from tradebot.sim.kernel import decide as deciding
 from tradebot.sim.kernel import gate as judging
 from tradebot.sim.kernel import layout as k
+from tradebot.sim.kernel import take as taking
 from tradebot.sim.kernel.book import refresh
 from tradebot.sim.kernel.decide import (
     fill_at_close,
@@ -25,12 +26,11 @@ from tradebot.sim.kernel.decide import (
     release_rested,
     watch,
 )
-from tradebot.sim.kernel.grid import NEAREST, to_grid
 from tradebot.sim.kernel.jit import digest, entry, helper
 from tradebot.sim.kernel.match import match_bar
 from tradebot.sim.kernel.orders import next_by_arrival, note_quiet
 from tradebot.sim.kernel.react import suspend, work
-from tradebot.sim.kernel.take import take_ticks
+from tradebot.sim.kernel.take import take
 
 if TYPE_CHECKING:
     from tradebot.sim.kernel.layout import Floats, Ints, Orders, State
@@ -147,7 +147,6 @@ def force_flat(m: State, orders: Orders, log: Ints) -> None:
     if m.market_at == k.SAME_CLOSE:
         fill_at_close(m, orders, log)
     price = m.bar_open if m.end == k.FORCE_OPEN else m.bar_close
-    ticks = to_grid(price, m.price_scale, m.tick, NEAREST)
     m.slip_kind, m.is_capped = k.NO_SLIP, 0
     done, last = 0, m.next_seq
     while m.status == k.DONE:
@@ -156,7 +155,7 @@ def force_flat(m: State, orders: Orders, log: Ints) -> None:
             return
         done = orders[chosen].seq
         if orders[chosen].role == k.AS_MARKET and orders[chosen].reducing == 1:
-            take_ticks(m, orders, log, orders[chosen], ticks, False, False, False)
+            take(m, orders, log, orders[chosen], price, False)
 
 
 @helper
@@ -185,7 +184,6 @@ def show(
         m.now_ts = ts[i]
     if m.busy == 1 or m.needs_range == 1:
         m.bar_open = opens[i]
-    if m.needs_range == 1:
         m.bar_high = max(highs[i], m.bar_open, m.bar_close)
         m.bar_low = min(lows[i], m.bar_open, m.bar_close)
         m.bar_volume = volumes[i]
@@ -193,7 +191,7 @@ def show(
 
 Replay = Callable[..., None]
 
-_MODULES = (k, grid, book, judging, orders, react, take, intrabar, match, deciding, sys.modules[__name__])
+_MODULES = (k, grid, book, judging, orders, react, taking, intrabar, match, deciding, sys.modules[__name__])
 
 
 def _build(code: int) -> Replay:
@@ -235,7 +233,7 @@ def _build(code: int) -> Replay:
                 if sessions[i] & k.OPENED:
                     open_session(m, orders, log, i, ts[i])
             show(m, i, ts, opens, highs, lows, closes, volumes)
-            if m.busy == 1:
+            if m.busy == 1 and not (has_sessions and sessions[i] & k.OUTSIDE):
                 match_bar(m, orders, log)
             m.mark = m.q = closes[i]
             m.is_closed = sessions[i] & k.CLOSED if has_sessions else 0

@@ -236,7 +236,7 @@ WORST_CASE, OHLC, ADAPTIVE, COLOUR = 0, 1, 2, 3
 FIXED_QTY, FIXED_NOTIONAL, FRACTION_OF_EQUITY, FIXED_RISK = 0, 1, 2, 3
 ON_CHANGE, ALWAYS, RESIZE_BAND = 0, 1, 2
 LEAVE, FORCE_CLOSE, FORCE_OPEN = 0, 1, 2
-CLOSED, OPENED = 1, 2  # bits per bar: closed after its close; a session opened before it
+CLOSED, OPENED, OUTSIDE = 1, 2, 4  # bits per bar: closed after it; opened before it; closed all through
 UNLIMITED = -1  # a limit or a number of bars that is not set
 AT_ONCE = -2  # State.after_bars: a protective exit does not suspend
 

@@ -48,24 +48,21 @@ def _rank_at(m: State, w: Order, price: float) -> int:
 
 
 @helper
-def _open_price(m: State, w: Order) -> float:
-    """Return the price of a stop that the open is through."""
-    if m.stop_gap == k.AT_STOP:
-        return w.level
+def _gets_its_price(m: State, w: Order) -> bool:
+    """Return whether a stop that the open is through fills at its own price, not at the open."""
     if m.stop_gap == k.FREQTRADE_RULE:
         is_buy = w.side > 0
-        wholly = m.bar_low > w.level + m.snap if is_buy else m.bar_high < w.level - m.snap
-        return m.bar_open if wholly else w.level
-    return m.bar_open
+        return not (m.bar_low > w.level + m.snap if is_buy else m.bar_high < w.level - m.snap)
+    return m.stop_gap == k.AT_STOP
 
 
 @helper
 def _take_limit(m: State, orders: Orders, log: Ints, w: Order, price: float) -> None:
     is_maker = w.takes == 0
     if m.improve == k.OPEN_IF_BETTER:
-        take(m, orders, log, w, price, is_maker, True)
+        take(m, orders, log, w, price, is_maker)
     else:
-        take_ticks(m, orders, log, w, w.price, is_maker, False, True)
+        take_ticks(m, orders, log, w, w.price, is_maker, False)
 
 
 @helper
@@ -92,9 +89,11 @@ def _at_point(m: State, orders: Orders, log: Ints, price: float, is_open: bool) 
         if rank == _AT_LIMIT:
             _take_limit(m, orders, log, w, price)
         else:
-            at = _open_price(m, w) if is_open and rank == _AT_STOP else price
             w.role = k.AS_MARKET
-            take(m, orders, log, w, at, False, True)
+            if is_open and rank == _AT_STOP and _gets_its_price(m, w):
+                take_ticks(m, orders, log, w, w.price, False, False)
+            else:
+                take(m, orders, log, w, price, False)
     for kind in range(k.KINDS):
         orders[kind].fresh = 0
 
@@ -118,7 +117,7 @@ def _act_inside(m: State, orders: Orders, log: Ints, w: Order, is_assumed: bool)
     is_maker = w.role == k.AS_LIMIT
     if not is_maker:
         w.role = k.AS_MARKET
-    take_ticks(m, orders, log, w, w.price, is_maker, is_assumed, True)
+    take_ticks(m, orders, log, w, w.price, is_maker, is_assumed)
     _at_point(m, orders, log, level, False)
 
 
@@ -193,7 +192,7 @@ def _at_close(m: State, orders: Orders, log: Ints) -> None:
             _take_limit(m, orders, log, w, m.bar_close)
         else:
             w.role = k.AS_MARKET
-            take(m, orders, log, w, m.bar_close, False, True)
+            take(m, orders, log, w, m.bar_close, False)
 
 
 @helper

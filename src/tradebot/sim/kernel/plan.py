@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.core.events import share_of_capital
+from tradebot.core.events import part_of_cash
 from tradebot.core.model import DEFAULT_QUANTUM, AccountModel, Instrument, OrderKind, Tif
 from tradebot.core.quantize import decimal_of
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
@@ -104,8 +104,9 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     fields |= matching_fields(venue.settings, instrument) | _sizing(spec.sizing)
     fields |= _behaviour(spec) | _limits(account, instrument)
     exits = fields["has_stop"] or fields["has_limit"] or fields["has_trail"]
+    at_close = fields["market_at"] == k.SAME_CLOSE
     fields["needs_range"] = int(
-        exits or fields["is_capped"] or fields["clip"] or fields["slip_kind"] == k.VOLUME_SLIP
+        exits or fields["is_capped"] or at_close or fields["slip_kind"] == k.VOLUME_SLIP
     )
     fields["needs_time"] = int(fields["times_room"] or fields["has_breakers"])
     ends = {None: k.LEAVE, ForcePrice.LAST_CLOSE: k.FORCE_CLOSE, ForcePrice.LAST_OPEN: k.FORCE_OPEN}
@@ -150,7 +151,7 @@ def _account(
     quanta = {setup.quantum(quote), setup.quantum(instrument.base), venue.quantum}
     refuse_if(quanta != {DEFAULT_QUANTUM}, f"amounts must be in quanta of {DEFAULT_QUANTUM}")
     total = account.cash.get(quote, Decimal(0))
-    own = min(share_of_capital(total, spec.capital, DEFAULT_QUANTUM), total)
+    own = part_of_cash(spec.capital, quote, total, DEFAULT_QUANTUM)
     refuse_if(total.scaleb(QUANTUM_DIGITS) >= MOST, "the account holds more than 2**53 quanta")
     return {
         "cash": scaled(own, QUANTUM_DIGITS),

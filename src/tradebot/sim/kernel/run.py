@@ -65,10 +65,11 @@ class Columns(Protocol):
 
 
 class Sessions(NamedTuple):
-    """Opens and closes of the instrument's calendar over the run, in ns UTC, rising."""
+    """Opens and closes of the instrument's calendar over the run, in ns UTC, rising; how long its bars are."""
 
     opens: Ints
     closes: Ints
+    interval: int
 
 
 class KernelFill(NamedTuple):
@@ -244,6 +245,8 @@ def run(plan: Plan, bars: Prepared, targets: Floats, *, equity: bool = True) -> 
     flags = _NO_INTS
     if bars.sessions is not None:
         same_close = plan.fields["market_at"] == k.SAME_CLOSE
+        if same_close and np.isin(bars.ts, bars.sessions.opens).any():
+            return Refusal(reason="decisions on a close at which a session opens")
         flags = _session_flags(bars.ts, bars.sessions, decides_first=same_close)
         if plan.fields["times_room"]:
             return Refusal(reason="limits on the number of orders need the moment a session opens")
@@ -307,7 +310,7 @@ def _fresh(plan: Plan, rows: int) -> tuple[NDArray[Any], NDArray[Any], Ints]:
 
 
 def _session_flags(ts: Ints, sessions: Sessions, *, decides_first: bool) -> Ints:
-    """Return per bar whether the market is closed after its close, and whether it opened before it.
+    """Return per bar whether the market is closed after it, opened before it, and was closed all through it.
 
     `decides_first`: decisions on a closing bar come before the close (`same_close`).
     """
@@ -317,5 +320,14 @@ def _session_flags(ts: Ints, sessions: Sessions, *, decides_first: bool) -> Ints
     # Before the first session is known the engine takes the market for open.
     is_closed = (closes[over] > opens[opened]) & (over > 0)
     has_opened = np.diff(opened, prepend=0) > 0
-    flags: Ints = is_closed * k.CLOSED + has_opened * k.OPENED
+    flags: Ints = is_closed * k.CLOSED + has_opened * k.OPENED + _outside(ts, sessions) * k.OUTSIDE
     return flags.astype(np.int64)
+
+
+def _outside(ts: Ints, sessions: Sessions) -> NDArray[np.bool_]:
+    """Return which bars no session has a part of (`sim.sessions.Session.has`)."""
+    is_known = np.searchsorted(sessions.opens, ts, side="right") > 0
+    begun = np.searchsorted(sessions.opens, ts, side="left")
+    closes = np.append(_NEVER, sessions.closes)
+    outside: NDArray[np.bool_] = is_known & (ts - sessions.interval >= closes[begun])
+    return outside

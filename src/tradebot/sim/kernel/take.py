@@ -57,16 +57,26 @@ def _slipped(m: State, side: int, qty: int, price: float) -> float:
 
 
 @helper
-def _slip(m: State, w: Order, qty: int, ticks: int, in_bar: bool) -> int:
+def _inside(m: State, ticks: int) -> int:
+    """Return a grid price brought into the bar's range, where a grid point lies in it."""
+    low = to_grid(m.bar_low, m.price_scale, m.tick, CEILING)
+    high = to_grid(m.bar_high, m.price_scale, m.tick, FLOOR)
+    if low == OUT_OF_RANGE or high == OUT_OF_RANGE:
+        bail(m, k.TOO_LARGE)
+    return min(max(ticks, low), high) if low <= high else ticks
+
+
+@helper
+def _slip(m: State, w: Order, qty: int, ticks: int) -> int:
     """Return the price after slippage, on the grid against us, never beyond the order's limit."""
     side = w.side
     price = _slipped(m, side, qty, price_of(m, ticks))
-    if in_bar and m.clip == 1:
-        price = min(max(price, m.bar_low), m.bar_high)
     exact = to_grid(price, m.price_scale, m.tick, CEILING if side > 0 else FLOOR)
     if exact == OUT_OF_RANGE:
         bail(m, k.TOO_LARGE)
         return 0
+    if m.clip == 1:
+        exact = _inside(m, exact)
     if w.kind == k.LIMIT:
         exact = min(exact, w.price) if side > 0 else max(exact, w.price)
     return exact
@@ -98,12 +108,8 @@ def take_ticks(
     ticks: int,
     is_maker: bool,
     is_assumed: bool,
-    in_bar: bool,
 ) -> None:
-    """Fill as much of an order at a grid price as position and budget allow.
-
-    `in_bar`: a bar is being matched, so its range may bound slippage.
-    """
+    """Fill as much of an order at a grid price as position and budget allow."""
     w.tried = 1
     qty = _tradable(m, w)
     if m.is_capped == 1 and m.budget < qty:
@@ -112,7 +118,7 @@ def take_ticks(
         return
     exact = m.data_price = ticks
     if not is_maker and m.slip_kind != k.NO_SLIP:
-        exact = _slip(m, w, qty, ticks, in_bar)
+        exact = _slip(m, w, qty, ticks)
     book_fill(m, w, log, qty, exact, is_maker, is_assumed)
     if m.status != k.DONE:
         return
@@ -129,11 +135,10 @@ def take(
     w: Order,
     price: float,
     is_maker: bool,
-    in_bar: bool,
 ) -> None:
-    """As `take_ticks` at a price of the data, which goes to the nearest grid point."""
+    """As `take_ticks` at a price of the data, which goes to the nearest grid point inside the bar."""
     ticks = to_grid(price, m.price_scale, m.tick, NEAREST)
     if ticks == OUT_OF_RANGE:
         bail(m, k.TOO_LARGE)
         return
-    take_ticks(m, orders, log, w, ticks, is_maker, False, in_bar)
+    take_ticks(m, orders, log, w, _inside(m, ticks), is_maker, False)

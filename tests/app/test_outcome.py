@@ -1,0 +1,40 @@
+"""The curves of a result: what is owed counts, and other currencies count at their rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.conftest import held, imported
+from tradebot.cli.border import run
+
+GRID = ("--tick-size", "0.01", "--lot-size", "0.01")
+NUMBERS = "strategies.hold.sizing={kind: fixed_qty, qty: 10}"
+
+
+def test_a_dividend_counts_from_its_ex_date_though_it_is_paid_later(project: Path) -> None:
+    imported(project, "ACME", "--class", "stock", "--calendar", "24/7")
+    actions = "ex_date,kind,value,pay_date\n2020-01-11,dividend,2,2020-01-21\n"
+    (project / "actions.csv").write_text(actions)
+    assert run(["data", "import", "actions.csv", "--id", "ACME", "--kind", "actions"]) == 0
+
+    result = held(project, "ACME", [NUMBERS])
+
+    # 10 shares bought at 101; each day adds 10, and the ex-date what is owed for 10 shares.
+    steps = np.diff(result.equity)
+    assert steps[1:].tolist() == pytest.approx([30.0 if i == 8 else 10.0 for i in range(1, 29)])
+
+
+def test_buy_and_hold_follows_the_rate_of_the_currency_it_is_priced_in(project: Path) -> None:
+    imported(project, "ACME/EUR", "--class", "crypto", *GRID)
+    imported(project, "EUR/USD", "--class", "crypto", *GRID)
+
+    result = held(project, "ACME/EUR", ["rates={EUR: EUR/USD}"])
+
+    assert result.benchmark_equity is not None
+    # Price and rate are the same bars, so what is held is worth their square.
+    closes = np.arange(101.0, 131.0)
+    expected = result.equity[0] * (closes / closes[0]) ** 2
+    assert result.benchmark_equity.tolist() == pytest.approx(expected.tolist())

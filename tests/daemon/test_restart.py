@@ -1,0 +1,1 @@
+"""A paper account that is stopped or killed in the middle goes on as if it had not been."""
