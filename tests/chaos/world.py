@@ -176,6 +176,7 @@ class World:
             quanta={},
             instance=IDENTITY.instance,
             needs_reconcile=True,
+            remembers=True,
         )
 
     def _spec(self, name: str, instrument: Instrument, qty: float, **terms: object) -> StrategySpec:
@@ -299,7 +300,7 @@ class World:
                 number=self.lives,
                 disk=lambda journal, where: _Watched(self, journal, where),
                 replayed=self.auditor.restart,
-                past=lambda: self.bars[-3:],
+                past=lambda: list(self.bars),
                 missed=self._missed,
             )
         )
