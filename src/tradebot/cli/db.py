@@ -41,7 +41,9 @@ def verify(account: str | None, config_file: str | None, as_json: bool) -> None:
              "facts": report.facts, "orders": report.orders, "findings": list(report.findings)}
         )  # fmt: skip
         if not as_json:
-            _show_report(kept, report.is_sound, f"{report.facts} facts, {report.orders} orders", report.findings)
+            _show_report(
+                kept, report.is_sound, f"{report.facts} facts, {report.orders} orders", report.findings
+            )
     if as_json:
         out.as_json({"journals": rows})
     sound = all(row["sound"] for row in rows)

@@ -79,15 +79,7 @@ class Engine:
         )
         self._halts = Halts(self._rec, self._desk, self._quoter, self._legs)
         self._reports = Reports(
-            setup,
-            self._rec,
-            self._desk,
-            self._guard,
-            self._callers,
-            alarms=self._alarms,
-            recovery=self._recovery,
-            halts=self._halts,
-            legs=self._legs,
+            setup, self._rec, self._desk, self._guard, self._callers, halts=self._halts, legs=self._legs
         )
         self._inputs = self._handlers()
 
