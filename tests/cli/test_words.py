@@ -43,6 +43,12 @@ Operate    run         trade the accounts of the configuration, in the foregroun
            resume      lift a pause or halt
            halt        stop new risk at once
            flatten     cancel everything and close all positions
+           orders      working orders
+           positions   what each strategy holds
+           trades      trades with fee and profit
+           why         how an order came about
+           why-not     why a symbol was not traded
+           logs        what the daemon said
            notify      test: messages to the owner
 Machine    service     install, uninstall, show: the systemd unit
            config      validate, show, schema, paths: the YAML file

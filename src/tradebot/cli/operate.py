@@ -21,7 +21,7 @@ from tradebot.cli import out
 from tradebot.cli.lazy import shared
 from tradebot.cli.options import only_config, with_json
 from tradebot.cli.project import find_project
-from tradebot.errors import NotRunning, UsageError
+from tradebot.errors import NotRunning, PermissionRefused, UsageError
 
 if TYPE_CHECKING:
     from tradebot.daemon.places import AccountPlaces, Places
@@ -64,6 +64,10 @@ def find_daemon(config_file: str | None) -> Places:
 
 def kept_accounts(where: Places, account: str | None = None, mode: str | None = None) -> list[Kept]:
     """Return the accounts that have a journal. Raises UsageError for a name that none has."""
+    if where.state.exists() and not os.access(where.state, os.R_OK | os.X_OK):
+        raise PermissionRefused(
+            f"{where.state} must be open to you, is not: ask as the user the daemon runs as, or as root"
+        )
     found: list[Kept] = []
     for journal in sorted(where.state.glob("*-*-*/journal.db")):
         its_mode, venue, name = journal.parent.name.split("-", 2)

@@ -76,6 +76,36 @@ COMMANDS = {
         place="tradebot.cli.halting:flatten",
         summary="cancel everything and close all positions",
     ),
+    "orders": Lazy(
+        section="",
+        place="tradebot.cli.listing:orders",
+        summary="working orders",
+    ),
+    "positions": Lazy(
+        section="",
+        place="tradebot.cli.listing:positions",
+        summary="what each strategy holds",
+    ),
+    "trades": Lazy(
+        section="",
+        place="tradebot.cli.listing:trades",
+        summary="trades with fee and profit",
+    ),
+    "why": Lazy(
+        section="",
+        place="tradebot.cli.why:why",
+        summary="how an order came about",
+    ),
+    "why-not": Lazy(
+        section="",
+        place="tradebot.cli.why:why_not",
+        summary="why a symbol was not traded",
+    ),
+    "logs": Lazy(
+        section="",
+        place="tradebot.cli.logs:logs",
+        summary="what the daemon said",
+    ),
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",

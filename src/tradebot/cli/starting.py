@@ -57,7 +57,7 @@ def start(
     where = operate.find_daemon(config_file)
     if operate.is_running(where):
         raise Busy(f"a daemon runs for {where.project} already.  See: tradebot status")
-    installed = _installed(config_file)
+    installed = installed_for(config_file)
     if installed is not None:
         if overrides or live:
             raise UsageError(
@@ -74,7 +74,8 @@ def start(
     click.get_current_context().exit(int(code))
 
 
-def _installed(config_file: str | None) -> Installed | None:
+def installed_for(config_file: str | None) -> Installed | None:
+    """Return the installed service that runs this project, None without one."""
     from tradebot.daemon.service import Systemd
 
     config = find_project(config_file).config_file
@@ -180,7 +181,7 @@ def stop(reason: str | None, timeout: float, config_file: str | None, as_json: b
     Prints what stays open.
     """
     where = operate.find_daemon(config_file)
-    installed = _installed(config_file)
+    installed = installed_for(config_file)
     from tradebot.daemon.control_client import Client
 
     answer = Client(where).post("stop", {"reason": reason})

@@ -32,12 +32,12 @@ from tradebot.daemon.account import TradingAccount
 from tradebot.daemon.control_words import Aim, Answer, Asked
 from tradebot.daemon.halts import Halt
 from tradebot.daemon.process import Daemon
-from tradebot.daemon.reconciler import MISMATCH, mismatch_scope
 from tradebot.errors import UsageError
 
 _ENGINE_ANSWERS_WITHIN = 0.5  # seconds of the event loop
 _KEYS_KEPT = 256
 OWNER = "owner"
+_MISMATCHES = ("mismatch", "unexplained_cash")  # the rules of halts that a difference with the venue caused
 
 Body = dict[str, object]
 
@@ -224,9 +224,10 @@ class Control:
     async def _unhalted(self, account: TradingAccount, taken: Sequence[Finding], reason: str) -> None:
         left = {finding.what for finding in await account.parts.reconciler.dry_run() if _differs(finding)}
         for finding in taken:
-            scope = mismatch_scope(finding)
+            is_cash = finding.verdict is Verdict.CASH_DIFFERS
+            scope = EVERYTHING if is_cash else Scope(None, finding.what)
             halt = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
-            if finding.what not in left and halt is not None and halt.rule == MISMATCH:
+            if finding.what not in left and halt is not None and halt.rule in _MISMATCHES:
                 now = account.parts.clock.now()
                 end = replace(halt, level=HaltLevel.NONE, reason=f"adopted: {reason}", since=now)
                 account.parts.halts.set(end)
