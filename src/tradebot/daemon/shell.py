@@ -27,7 +27,7 @@ from tradebot.daemon.logs import Logs
 from tradebot.daemon.notify_systemd import Notifier, Watchdog
 from tradebot.daemon.process import Daemon, Hooks
 from tradebot.daemon.sending import DeadMan
-from tradebot.daemon.stuck import Budget, Overdue
+from tradebot.daemon.stuck import RULE, Budget, Overdue
 from tradebot.daemon.summary import Days, Tally
 from tradebot.daemon.telling import Log, Teller
 from tradebot.errors import ExitCode, StoreError, TradebotError
@@ -266,6 +266,8 @@ class Shell:
     async def _look(self, account: TradingAccount) -> None:
         told = self._told[account.name]
         told.seen = await self._means.figures.look(account, self._streams[account.name])
+        depth, equity = account.parts.runner.depth, told.seen.worth
+        self._means.log.debug("looked", account=account.name, equity=equity, queue=depth)
         self._findings(account)
         if account.feed_is_over and not told.feed_over:
             told.feed_over = True
@@ -310,7 +312,7 @@ class Shell:
     async def _end_over(self, account: TradingAccount, over: Overdue) -> None:
         """Halt a strategy that does not come back and end the process: its thread cannot be ended alone."""
         account.parts.runner.abandon(over.reason)
-        self._latch(account, Scope(over.strategy, None), "time_budget", over.reason)
+        self._latch(account, Scope(over.strategy, None), RULE, over.reason)
         self._means.log.critical(
             "time_budget",
             account=account.name,
