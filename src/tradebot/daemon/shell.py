@@ -37,7 +37,7 @@ _TICK = 2.0
 _BEATS_LATE = 30.0  # a heartbeat older than this is no life
 _MORE_TIME = 30.0
 _LONGEST_STEP = 1_800.0
-_LAST_WORDS = 5.0  # seconds that a last message may take
+_LAST_WORDS = 15.0  # seconds that a last message may take; loading its libraries is most of them
 
 Streams = Callable[[], Mapping[str, int]]
 
@@ -132,7 +132,7 @@ class Shell:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+            await asyncio.wait(tasks, timeout=_TICK)
 
     def _beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
