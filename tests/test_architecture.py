@@ -38,9 +38,11 @@ FLOAT_FIELDS = {"open", "high", "low", "close", "volume", "bid", "ask", "bid_qty
 
 # Where anything at all may be raised by code that is not ours. `path: reason`; each must be in use.
 BROAD_EXCEPT: dict[str, str] = {
+    "app/honesty.py": "a strategy is called to be checked: what it raises is reported with file and line",
     "cli/border.py": "the border to the shell: whatever is raised inside becomes an exit code and a line",
     "core/callers.py": "a strategy is its user's code: whatever it raises becomes a fact",
     "daemon/logs.py": "a line may hold anything, and what it cannot show must not end what it tells of",
+    "core/memory.py": "a strategy is its user's code: what save, load and on_start raise becomes a fact",
     "plugins/frame.py": "signals() is its user's code: what it raises is reported with file and line",
     "plugins/loader.py": "a strategy file is executed: what it raises is reported with file and line",
     "plugins/params.py": "Params and its types are the user's code",

@@ -72,7 +72,7 @@ def test_dates_and_settings_of_the_command_line_win(tradebot: Tradebot, small: P
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--from", "yesterday"), "must be a day such as 2020-01-31"),
+        (("--from", "yesterday"), "Error: --from  backtest.from\n  must be a day such as 2020-01-31"),
         (("--from", "2012-01-01", "--to", "2011-01-01"), "must be later than from"),
         (("--set", "strategies.fast.params.fsat=7"), "fsat"),
         (("--set", "nonsense"), "must be path=value"),
@@ -226,3 +226,23 @@ def test_a_strategy_that_raises_is_named_with_its_line(tradebot: Tradebot, small
     assert ended.code == ExitCode.CONFIG
     assert ended.err.startswith("Error: strategies/bad.py:8: signals() raised KeyError: 'clsoe'")
     assert "Traceback" not in ended.err
+
+
+def test_a_strategy_that_raises_at_a_bar_ends_itself_and_nothing_else(
+    tradebot: Tradebot, small: Path
+) -> None:
+    (small / "strategies").mkdir()
+    (small / "strategies" / "bad.py").write_text(
+        "from tradebot.api import BarStrategy\n\n\nclass Bad(BarStrategy):\n"
+        "    def on_bar(self, ctx, bar):\n        raise ValueError('no\\x1b[31m')\n"
+    )
+    (small / "tradebot.yaml").write_text(configured(entry("bad", "bad.py:Bad")))
+
+    tested, checked = tradebot("backtest", "--no-report"), tradebot("strategies", "check")
+
+    assert tested.code == 0
+    raised = "ValueError: no\\x1b[31m"  # the sign that would colour the terminal is spelled out
+    assert f"Look-ahead check: not checked: strategies/bad.py:6: Bad raised {raised}" in tested.out
+    assert f"! bad failed and was not called again: {raised}" in tested.out
+    assert checked.code == ExitCode.CONFIG
+    assert checked.err.startswith(f"Error: strategies/bad.py:6: Bad raised {raised}")

@@ -291,10 +291,11 @@ def restarted(late: LateEntry, muted: list[float], price: float) -> World:
     from tradebot.core.engine import Engine
 
     again = Engine(world.engine.setup, world.ledger)
-    again.decide(m.Start(ts=world.now, run_id="two", epoch=2, config_digest="c", code_digest="d"), world.now)
-    past = [world.now - n * MINUTE for n in reversed(range(len(muted)))]
+    back = world.now + HOUR
+    again.decide(m.Start(ts=back, run_id="two", epoch=2, config_digest="c", code_digest="d"), back)
+    past = [world.now + (n + 1) * MINUTE for n in range(len(muted))]
     again.warm_up(m.Slice(ts, (bar("COIN", ts),)) for ts in past)
-    again.decide(m.Slice(world.now + HOUR, (bar("COIN", world.now + HOUR, price),)), world.now + HOUR)
+    again.decide(m.Slice(back + HOUR, (bar("COIN", back + HOUR, price),)), back + HOUR)
     world.engine = again
     return world
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.core.world import START, D, Script, World, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import HOUR, MINUTE, Purpose, Side
+from tradebot.core.model import HOUR, MINUTE, Fill, Purpose, Side
+from tradebot.core.orders import Status
 from tradebot.core.setup import ExecutionSpec, Resize, RetryRules
 from tradebot.sim.fees import ReceivedAssetFees
 from tradebot.sim.latency import FixedLatency
@@ -183,3 +184,98 @@ def test_what_a_fee_in_coins_leaves_of_a_closed_short_is_protected_at_once() -> 
     assert world.position() == D("-0.01")
     assert world.of(f.Skipped) == []
     assert sorted(kind for kind, _, _ in world.working()) == ["stop", "trailing_stop"]
+
+
+def accept_all(world: World) -> None:
+    """Let the venue take every order that it was sent and has said nothing of."""
+    for rows in list(world.ledger.open.values()):
+        for record in list(rows.values()):
+            if record.status in (Status.PENDING_NEW, Status.UNKNOWN):
+                order_id = record.order.client_order_id
+                world.tell(m.VenueAcked(ts=world.now, client_order_id=order_id, venue_order_id="v"))
+
+
+def far_venue(*words: float | None) -> World:
+    """Return a world whose venue says nothing by itself: what it says is told by the test."""
+    world = World(
+        spec(Script(*words), exits={"stop_loss": 0.05}),
+        latency=FixedLatency(submit=10**18, cancel=10**18, replace=10**18),
+        checks_rest=False,
+    )
+    return world.bars((100,))
+
+
+def fill(world: World, name: str, *, accepts: bool = True) -> None:
+    """Let the newest target order trade in full."""
+    order = next(x.order for x in reversed(world.of(f.OrderIntended)) if x.order.purpose is Purpose.TARGET)
+    traded = Fill(
+        fill_id=name,
+        client_order_id=order.client_order_id,
+        instrument="COIN",
+        side=order.side,
+        qty=order.qty,
+        price=D(100),
+        ts=world.now,
+    )
+    world.tell(m.VenueFilled(ts=world.now, fill=traded))
+    if accepts:
+        accept_all(world)
+
+
+def refuse_cancels(world: World) -> None:
+    for record in world.ledger.open_orders(("s", "COIN")):
+        if record.status is Status.PENDING_CANCEL:
+            order_id = record.order.client_order_id
+            world.tell(m.VenueCancelRefused(ts=world.now, client_order_id=order_id, reason="busy"))
+
+
+def test_an_exit_whose_cancel_was_refused_is_no_second_exit_after_two_turns() -> None:
+    world = far_venue(1.0, -1.0, 1.0)
+    fill(world, "1")
+    for name in ("2", "3"):
+        world.bars((100,))
+        fill(world, name)
+        refuse_cancels(world)
+    sells = [x for x in world.working() if x == ("stop", "protect", D(-10))]
+    assert len(sells) == 1
+
+
+def test_a_refused_cancel_is_asked_for_again_after_a_while_not_at_once() -> None:
+    world = far_venue(1.0, 0.0)
+    fill(world, "1")
+    world.bars((100,))
+    fill(world, "2")
+    assert len(world.of(f.CancelRequested)) == 1
+    refuse_cancels(world)
+    assert len(world.of(f.CancelRequested)) == 1
+    world.until(world.now + 2 * MINUTE)
+    assert len(world.of(f.CancelRequested)) == 2
+
+
+def test_an_exit_that_may_not_have_arrived_is_replaced_only_once_that_is_known() -> None:
+    world = far_venue(1.0, 0.5)
+    fill(world, "1", accepts=False)
+    (stop,) = (r.order.client_order_id for r in world.ledger.open_orders(("s", "COIN")))
+    world.tell(m.VenueUnknown(ts=world.now, client_order_id=stop, reason="timed out"))
+    world.bars((100,))
+    fill(world, "2", accepts=False)
+    assert world.of(f.ReplaceRequested) == []
+    world.tell(m.VenueAcked(ts=world.now, client_order_id=stop, venue_order_id="v"))
+    assert [x.order.qty for x in world.of(f.ReplaceRequested)] == [D(5)]
+
+
+def test_the_second_copy_of_a_refused_replace_leaves_the_next_try_alone() -> None:
+    world = far_venue(1.0, 0.5)
+    fill(world, "1")
+    world.bars((100,))
+    fill(world, "2")
+    (first,) = world.of(f.ReplaceRequested)
+    old, heir = first.client_order_id, first.order.client_order_id
+    said = (
+        m.VenueCancelRefused(ts=world.now, client_order_id=old, reason="busy"),
+        m.VenueRefused(ts=world.now, client_order_id=heir, reason="busy"),
+    )
+    for copy in (*said, *said):
+        world.tell(copy)
+    assert [x.client_order_id for x in world.of(f.ReplaceRequested)] == [old, old]
+    assert world.ledger.orders[old].status is Status.PENDING_REPLACE

@@ -44,6 +44,7 @@ def fill(qty: str, name: str = "f1", price: str = "100") -> Fill:
         ([Event.UNKNOWN, Event.REJECTED], Status.REJECTED),
         ([Event.ACCEPTED, Event.CANCEL_REQUESTED], Status.PENDING_CANCEL),
         ([Event.ACCEPTED, Event.CANCEL_REQUESTED, Event.CANCEL_REFUSED], Status.NEW),
+        ([Event.UNKNOWN, Event.CANCEL_REQUESTED, Event.CANCEL_REFUSED], Status.UNKNOWN),
         ([Event.ACCEPTED, Event.CANCEL_REQUESTED, Event.CANCELED], Status.CANCELED),
         ([Event.CANCEL_REQUESTED, Event.ACCEPTED], Status.PENDING_CANCEL),
         ([Event.ACCEPTED, Event.REPLACE_REQUESTED], Status.PENDING_REPLACE),
@@ -58,6 +59,8 @@ def test_events_lead_to_their_status(events: list[Event], status: Status) -> Non
     order = record()
     for event in events:
         order.apply(event)
+        if event is Event.ACCEPTED:
+            order.venue_order_id = "v1"
     assert order.status is status
     assert order.is_open == (status in OPEN)
 

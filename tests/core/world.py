@@ -177,6 +177,7 @@ class World:
         checks_protection: bool = True,
         is_fast: bool = False,
         needs_reconcile: bool = False,
+        remembers: bool = False,
         start: int = START,
         **venue: Any,
     ) -> None:
@@ -186,15 +187,8 @@ class World:
         """
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
-        self.engine = Engine(
-            Setup(
-                instruments=self.instruments,
-                accounts=self.accounts,
-                strategies=strategies,
-                quanta={},
-                needs_reconcile=needs_reconcile,
-            )
-        )
+        self._terms = {"needs_reconcile": needs_reconcile, "remembers": remembers}
+        self.engine = Engine(self._setup(strategies))
         self.ledger = self.engine.ledger
         self.venue = SimVenue(
             instruments=self.instruments,
@@ -214,6 +208,15 @@ class World:
         )
         self.now = start
         self.tell(m.Start(ts=start, run_id="run", epoch=1, config_digest="c", code_digest="d"))
+
+    def _setup(self, strategies: Sequence[StrategySpec]) -> Setup:
+        return Setup(
+            instruments=self.instruments,
+            accounts=self.accounts,
+            strategies=tuple(strategies),
+            quanta={},
+            **self._terms,
+        )
 
     # --- driving --------------------------------------------------------------------------------
 
@@ -268,6 +271,23 @@ class World:
                 )
             )
         self._rested(self.now)
+        return self
+
+    def restart(
+        self, *strategies: StrategySpec, warm_up: Iterable[m.Slice] = (), seen: int | None = None
+    ) -> World:
+        """Go on with another engine that knows what the journal holds, at the same venue."""
+        ledger = Ledger()
+        for recorded in self.facts:
+            ledger.evolve(recorded_of(encode(recorded)))
+        self.engine = Engine(self._setup(strategies), ledger)
+        self.ledger = ledger
+        timeline = self.replay.timeline
+        self.replay = Replay(self.engine, self.venue, on_fact=self._checked)
+        self.replay.timeline = timeline
+        epoch = ledger.epoch + 1
+        self.tell(m.Start(ts=self.now, run_id=f"run{epoch}", epoch=epoch, config_digest="c", code_digest="d"))
+        self.engine.warm_up(warm_up, seen)
         return self
 
     # --- looking --------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tradebot.core.model import Bar, Quote
 from tradebot.core.strategy import BarStrategy, Input, Strategy
 from tradebot.data.arrays import BarArrays
 from tradebot.errors import PluginError
+from tradebot.plugins.blame import raised_in, shown
 from tradebot.plugins.verdict import Verdict
 
 Series = Mapping[tuple[str, int], Loaded]
@@ -51,7 +52,10 @@ def _needed(recipe: Recipe) -> tuple[tuple[str, int], ...]:
 
 def verdict_of(recipe: Recipe, series: Series) -> str:
     """Return what the quick check says of a strategy on its first instrument, as one text."""
-    return verdict_on(recipe, recipe.words.instruments[0], series, quick=True).text
+    try:
+        return verdict_on(recipe, recipe.words.instruments[0], series, quick=True).text
+    except PluginError as exc:
+        return f"not checked: {exc}"  # the run itself says what became of the strategy
 
 
 def verdict_on(
@@ -62,6 +66,19 @@ def verdict_on(
     `quick` takes a sample; `seed` picks its random bars. Raises PluginError when the strategy raises.
     """
     strategy = recipe.create()
+    if recipe.is_frame:
+        return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed)
+    try:
+        return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed)
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as exc:
+        raise raised_in(str(recipe.plugin.path), recipe.plugin.cls.__name__, exc) from exc
+
+
+def _verdict(
+    recipe: Recipe, strategy: Strategy, instrument: str, series: Series, *, quick: bool, seed: int
+) -> Verdict:
     if recipe.is_joint:
         return _call_verdict(recipe, recipe.words.instruments, series, quick=quick, seed=seed)
     inputs = {
@@ -94,7 +111,6 @@ def _frame_verdict(
 def _bar_verdict(
     recipe: Recipe, own: Loaded, inputs: Mapping[Input, Loaded], *, quick: bool, seed: int
 ) -> Verdict:
-    from tradebot.plugins.blame import shown
     from tradebot.plugins.check_bars import check_bar_strategy
 
     def make() -> BarStrategy:
@@ -115,7 +131,6 @@ def _bar_verdict(
 
 
 def _call_verdict(recipe: Recipe, names: Sequence[str], series: Series, *, quick: bool, seed: int) -> Verdict:
-    from tradebot.plugins.blame import shown
     from tradebot.plugins.check_calls import check_calls
 
     interval, sample = recipe.words.interval or 0, recipe.create()

@@ -13,7 +13,7 @@ import numpy as np
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe, needs_of
 from tradebot.app.gaps import with_gap_policy
-from tradebot.app.market import Feed, Loaded, instrument_of, load_series
+from tradebot.app.market import Feed, Loaded, instrument_of, load_series, rows_of
 from tradebot.config.models import Config
 from tradebot.core.model import Instrument
 from tradebot.sim.gaps import GapPolicy
@@ -57,6 +57,13 @@ def _add_finer(market: Market, feed: Feed, start: int | None, end: int | None) -
         market.series[name, finest] = load_series(
             feed.catalogue, market.instruments[name], finest, start=start, end=end, lookback=0
         )
+
+
+def with_rows(series: Loaded, start: int, stop: int) -> Loaded:
+    """Return rows `start` to `stop` of a series, all of them to be traded."""
+    columns = rows_of(series.columns, start, stop)
+    made_up = None if series.made_up is None else series.made_up[start:stop]
+    return replace(series, columns=columns, start=0, made_up=made_up)
 
 
 def resumed(series: Loaded, after: int) -> Loaded:

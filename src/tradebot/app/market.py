@@ -164,7 +164,7 @@ def cut_series(
     return Loaded(
         instrument=columns.instrument,
         interval=interval,
-        columns=columns if not cut else _rows(columns, cut, len(columns)),
+        columns=columns if not cut else rows_of(columns, cut, len(columns)),
         start=first - cut,
         source=provenance.source,
         label=provenance.label,
@@ -185,7 +185,8 @@ def _day(ts: int) -> str:
     return str(np.datetime64(ts, "ns").astype("datetime64[D]"))
 
 
-def _rows(columns: Columns, start: int, stop: int) -> Columns:
+def rows_of(columns: Columns, start: int, stop: int) -> Columns:
+    """Return some rows of columns."""
     parts = {name: values[start:stop] for name, values in columns.columns().items()}
     if isinstance(columns, BarArrays):
         return BarArrays(instrument=columns.instrument, interval=columns.interval, **parts)

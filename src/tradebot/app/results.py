@@ -23,6 +23,7 @@ from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
 from tradebot.data.catalogue import Catalogue
+from tradebot.plugins.blame import printable
 from tradebot.report.result import (
     Candles,
     FillRecord,
@@ -98,7 +99,7 @@ def traded_by_engine(
     """Return what the facts say about one strategy; `said` are notes to begin with."""
     axis = axis_of(own)
     notes = [
-        f"{failure.strategy} failed and was not called again: {failure.error}"
+        f"{failure.strategy} failed and was not called again: {printable(failure.error)}"
         for failure in collector.failures
         if failure.strategy == spec.id
     ]

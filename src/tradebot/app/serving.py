@@ -28,6 +28,8 @@ from tradebot.core.messages import EVERYTHING, HaltLevel
 from tradebot.core.model import SECOND
 from tradebot.daemon import places, surroundings
 from tradebot.daemon.alerts import Desk
+from tradebot.daemon.control import ControlServer
+from tradebot.daemon.control_verbs import Control
 from tradebot.daemon.courier import Courier, routes_of
 from tradebot.daemon.executor import OwnThread
 from tradebot.daemon.figures import Figures
@@ -93,7 +95,8 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
                 hooks=shell.hooks,
             )
             shell.surround(daemon, {o.account.name: o.journal.progress for o in opened})
-            code = int(await daemon.run())
+            async with ControlServer(where.socket, Control(daemon).answer):
+                code = int(await daemon.run())
         log.info("stopped", exit_code=code)
         return code
 

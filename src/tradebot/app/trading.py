@@ -5,6 +5,7 @@ The composition root of the daemon. What differs between paper and live is decid
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from tradebot.app import plan
 from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, recipes
 from tradebot.app.gaps import told_apart
-from tradebot.app.loading import Market, load_market, resumed
+from tradebot.app.loading import Market, load_market, resumed, with_rows
 from tradebot.app.market import Feed, events_of, feed_of, instrument_of, load_series, slices_of
 from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
 from tradebot.app.rates import first_rates, rate_events, require_rates
@@ -26,8 +27,9 @@ from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
+from tradebot.core.legs import rebased
 from tradebot.core.messages import Slice, Split, Start
-from tradebot.core.model import SECOND, Instrument
+from tradebot.core.model import SECOND, Bar, Instrument, MarketData
 from tradebot.core.recorder import base32
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.daemon.account import Parts, TradingAccount
@@ -54,7 +56,11 @@ ARCHIVE_CAP = 256 * 1024 * 1024  # bytes of packed inputs; the oldest go first
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be traded, where its files are, and the wall clock's second at which it starts."""
+    """What is to be traded, where its files are, and the wall clock's second at which it starts.
+
+    `since`: market data up to then (ns UTC) passed while the daemon was down. The venue has met them;
+    strategies are shown them and not listened to.
+    """
 
     config: Config
     project: Path
@@ -63,6 +69,7 @@ class Request:
     wall: int
     extra_halts: tuple[Halt, ...] = ()
     orphans: Choice = "refuse"
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +143,8 @@ class _Assembly:
         start = self._start()
         market = self._market()
         begin, last = self._span(market)
-        events = self._events(market, begin, last)
-        clock = DataClock(max(begin, self.ledger.seen))
+        self.events = events = self._events(market, begin, last)
+        clock = DataClock(max(begin, self.ledger.seen, self.request.since or 0))
         venue = self._venue(market.instruments, clock)
         engine = Engine(self._setup(market, events), self.ledger)
         executor = OwnThread(self.name)
@@ -153,29 +160,12 @@ class _Assembly:
         halts = HaltFlag(self.request.places.halt)
         outbox = Outbox(venue, clock, halts, runner.post)
         runner.outbox = outbox
-        fills = self.config.fills_of(self.name)
-        timeline = Timeline(
-            venue,
-            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
-            close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
-        )
-        runner.timers = timeline
+        runner.timers = timeline = self._timeline(venue, events)
+        instance = self.journal.meta["instance"]
         reconciler = Reconciler(
-            runner,
-            outbox,
-            venue,
-            clock,
-            instance=self.journal.meta["instance"],
-            patience=_patience(self.config),
+            runner, outbox, venue, clock, instance=instance, patience=_patience(self.config)
         )
-        player = Player(
-            runner,
-            timeline,
-            clock,
-            self._slices(market),
-            pace=self.config.accounts[self.name].replay.pace,
-            at_rest=reconciler.at_rest,
-        )
+        player = self._player(runner, timeline, clock, market, reconciler.at_rest)
         parts = Parts(
             name=self.name,
             runner=runner,
@@ -185,7 +175,9 @@ class _Assembly:
             clock=clock,
             halts=halts,
             feed=self._fed(player, runner, begin),
-            warm_up=lambda: self._warm_up(market),
+            catch_up=lambda: player.sleep_through(self._missed(market)),
+            warm_up=lambda: self._warm_up(market, clock.now()),
+            seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
 
@@ -199,6 +191,20 @@ class _Assembly:
 
         return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
 
+    def _timeline(self, venue: PaperVenue, events: Sequence[Event]) -> Timeline:
+        market_at = MarketAt(self.config.fills_of(self.name).market_at)
+        return Timeline(
+            venue,
+            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
+            close_first=market_at is not MarketAt.SAME_CLOSE,
+        )
+
+    def _player(
+        self, runner: Runner, timeline: Timeline, clock: DataClock, market: Market, at_rest: asyncio.Lock
+    ) -> Player:
+        pace = self.config.accounts[self.name].replay.pace
+        return Player(runner, timeline, clock, self._slices(market), pace=pace, at_rest=at_rest)
+
     # --- data ---------------------------------------------------------------------------------------
 
     def _market(self) -> Market:
@@ -208,6 +214,10 @@ class _Assembly:
         after = self._resumes_after()
         if after is not None:
             market.series.update({key: resumed(one, after) for key, one in market.series.items()})
+        self.missed_from = {key: one.start for key, one in market.series.items()}
+        if self.request.since is not None:
+            since = self.request.since
+            market.series.update({key: resumed(one, since) for key, one in market.series.items()})
         return market
 
     def _add_orphans(self, market: Market) -> None:
@@ -235,7 +245,8 @@ class _Assembly:
     def _span(self, market: Market) -> tuple[int, int]:
         """Return when the run begins and when its data end, as the backtest counts them."""
         series = market.series.values()
-        firsts = [int(s.columns.ts[min(s.start, len(s.columns) - 1)]) for s in series]
+        starts = self.missed_from
+        firsts = [int(s.columns.ts[min(starts[key], len(s.columns) - 1)]) for key, s in market.series.items()]
         begin = min(firsts) - max((s.interval for s in series), default=0)
         return begin, int(max(s.columns.ts[-1] for s in series))
 
@@ -249,8 +260,20 @@ class _Assembly:
         left = [s for s in market.series.values() if s.start < len(s.columns)]
         return slices_of(left, dress=told_apart) if left else iter(())
 
-    def _warm_up(self, market: Market) -> Iterable[Slice]:
-        return slices_of(list(market.series.values()), warm_up=True, dress=told_apart)
+    def _missed(self, market: Market) -> Iterator[Slice]:
+        """Return the market data that passed while the daemon was down."""
+        missed = [
+            with_rows(one, self.missed_from[key], one.start)
+            for key, one in market.series.items()
+            if self.missed_from[key] < one.start
+        ]
+        return slices_of(missed, dress=told_apart) if missed else iter(())
+
+    def _warm_up(self, market: Market, now: int) -> Iterable[Slice]:
+        """Return the past in today's units: splits that have happened are in its prices."""
+        splits = [e for e in self.events if isinstance(e, Split) and e.ts <= now]
+        pieces = slices_of(list(market.series.values()), warm_up=True, dress=told_apart)
+        return pieces if not splits else (_in_todays_units(piece, splits) for piece in pieces)
 
     def _fed(self, player: Player, runner: Runner, begin: int) -> Callable[[], Awaitable[None]]:
         async def feed() -> None:
@@ -288,6 +311,7 @@ class _Assembly:
             quanta={},
             instance=self.journal.meta["instance"],
             needs_reconcile=True,
+            remembers=True,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:
@@ -309,6 +333,16 @@ class _Assembly:
             config_digest=config_digest(self.config),
             code_digest=code,
         )
+
+
+def _in_todays_units(piece: Slice, splits: Sequence[Split]) -> Slice:
+    items: list[MarketData] = []
+    for item in piece.items:
+        for split in splits:
+            if isinstance(item, Bar) and split.instrument == item.instrument and item.ts <= split.ts:
+                item = rebased(item, float(split.ratio))
+        items.append(item)
+    return Slice(piece.ts, tuple(items))
 
 
 def _patience(config: Config) -> Patience:

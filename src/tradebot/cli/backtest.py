@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +15,7 @@ from tradebot.cli.options import with_config, with_json
 from tradebot.cli.progress import progress
 from tradebot.cli.project import Project, find_project, located
 from tradebot.cli.runs import config_of, find_run, named, stored_config, strategies_of
-from tradebot.errors import StoreError
+from tradebot.errors import ConfigError, Problem, StoreError
 
 if TYPE_CHECKING:
     from tradebot.config.loader import Loaded
@@ -61,11 +61,24 @@ def backtest(
     the line that repeats it. Every run is stored, so that attempts are counted.
     """
     dates = [f"backtest.{key}={day}" for key, day in (("from", start), ("to", end)) if day is not None]
-    asked = _asked(find_project(config_file), strategies, [*dates, *overrides], from_run)
+    project = find_project(config_file)
+    try:
+        asked = _asked(project, strategies, [*dates, *overrides], from_run)
+    except ConfigError as exc:
+        raise ConfigError([_as_typed(problem, dates) for problem in exc.problems]) from exc
     results = _run(asked, speed)
     _keep_and_show(asked, results, page=not no_report, as_json=as_json)
     if from_run is not None and not as_json:
         _compare(asked, results)
+
+
+def _as_typed(problem: Problem, dates: Sequence[str]) -> Problem:
+    """Return a problem of --from or --to under the name that was typed."""
+    for date in dates:
+        key = date.partition("=")[0]
+        if problem.file == f"--set {key}":
+            return replace(problem, file=f"--{key.removeprefix('backtest.')}")
+    return problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ def _problem(problem: Problem) -> str:
 def _check_again(problems: tuple[Problem, ...]) -> str:
     if not any(p.key or p.line is not None for p in problems):
         return ""
-    if all(p.file.startswith("--set ") for p in problems):
+    if all(p.file.startswith("--") for p in problems):
         return ""  # the file is as right as it was
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     file = next((p.file for p in problems if p.line is not None), _PLACES[0])

@@ -41,6 +41,71 @@ COMMANDS = {
         place="tradebot.cli.run:run",
         summary="trade the accounts of the configuration, in the foreground",
     ),
+    "start": Lazy(
+        section="",
+        place="tradebot.cli.starting:start",
+        summary="start the daemon in the background, up to where it trades",
+    ),
+    "stop": Lazy(
+        section="",
+        place="tradebot.cli.starting:stop",
+        summary="stop it in order, and say what stays open",
+    ),
+    "status": Lazy(
+        section="",
+        place="tradebot.cli.status:status",
+        summary="what it is doing: health, equity, limits, positions",
+    ),
+    "pause": Lazy(
+        section="",
+        place="tradebot.cli.halting:pause",
+        summary="open nothing new, manage exits",
+    ),
+    "resume": Lazy(
+        section="",
+        place="tradebot.cli.halting:resume",
+        summary="lift a pause or halt",
+    ),
+    "halt": Lazy(
+        section="",
+        place="tradebot.cli.halting:halt",
+        summary="stop new risk at once",
+    ),
+    "flatten": Lazy(
+        section="",
+        place="tradebot.cli.halting:flatten",
+        summary="cancel everything and close all positions",
+    ),
+    "orders": Lazy(
+        section="",
+        place="tradebot.cli.listing:orders",
+        summary="working orders",
+    ),
+    "positions": Lazy(
+        section="",
+        place="tradebot.cli.listing:positions",
+        summary="what each strategy holds",
+    ),
+    "trades": Lazy(
+        section="",
+        place="tradebot.cli.listing:trades",
+        summary="trades with fee and profit",
+    ),
+    "why": Lazy(
+        section="",
+        place="tradebot.cli.why:why",
+        summary="how an order came about",
+    ),
+    "why-not": Lazy(
+        section="",
+        place="tradebot.cli.why:why_not",
+        summary="why a symbol was not traded",
+    ),
+    "logs": Lazy(
+        section="",
+        place="tradebot.cli.logs:logs",
+        summary="what the daemon said",
+    ),
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",
@@ -70,7 +135,7 @@ COMMANDS = {
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
 def root(ctx: click.Context) -> None:
-    """Tests trading strategies on stored history.  New here?  tradebot init
+    """Tests trading strategies and trades them, on paper by default.  New here?  tradebot init
 
     Names may be shortened (tradebot back). Results go to stdout, everything else to stderr.
     """

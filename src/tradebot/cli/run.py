@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradebot.cli import out
+from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_config
 from tradebot.cli.project import Project, find_project, located
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from tradebot.app.serving import Outside
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @command("run")
 @click.option("--live", is_flag=True, help="Trade real money; the file must say mode: live, too.")
+@click.option("--paper", is_flag=True, help="Trade simulated money (the default).")
 @click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error")),
@@ -29,28 +30,41 @@ if TYPE_CHECKING:
     help="What is logged.",
 )
 @with_config
-def run(live: bool, log_level: str, config_file: str | None, overrides: tuple[str, ...]) -> None:
+def run(live: bool, paper: bool, log_level: str, config_file: str | None, overrides: tuple[str, ...]) -> None:
     """Trade the accounts of the configuration until a signal or `tradebot stop`.
 
     Starting is recovering: facts are replayed, the venue is asked, exits are placed again, and only then
     is anything traded. PAPER is the default.
     """
+    if live and paper:
+        raise UsageError("--live and --paper do not go together")
     project = find_project(config_file)
     outside, variables = _outside(project, log_level)
     loaded = project.load(overrides, variables)
+    _check_mode(loaded.config.mode, live=live)
     with located(loaded):
-        code = _run(project, loaded, outside, live=live)
-    raise SystemExit(code)
+        code = _run(project, loaded, outside)
+    click.get_current_context().exit(code)
 
 
-def _run(project: Project, loaded: Loaded, outside: Outside, *, live: bool) -> int:
+def _check_mode(mode: str, *, live: bool) -> None:
+    """Raise UsageError unless file and command line agree on whose money it is."""
+    if live and mode != "live":
+        raise UsageError(f"--live trades real money only if the file says mode: live, too; it says {mode}")
+    if mode == "live" and not live:
+        raise UsageError(
+            "the file says mode: live; real money is traded only with --live on the command line, too"
+        )
+
+
+def _run(project: Project, loaded: Loaded, outside: Outside) -> int:
     import asyncio
 
     from tradebot.app.serving import serve
     from tradebot.daemon import places
 
     where = places.find_places(project.root, os.environ)
-    out.note(f"{'LIVE' if live else 'PAPER'}  state in {where.state}")
+    out.note(f"{operate.mode_word(loaded.config.mode)}  state in {where.state}")
     try:
         return asyncio.run(serve(loaded.config, project.root, where, outside))
     except asyncio.CancelledError:

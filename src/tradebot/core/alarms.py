@@ -12,9 +12,11 @@ from tradebot.core import events
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
 from tradebot.core.facts import TimerFired
+from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, TimerDue
+from tradebot.core.model import Purpose
 from tradebot.core.recorder import Recorder
 
 
@@ -27,6 +29,7 @@ class Alarms:
         desk: Desk,
         guard: Guard,
         callers: Callers,
+        gate: Gate,
         *,
         legs: Mapping[tuple[str, str], Leg],
         seats: Sequence[Seat],
@@ -36,6 +39,7 @@ class Alarms:
         self._desk = desk
         self._guard = guard
         self._callers = callers
+        self._gate = gate
         self._legs = legs
         self._seats = seats
 
@@ -55,6 +59,10 @@ class Alarms:
             events.dividend_paid(self._rec, int(rest))
         elif kind == "parent":
             self._parent(rest)
+        elif kind == "cancel":
+            self._cancel(rest)
+        elif kind == "strategy":
+            self._strategy(rest)
         elif kind == "grace":
             for seat in self._seats:
                 if seat.name == rest:
@@ -66,6 +74,22 @@ class Alarms:
                 self._desk.retry_due(leg)
             elif leg is not None and kind == "protect":
                 self._guard.protect(leg)
+
+    def _cancel(self, order_id: str) -> None:
+        record = self._ledger.orders[order_id]
+        leg = self._legs.get((record.order.strategy, record.order.instrument))
+        if leg is not None and record.order.purpose is Purpose.PROTECT:
+            self._guard.protect(leg)  # the position may have come back to what it protects
+        else:
+            self._gate.cancel(record, "asked again")
+
+    def _strategy(self, rest: str) -> None:
+        for seat in self._seats:
+            for name in seat.legs:  # ids of instruments may hold slashes themselves
+                start = f"{seat.spec.id}/{name}/"
+                if rest.startswith(start):
+                    self._callers.on_timer(seat, name, rest[len(start) :])
+                    return
 
     def _parent(self, parent_id: str) -> None:
         parent = self._ledger.running.get(parent_id)

@@ -9,6 +9,7 @@ withdrawals move the marks they are measured from, so that taking money out is n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.core import facts as f
@@ -36,6 +37,7 @@ class Breakers:
         self._accounts = accounts
         self._marks = marks
         self._instruments = setup.instruments
+        self._remembers = setup.remembers
         self._limits: dict[str, Limits] = {
             a.name: a.limits
             for a in setup.accounts
@@ -131,6 +133,8 @@ class Breakers:
         peak = self._peaks[name]
         if equity > peak:
             self._peaks[name] = peak = equity
+            if self._remembers and limits.max_drawdown is not None:
+                self._rec.fact(replace(started, ts=self._rec.now, peak=peak))
         for rule, limit, base in (
             ("max_drawdown", limits.max_drawdown, peak),
             ("max_daily_loss", limits.max_daily_loss, started.equity),

@@ -1,7 +1,7 @@
 """Call the strategies and take their word to the desk.
 
-Owns the calling: what is set in the context, what happens when a strategy raises, what its word
-means at the very start (`first_entry`, `late_entry`). The barrier's bookkeeping is in `legs`.
+Owns the calling: what is set in the context, what happens when a strategy raises, what follows after.
+What its word means is `hearing`'s; the barrier's bookkeeping is in `legs`.
 """
 
 from __future__ import annotations
@@ -11,46 +11,34 @@ from collections.abc import Mapping
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
 from tradebot.core.desk import FLATTENING, Desk
+from tradebot.core.hearing import Hearing
 from tradebot.core.legs import Leg, Seat, rebased
+from tradebot.core.memory import Memory
 from tradebot.core.messages import SetTimer, Split
 from tradebot.core.model import Bar, Book, Fill, Quote
-from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-from tradebot.core.setup import FirstEntry, Resize
 from tradebot.core.strategy import (
     BarStrategy,
     Intent,
     PortfolioStrategy,
-    Quotes,
     QuoteStrategy,
     Target,
-    Weights,
-    problem_of,
 )
 from tradebot.errors import InvariantError
 
 
 class Callers:
-    """Calls deciders in their seats; `muted` shows them data without listening."""
+    """Calls deciders in their seats; while muted they are shown data and not listened to."""
 
-    def __init__(self, recorder: Recorder, desk: Desk, quoter: Quoter, marks: Mapping[str, float]) -> None:
+    def __init__(
+        self, recorder: Recorder, desk: Desk, hearing: Hearing, memory: Memory, marks: Mapping[str, float]
+    ) -> None:
         self._rec = recorder
         self._ledger = recorder.ledger
         self._desk = desk
-        self._quoter = quoter
+        self._take = hearing.take
+        self._memory = memory
         self._marks = marks
-        self.muted = False
-
-    def start(self, seat: Seat) -> None:
-        """Greet a strategy and give back the memory it saved."""
-        seat.context.marks = self._marks
-        saved = self._ledger.saved.get((seat.spec.id, seat.context.instrument))
-        try:
-            seat.decider.on_start(seat.context)
-            if saved is not None:
-                seat.decider.load(seat.parse(saved))
-        except Exception as exc:
-            self._failed(seat, exc)
 
     # --- bars -----------------------------------------------------------------------------------
 
@@ -66,7 +54,7 @@ class Callers:
             try:
                 seat.decider.on_input(bar)
             except Exception as exc:
-                self._failed(seat, exc)
+                seat.fail(self._rec, exc)
                 return False
         if bar.ts <= seat.done_ts:
             return False  # its round was called without it
@@ -75,7 +63,7 @@ class Callers:
         missing = seat.missing()
         if not missing:
             return True
-        if len(seat.round_bars) == 1 and not self.muted:
+        if len(seat.round_bars) == 1 and not self._rec.is_muted:
             self._rec.command(SetTimer(key=f"grace/{seat.name}", at=self._rec.now + seat.spec.grace))
             self._rec.fact(
                 f.TimerSet(ts=self._rec.now, key=f"grace/{seat.name}", at=self._rec.now + seat.spec.grace)
@@ -87,12 +75,17 @@ class Callers:
         if seat.round_bars:
             self._close_round(seat)
 
+    def end_warm_up(self, seat: Seat, until: int) -> None:
+        """Close a round whose wait for missing inputs was over before now; its call is of the past."""
+        if seat.round_bars and seat.round_ts + seat.spec.grace <= until:
+            self._close_round(seat)
+
     def _close_round(self, seat: Seat) -> None:
         missing = seat.missing()
         if missing:
             names = tuple(f"{name} {interval}" for name, interval in missing)
             seat.context.missing = names
-            if not self.muted:
+            if not self._rec.is_muted:
                 self._rec.fact(f.InputsMissed(ts=self._rec.now, strategy=seat.spec.id, missing=names))
         if any((name, seat.interval) in seat.round_bars for name in seat.legs):
             self.call_round(seat)
@@ -110,7 +103,7 @@ class Callers:
         try:
             intent = seat.on_bar(seat.context, bar)
         except Exception as exc:
-            self._failed(seat, exc)
+            seat.fail(self._rec, exc)
             return
         # Most strategies repeat their word on every bar: saying the same again changes nothing.
         target = leg.wish.target
@@ -130,8 +123,9 @@ class Callers:
             leg.repeated, leg.repeat = target, intent
         else:
             self._take(seat, intent)
-        if seat.needs_counting:
+        if seat.has_more:
             self._release_rested(seat)
+            self._memory.keep(seat, bar.ts)
 
     def call_round(self, seat: Seat) -> None:
         """Call a strategy that waits for several bars with its round."""
@@ -145,13 +139,14 @@ class Callers:
             else:
                 intent = seat.on_bar(seat.context, seat.own_bar())
         except Exception as exc:
-            self._failed(seat, exc)
+            seat.fail(self._rec, exc)
             return
         seat.done_ts, seat.round_bars = seat.round_ts, {}
         if intent is not None or seat.is_new:
             self._take(seat, intent)
-        if seat.needs_counting:
+        if seat.has_more:
             self._release_rested(seat)
+            self._memory.keep(seat, seat.done_ts)
 
     def _joint(self, seat: Seat, decider: object) -> Intent | None:
         if isinstance(decider, PortfolioStrategy):
@@ -159,7 +154,7 @@ class Callers:
             if period == seat.period and not self._has_drifted(seat):
                 return None
             if not seat.context.muted:  # a warm-up uses up no period: its answer is not acted on
-                seat.period = period
+                self._memory.asked_weights(seat, period)
             prices = {name: self._marks[name] for name in seat.legs if name in self._marks}
             return decider.weights(seat.context, prices)
         if isinstance(decider, BarStrategy):
@@ -193,11 +188,10 @@ class Callers:
             if leg.sizer.needs_bars:
                 leg.sizer.observe(bar)
             leg.count_bar(self._ledger, bar)
-            if self.muted:
+            if self._rec.is_muted:
                 continue
-            wish = self._ledger.wishes.get(leg.key)
-            if wish is None:
-                continue
+            wish = leg.wish
+            self._memory.counted(leg, bar.ts)
             limit = None if wish.exits is None else wish.exits.max_bars
             is_leaving = wish.suspended is not None and wish.suspended.because in FLATTENING
             if limit is not None and leg.bars_held >= limit and self._is_held(leg) and not is_leaving:
@@ -206,7 +200,7 @@ class Callers:
 
     def _release_rested(self, seat: Seat) -> None:
         """End the suspensions whose bars have passed, unless the strategy just said something new."""
-        if self.muted or seat.is_failed:
+        if self._rec.is_muted or seat.is_failed:
             return
         for leg in seat.legs.values():
             if leg.has_rested:
@@ -236,10 +230,12 @@ class Callers:
             else:
                 quotes = decider.on_book(seat.context, item)
         except Exception as exc:
-            self._failed(seat, exc)
+            seat.fail(self._rec, exc)
             return
         if quotes is not None:
             self._take(seat, quotes)
+        if seat.has_more:
+            self._memory.keep(seat, item.ts)
 
     def on_fill(self, leg: Leg, fill: Fill) -> None:
         """Tell the strategy that a fill of its was booked."""
@@ -250,109 +246,27 @@ class Callers:
         try:
             seat.decider.on_fill(seat.context, fill)
         except Exception as exc:
-            self._failed(seat, exc)
-
-    # --- what it said ---------------------------------------------------------------------------
-
-    def _take(self, seat: Seat, intent: object) -> None:
-        if isinstance(intent, Quotes):
-            leg = self._leg_of(seat, intent.instrument)
-            if leg is not None and not self.muted:
-                self._quoter.want(leg, intent)
+            seat.fail(self._rec, exc)
             return
-        if isinstance(intent, Weights):
-            wanted = [Target(name, weight, None, intent.reason) for name, weight in intent.weights]
-        elif intent is None or isinstance(intent, Target):
-            wanted = [] if intent is None else [intent]
-        else:
-            wrong = f"a strategy returns Target, Weights, Quotes or None, was {intent!r}"
-            self._failed(seat, TypeError(wrong))
+        if seat.has_more:
+            self._memory.keep(seat, seat.shown_ts)
+
+    def on_timer(self, seat: Seat, instrument: str, key: str) -> None:
+        """Tell the strategy that a timer of its came due, and take its word."""
+        if seat.is_failed:
             return
-        for target in wanted:
-            problem = problem_of(target)
-            if problem is not None:
-                self._failed(seat, problem)
-                return
-            if self._leg_of(seat, target.instrument) is None:
-                return
-        said = {target.instrument: target for target in wanted}
-        for name, leg in seat.legs.items():
-            target_or_none = said.get(name)
-            if self.muted:
-                self._remember(leg, target_or_none)
-            elif target_or_none is not None or not leg.is_live:
-                self._listen(leg, target_or_none)
-
-    def _leg_of(self, seat: Seat, instrument: str) -> Leg | None:
-        leg = seat.legs.get(instrument)
-        if leg is None:
-            known = ", ".join(seat.legs)
-            self._failed(seat, ValueError(f"an intent names {instrument!r}, the strategy has {known}"))
-        return leg
-
-    def _listen(self, leg: Leg, target: Target | None) -> None:
-        if not leg.is_live and not self._go_live(leg, target):
+        seat.context.now = self._rec.now
+        usual, seat.context.instrument = seat.context.instrument, instrument
+        try:
+            intent = seat.decider.on_timer(seat.context, key)
+        except Exception as exc:
+            seat.fail(self._rec, exc)
             return
-        if target is None:
-            return
-        if self._desk.want(leg, target.weight, target.qty, reason=target.reason, explained=target.explained):
-            self._desk.work(leg)
-
-    def _remember(self, leg: Leg, target: Target | None) -> None:
-        leg.muted_bars += 1
-        if leg.seat is not None:
-            leg.seat.is_new = True
-        if target is not None and leg.muted != (target.weight, target.qty):
-            leg.muted = (target.weight, target.qty)
-            leg.muted_bars = 0
-            leg.muted_price = self._marks.get(leg.instrument.id, 0.0)
-
-    def _go_live(self, leg: Leg, target: Target | None) -> bool:
-        """Judge the first word after a start; returns whether to go on as usual with it.
-
-        A signal that already stands is acted on or suspended by `first_entry`; one that came
-        while nobody was watching, by `late_entry`.
-        """
-        said = leg.muted if target is None else (target.weight, target.qty)
-        if said is None:
-            return False
-        leg.is_live = True
-        leg.ignores_repeats = leg.spec.resize is Resize.ON_CHANGE
-        if leg.seat is not None:
-            leg.seat.is_new = any(not other.is_live for other in leg.seat.legs.values())
-        known = self._ledger.wish(leg.key).target
-        if known is not None and (known.weight, known.asked_qty) == said:
-            return True
-        is_standing = leg.muted is None or leg.muted == said
-        because = ""
-        if known is None:
-            if leg.spec.first_entry is FirstEntry.NEXT_SIGNAL and is_standing and any(said):
-                because = "standing at start"
-        elif is_standing and self._is_late(leg):
-            because = "late"
-        weight, qty = said
-        why = Target(leg.instrument.id, weight, qty) if target is None else target
-        if self._desk.want(
-            leg,
-            weight,
-            qty,
-            because="standing" if target is None else "signal",
-            reason=why.reason,
-            explained=why.explained,
-        ):
-            if because:
-                self._desk.suspend(leg, because)
-            self._desk.work(leg)
-        return False
-
-    def _is_late(self, leg: Leg) -> bool:
-        rules = leg.spec.late_entry
-        if rules.max_bars is not None and leg.muted_bars > rules.max_bars:
-            return True
-        price = self._marks.get(leg.instrument.id)
-        if rules.max_move is None or price is None or not leg.muted_price:
-            return False
-        return abs(price / leg.muted_price - 1.0) > rules.max_move
+        finally:
+            seat.context.instrument = usual
+        if intent is not None:
+            self._take(seat, intent)
+        self._memory.keep(seat, seat.shown_ts)
 
     # --- splits, failures -----------------------------------------------------------------------
 
@@ -371,27 +285,12 @@ class Callers:
         seat.sit(seat.spec.renew(leg.instrument.id))
         seat.history.clear()
         leg.sizer.forget()
-        self.muted = seat.context.muted = True
+        self._rec.is_muted = seat.context.muted = True
         try:
-            self.start(seat)
+            self._memory.greet(seat)
             for bar in bars:
                 seat.bar = bar
                 self.call_single(seat)
         finally:
-            self.muted = seat.context.muted = False
+            self._rec.is_muted = seat.context.muted = False
             leg.count_from(counted)  # what the bars were counted for has been counted before
-
-    def _failed(self, seat: Seat, exc: Exception) -> None:
-        seat.is_failed = True
-        if self.muted:
-            what = f"{type(exc).__name__}: {exc}"
-            raise InvariantError(f"strategy {seat.spec.id} failed while warming up: {what}") from exc
-        for name in seat.legs:
-            self._rec.fact(
-                f.StrategyFailed(
-                    ts=self._rec.now,
-                    strategy=seat.spec.id,
-                    instrument=name,
-                    error=f"{type(exc).__name__}: {exc}",
-                )
-            )

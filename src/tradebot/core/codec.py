@@ -38,6 +38,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("InterestPaid", 1): _with(venue_ref=""),
     ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),
     ("RunStarted", 1): _with(needs_reconcile=False),
+    ("StrategySaved", 1): _with(bar_ts=0),
 }
 
 

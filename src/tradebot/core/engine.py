@@ -24,26 +24,20 @@ from tradebot.core.enrolment import configure, enroll, open_account
 from tradebot.core.execution import Parents
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
+from tradebot.core.halting import Halts
+from tradebot.core.hearing import Hearing
 from tradebot.core.intake import Intake
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import Valuer
-from tradebot.core.model import Bar, Fill, OrderKind, Purpose, Side
-from tradebot.core.orders import OrderRecord, Status
+from tradebot.core.memory import Memory
+from tradebot.core.model import Bar
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
 from tradebot.core.recovery import Recovery
+from tradebot.core.reports import Reports
 from tradebot.core.setup import Setup
-from tradebot.core.trades import filled_fact, report_fact
 from tradebot.errors import InvariantError
-
-_BECAUSE = {
-    OrderKind.STOP: "stop_loss",
-    OrderKind.LIMIT: "take_profit",
-    OrderKind.TRAILING_STOP: "trailing_stop",
-}
-
-_UNKNOWN = "unknown_order"
 
 
 class Engine:
@@ -65,10 +59,13 @@ class Engine:
         self._guard = Guard(self._rec, self._gate)
         self._quoter = Quoter(self._rec, self._gate)
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
-        self._callers = Callers(self._rec, self._desk, self._quoter, self.marks)
+        self._memory = Memory(self._rec, self.marks, remembers=setup.remembers)
+        self._hearing = Hearing(self._rec, self._desk, self._quoter, self.marks)
+        self._callers = Callers(self._rec, self._desk, self._hearing, self._memory, self.marks)
         self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
+        self._take = self._intake.take
         self._alarms = Alarms(
-            self._rec, self._desk, self._guard, self._callers, legs=self._legs, seats=self._seats
+            self._rec, self._desk, self._guard, self._callers, self._gate, legs=self._legs, seats=self._seats
         )
         self._recovery = Recovery(
             setup,
@@ -80,13 +77,19 @@ class Engine:
             legs=self._legs,
             marks=self.marks,
         )
-        self._settle = {a.name: a.settle_after for a in setup.accounts}
-        self._inputs: dict[type, Callable[[Any], None]] = {
+        self._halts = Halts(self._rec, self._desk, self._quoter, self._legs)
+        self._reports = Reports(
+            setup, self._rec, self._desk, self._guard, self._callers, halts=self._halts, legs=self._legs
+        )
+        self._inputs = self._handlers()
+
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
             m.Start: self._start,
             m.WarmedUp: self._warmed_up,
             m.StopTrading: self._stop_trading,
             m.End: self._end,
-            m.VenueFilled: self._filled,
+            m.VenueFilled: self._reports.filled,
             m.TimerDue: self._alarms.due,
             m.SessionOpen: self._session_open,
             m.SessionClose: self._session_close,
@@ -98,7 +101,7 @@ class Engine:
             m.Reconciled: self._recovery.reconciled,
             m.ReleaseUnknown: self._release,
             m.Assign: self._recovery.assign,
-            m.SetHalt: self._halt,
+            m.SetHalt: self._halts.take,
         }
 
     # --- the public door ------------------------------------------------------------------------
@@ -110,9 +113,9 @@ class Engine:
             raise InvariantError(f"the engine's now must not go back from {rec.now}, was {seen}")
         rec.now = seen
         if type(message) is m.Slice:
-            self._intake.take(message)
+            self._take(message)
         else:
-            handler = self._inputs.get(type(message), self._report)
+            handler = self._inputs.get(type(message), self._reports.take)
             handler(message)
         # Most bars lead to nothing, and asking costs less than calling.
         return rec.take() if rec.facts or rec.commands else NOTHING
@@ -127,6 +130,7 @@ class Engine:
         did) with its outcome, which is None when that slice is still to be decided on. `mark` is told
         every bar that was taken.
         """
+        self._memory.load()
         piece, is_taken = self._intake.glide(market, until, mark)
         return piece, self._rec.take() if is_taken else None
 
@@ -135,21 +139,43 @@ class Engine:
         """When the last input was seen, ns UTC."""
         return self._rec.now
 
-    def warm_up(self, market: Iterable[m.Slice]) -> None:
-        """Show past market data to the strategies with their intents muted."""
+    def warm_up(self, market: Iterable[m.Slice], seen: int | None = None) -> None:
+        """Show past market data to the strategies with their intents muted.
+
+        `seen` is the time of the last data that the run before this one was given; None: of its last
+        fact. Saved memories cover everything until then, because what changed was saved: they are
+        loaded there, and what comes later was missed. `market` must begin `lookback` bars before the
+        first bar that was missed.
+        """
+        now, covered = self._rec.now, self._hearing.known_until
+        if seen is not None:
+            covered = self._hearing.known_until = max(covered, seen)
         self._mute(True)
         try:
             for piece in market:
+                if piece.ts > covered:
+                    self._memory.load()
+                self._rec.now = piece.ts
                 self._intake.take(piece)
+            for seat in self._seats:
+                self._callers.end_warm_up(seat, now)
+            self._memory.load()
         finally:
+            self._rec.now = now
             self._mute(False)
         if self._rec.take() is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
 
     def _mute(self, muted: bool) -> None:
-        self._callers.muted = muted
+        self._rec.is_muted = muted
         for seat in self._seats:
             seat.context.muted = muted
+
+    def _take_first(self, piece: m.Slice) -> None:
+        """Take the first data of a run: what no warm-up loaded is loaded now."""
+        self._take = self._intake.take
+        self._memory.load()
+        self._take(piece)
 
     def equity(self, account: str) -> float | None:
         """Return an account's equity in its base currency; None while a price or rate is missing."""
@@ -166,6 +192,7 @@ class Engine:
             raise InvariantError(
                 f"a run's epoch must exceed every known one ({self.ledger.epoch}), was {start.epoch}: check the clock"
             )
+        self._hearing.known_until = self.ledger.seen
         self._rec.fact(
             f.RunStarted(
                 ts=start.ts,
@@ -215,9 +242,11 @@ class Engine:
                     seat.add_leg(name, legs[name])
             self._seats.extend(own)
         self._intake.seat(self._seats)
+        self._memory.recall(self._seats)
         for seat in self._seats:
             if not seat.is_failed:
-                self._callers.start(seat)
+                self._memory.greet(seat)
+        self._take = self._take_first
 
     def _warmed_up(self, warmed: m.WarmedUp) -> None:
         for leg in self._legs.values():
@@ -232,79 +261,6 @@ class Engine:
         for leg in self._legs.values():
             leg.end_skip(self._rec)
         self._rec.fact(f.RunEnded(ts=end.ts, reason=end.reason))
-
-    # --- venue reports --------------------------------------------------------------------------
-
-    def _report(self, report: m.VenueReport) -> None:
-        fact = report_fact(report)
-        order_id = getattr(report, "client_order_id", "")
-        record = self.ledger.orders.get(order_id)
-        if fact is None or record is None:
-            return  # not ours: reconciliation's business
-        was_open, asked = record.is_open, record.status is Status.PENDING_CANCEL
-        self._rec.fact(fact)
-        if isinstance(fact, f.SubmitAbsent):
-            scope = m.Scope(None, record.order.instrument)
-            self._stop_risk(scope, f"order {order_id} stayed unknown", _UNKNOWN)
-        if was_open and not record.is_open:
-            self._order_over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
-
-    def _filled(self, report: m.VenueFilled) -> None:
-        fill = report.fill
-        record = self.ledger.orders.get(fill.client_order_id)
-        if record is None:
-            scope = m.Scope(None, fill.instrument)
-            self._stop_risk(scope, f"fill {fill.fill_id} is of an order that is not ours", "foreign_fill")
-            return
-        if fill.fill_id in record.fill_ids:
-            return  # venues repeat themselves
-        order = record.order
-        fact = filled_fact(self.setup, self._rec, record, fill, self._settle[order.account])
-        self._rec.fact(fact)
-        leg = self._legs.get((order.strategy, order.instrument))
-        if leg is None:
-            return
-        if order.purpose is Purpose.PROTECT:
-            self._protected(leg, record)
-        if fact.opens and (order.purpose is not Purpose.TARGET or self._is_unwanted(leg, fill)):
-            # An exit met another one on its way and went through zero: nobody wants the other side.
-            self._desk.suspend(leg, "overshoot")
-            self._desk.work(leg)
-        self._guard.protect(leg)
-        self._callers.on_fill(leg, fill)
-        if not record.is_open:
-            self._order_over(record, was_asked=True)
-        if fill.side is Side.SELL:
-            for other in self._legs.values():
-                if other.spec.account == order.account:
-                    self._desk.cash_came(other)
-
-    def _is_unwanted(self, leg: Leg, fill: Fill) -> bool:
-        """Return whether a target that rests meanwhile never wanted the side that a fill opened."""
-        return leg.wish.suspended is not None and fill.side.sign * leg.wish.wanted_qty <= 0
-
-    def _protected(self, leg: Leg, record: OrderRecord) -> None:
-        """A protective exit traded: the target rests, so that a stop-out is not bought back."""
-        after = leg.after_exit
-        if self.ledger.wish(leg.key).suspended is None and after != "at_once":
-            bars = after if isinstance(after, int) else None
-            self._desk.suspend(leg, _BECAUSE.get(record.order.kind, "exit"), bars)
-
-    def _order_over(self, record: OrderRecord, *, was_asked: bool) -> None:
-        """A working order ended: work the difference again, or later when nobody asked for the end."""
-        order = record.order
-        leg = self._legs.get((order.strategy, order.instrument))
-        if leg is None:
-            return
-        if order.purpose is Purpose.PROTECT:
-            self._guard.ended(leg, was_asked=was_asked)
-            if record.status is Status.FILLED and leg.after_exit == "at_once":
-                self._desk.work(leg)
-            return
-        if was_asked or record.status is Status.EXPIRED:
-            self._desk.work(leg)  # an order's time ends once a session: nothing to keep a distance from
-        elif self.ledger.wish(leg.key).quotes is None:
-            self._desk.retry(leg)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -349,47 +305,6 @@ class Engine:
 
     def _release(self, release: m.ReleaseUnknown) -> None:
         record = self._recovery.release(release)
-        if record is None:
-            return
-        scope = m.Scope(None, record.order.instrument)
-        halt = self.ledger.halts.get(scope)
-        if (
-            halt is not None
-            and halt.rule == _UNKNOWN
-            and not self._recovery.remains_unknown(scope.instrument or "")
-        ):
-            reason = "every unknown order was let go of"
-            self._halt(
-                m.SetHalt(ts=release.ts, level=m.HaltLevel.NONE, reason=reason, scope=scope, rule=_UNKNOWN)
-            )
-        self._order_over(record, was_asked=True)
-
-    def _halt(self, halt: m.SetHalt) -> None:
-        before = {leg.key: self.ledger.halt_level(*leg.key)[0] for leg in self._legs.values()}
-        self._rec.fact(
-            f.HaltSet(
-                ts=self._rec.now,
-                level=halt.level,
-                scope=halt.scope,
-                reason=halt.reason,
-                rule=halt.rule,
-                numbers=halt.numbers,
-            )
-        )
-        for leg in self._legs.values():
-            strategy, instrument = halt.scope
-            if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
-                continue
-            if halt.level is m.HaltLevel.FLATTEN:
-                self._desk.suspend(leg, "flatten")
-            elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
-                self._quoter.pull(leg, "halted")
-            elif before[leg.key] is not self.ledger.halt_level(*leg.key)[0] is m.HaltLevel.NONE:
-                self._desk.resume(leg)
-            self._desk.work(leg)
-
-    def _stop_risk(self, scope: m.Scope, reason: str, rule: str) -> None:
-        """Let nothing new out for a scope; a stricter halt that stands there already is kept."""
-        halt, level = self.ledger.halts.get(scope), m.HaltLevel.NO_NEW_RISK
-        if halt is None or halt.level.value < level.value:
-            self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))
+        if record is not None:
+            self._halts.lift_unknown(record.order.instrument, release.ts)
+            self._reports.over(record, was_asked=True)

@@ -5,7 +5,7 @@ never count as working towards a target, and their quantity follows every fill. 
 measured from the average entry price without fees.
 
 Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
-missing. One that the venue refuses or ends by itself is sent again at once, then at growing
+missing; one that nobody can say the venue has is left until that is known. One that the venue refuses or ends by itself is sent again at once, then at growing
 distances, then given up with a fact: no loop can hammer a venue. A position whose exits rest in the engine (`exits.where: engine`) is not modelled here.
 """
 
@@ -59,23 +59,24 @@ class Guard:
         if leg.wish.exits is None and not self._ledger.open_orders(leg.key):
             return  # nothing is declared and nothing rests
         position = self._ledger.subs[leg.spec.id].position(leg.instrument.id)
-        resting = {
-            r.order.kind: r
-            for r in self._ledger.open_orders(leg.key)
-            if r.order.purpose is Purpose.PROTECT and r.status is not Status.PENDING_REPLACE
-        }
         wanted = self._wanted(leg, position.qty, position.entry_price)
-        group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
-        for kind, record in resting.items():
-            if kind not in wanted or wanted[kind].side is not record.order.side:
+        resting: dict[OrderKind, OrderRecord] = {}
+        for record in self._ledger.open_orders(leg.key):
+            kind = record.order.kind
+            if record.order.purpose is not Purpose.PROTECT or record.status is Status.PENDING_REPLACE:
+                continue
+            if kind in wanted and wanted[kind].side is record.order.side and kind not in resting:
+                resting[kind] = record
+            else:
                 self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
+        group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
         for kind, order in wanted.items():
             found = resting.get(kind)
-            if found is None or found.order.side is not order.side:
+            if found is None:
                 if group is None:
                     group = f"g{order.client_order_id}"
                 self._gate.send(leg, _in_group(order, group))
-            elif not _same(found, order) and found.status is not Status.PENDING_CANCEL:
+            elif not _same(found, order) and found.status not in (Status.PENDING_CANCEL, Status.UNKNOWN):
                 self._gate.replace(leg, found, _in_group(order, group))
 
     def _wanted(self, leg: Leg, qty: Decimal, entry: float | None) -> dict[OrderKind, Order]:

@@ -93,7 +93,7 @@ class Intake:
     def take(self, piece: Slice) -> None:
         """Take a slice."""
         items = piece.items
-        is_watched = self._rec.now >= self._breakers.watch_at and not self._callers.muted
+        is_watched = self._rec.now >= self._breakers.watch_at and not self._rec.is_muted
         if is_watched:
             self._breakers.begin()
         due, quoted = self._mark(items)
@@ -146,5 +146,5 @@ class Intake:
         return ""
 
     def _bad(self, instrument: str, problem: str) -> None:
-        if not self._callers.muted:
+        if not self._rec.is_muted:
             self._rec.fact(BadDataSeen(ts=self._rec.now, instrument=instrument, problem=problem))

@@ -45,7 +45,8 @@ class Ledger:
         self.parents: dict[str, ParentState] = {}
         self.running: dict[str, ParentState] = {}
         self.configured: dict[str, tuple[str, str]] = {}  # strategy -> settings, digest of its code
-        self.saved: dict[Key, str] = {}
+        self.saved: dict[Key, f.StrategySaved] = {}
+        self.periods: dict[Key, int] = {}  # of a portfolio, by its first instrument
         self.failed: dict[Key, str] = {}
         self.halts: dict[Scope, f.HaltSet] = {}
         self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
@@ -146,7 +147,15 @@ def _configured(ledger: Ledger, fact: f.StrategyConfigured) -> None:
 
 
 def _saved(ledger: Ledger, fact: f.StrategySaved) -> None:
-    ledger.saved[fact.strategy, fact.instrument] = fact.state
+    ledger.saved[fact.strategy, fact.instrument] = fact
+
+
+def _weights_asked(ledger: Ledger, fact: f.WeightsAsked) -> None:
+    ledger.periods[fact.strategy, fact.instrument] = fact.period
+
+
+def _bars_counted(ledger: Ledger, fact: f.BarsCounted) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).counted = fact
 
 
 def _failed(ledger: Ledger, fact: f.StrategyFailed) -> None:
@@ -170,7 +179,12 @@ def _released(ledger: Ledger, fact: f.TargetReleased) -> None:
 
 
 def _skipped(ledger: Ledger, fact: f.Skipped | f.OrderDenied) -> None:
-    ledger.wish((fact.strategy, fact.instrument)).refused = (fact.rule, fact.reason)
+    wish = ledger.wish((fact.strategy, fact.instrument))
+    wish.refused, wish.skip_rule = (fact.rule, fact.reason), fact.rule
+
+
+def _skip_ended(ledger: Ledger, fact: f.SkipEnded) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).skip_rule = ""
 
 
 def _retry_set(ledger: Ledger, fact: f.RetrySet) -> None:
@@ -278,6 +292,7 @@ def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
 
 
 def _timer_set(ledger: Ledger, fact: f.TimerSet) -> None:
+    ledger.timers.pop(fact.key, None)  # kept in the order in which they were set
     ledger.timers[fact.key] = fact.at
 
 
@@ -321,6 +336,8 @@ for _kind, _book in (
     (f.StrategyEnrolled, _enrolled),
     (f.StrategyConfigured, _configured),
     (f.StrategySaved, _saved),
+    (f.WeightsAsked, _weights_asked),
+    (f.BarsCounted, _bars_counted),
     (f.StrategyFailed, _failed),
     (f.TargetSet, _target_set),
     (f.QuotesSet, _quotes_set),
@@ -328,6 +345,7 @@ for _kind, _book in (
     (f.TargetReleased, _released),
     (f.Skipped, _skipped),
     (f.OrderDenied, _skipped),
+    (f.SkipEnded, _skip_ended),
     (f.RetrySet, _retry_set),
     (f.ParentOpened, _parent_opened),
     (f.ParentProgressed, _parent_progressed),

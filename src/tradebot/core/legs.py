@@ -8,11 +8,10 @@ Nothing here is a fact: after a restart it is rebuilt by showing the last bars a
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Mapping
 
-from tradebot.core.facts import SkipEnded, TargetSet
+from tradebot.core.facts import BarsCounted, SkipEnded, StrategyFailed, TargetSet
 from tradebot.core.ledger import Key, Ledger
 from tradebot.core.market import Valuer
 from tradebot.core.model import Bar, Instrument
@@ -41,6 +40,8 @@ class Leg:
 
     __slots__ = (
         "bars_held",
+        "closes_skips",
+        "counted_ts",
         "held_since",
         "ignores_repeats",
         "instrument",
@@ -58,6 +59,7 @@ class Leg:
         "spec",
         "suspended_bars",
         "suspended_since",
+        "was_live",
         "wish",
     )
 
@@ -75,8 +77,11 @@ class Leg:
         self.bars_held = 0
         self.suspended_since = 0
         self.suspended_bars = 0
+        self.counted_ts = 0  # bars up to here were counted in the run before
         self.skip_rule = ""
         self.repeats = 0
+        self.closes_skips = False  # each run of refusals gets its closing fact, repeated or not
+        self.was_live = False  # the strategy was heard about it in a run before
         # What the strategy wanted while muted, since how many bars and from which price.
         self.is_live = False
         self.ignores_repeats = False  # live, and a standing target is not sized anew on each bar
@@ -89,6 +94,8 @@ class Leg:
 
     def count_bar(self, ledger: Ledger, bar: Bar) -> None:
         """Count a closed bar for time exits and timed suspensions."""
+        if bar.ts <= self.counted_ts:
+            return
         position = ledger.subs[self.spec.id].positions.get(self.instrument.id)
         if position is not None and position.qty:
             if position.opened_ts != self.held_since:
@@ -118,6 +125,16 @@ class Leg:
         """Go on counting from what `counted` returned."""
         self.held_since, self.bars_held, self.suspended_since, self.suspended_bars = counted
 
+    def recount(self, ledger: Ledger, known: BarsCounted) -> None:
+        """Go on from what the run before had counted, where it still counts."""
+        position = ledger.subs[self.spec.id].positions.get(self.instrument.id)
+        self.counted_ts = known.bar_ts
+        if position is not None and position.qty and position.opened_ts == known.held_since:
+            self.held_since, self.bars_held = known.held_since, known.held
+        rest = self.wish.suspended
+        if rest is not None and rest.ts == known.suspended_since:
+            self.suspended_since, self.suspended_bars = known.suspended_since, known.suspended
+
     @property
     def after_exit(self) -> str | int:
         """What follows an exit: the terms of the entry that opened the position, else today's."""
@@ -125,12 +142,13 @@ class Leg:
 
     def note_skip(self, recorder: Recorder, rule: str) -> None:
         """Begin a run of refusals under `rule`, closing the one before."""
-        self.end_skip(recorder)
+        if self.repeats:
+            self.end_skip(recorder)
         self.skip_rule = rule
 
     def end_skip(self, recorder: Recorder) -> None:
         """Close a run of refusals; how often it repeated is a fact when it did."""
-        if self.skip_rule and self.repeats:
+        if self.skip_rule and (self.repeats or self.closes_skips):
             recorder.fact(
                 SkipEnded(
                     ts=recorder.now,
@@ -152,6 +170,7 @@ class Seat:
         "context",
         "decider",
         "done_ts",
+        "has_more",
         "history",
         "interval",
         "is_failed",
@@ -160,6 +179,7 @@ class Seat:
         "is_quoting",
         "is_single",
         "keeps_history",
+        "key",
         "leg",
         "legs",
         "name",
@@ -169,6 +189,7 @@ class Seat:
         "period",
         "round_bars",
         "round_ts",
+        "saves",
         "spec",
     )
 
@@ -196,7 +217,9 @@ class Seat:
         self.keeps_history = spec.renew is not None
         timed = spec.exits.max_bars is not None or isinstance(spec.exits.after_exit, int)
         self.needs_counting = timed
-        self.name = f"{spec.id}/{next(iter(legs))}"
+        self.has_more = False  # something is to be done after each call
+        self.key: Key = (spec.id, next(iter(legs)))
+        self.name = "/".join(self.key)
         for name, leg in legs.items():
             self.add_leg(name, leg)
         self.context = SeatContext(self, ledger, valuer)
@@ -205,6 +228,7 @@ class Seat:
         """Let `decider` decide from here on."""
         self.decider = decider
         self.on_bar = decider.on_bar if isinstance(decider, BarStrategy) else _no_bars
+        self.saves = type(decider).save is not Strategy.save
 
     def add_leg(self, name: str, leg: Leg) -> None:
         """Let the seat decide about one more instrument."""
@@ -216,7 +240,12 @@ class Seat:
         self.needs = tuple(dict.fromkeys(own + further))
         self.is_single = len(self.needs) == 1 and not self.is_joint
         self.leg = leg if self.is_single else None
-        self.needs_counting = self.needs_counting or leg.sizer.needs_bars
+        # A position keeps the terms of its entry, whatever is configured today.
+        exits, rest = leg.wish.exits, leg.wish.suspended
+        timed = (exits is not None and exits.max_bars is not None) or (
+            rest is not None and rest.bars is not None
+        )
+        self.needs_counting = self.needs_counting or leg.sizer.needs_bars or timed
         self.history = deque(maxlen=max(self.decider.lookback, leg.sizer.lookback, 1))
 
     def own_bar(self) -> Bar:
@@ -225,6 +254,11 @@ class Seat:
         if bar is None:
             raise InvariantError(f"seat {self.name} was called without a bar")
         return bar
+
+    @property
+    def shown_ts(self) -> int:
+        """The time of the last bar its strategy was called with."""
+        return self.done_ts if self.bar is None else self.bar.ts
 
     def missing(self) -> list[tuple[str, int]]:
         """Return the inputs that must have a bar closing at the round's time and do not yet."""
@@ -236,11 +270,14 @@ class Seat:
             and (need[1] == self.interval or (need[1] < _ALIGNED_BELOW and ts % need[1] == 0))
         ]
 
-    @staticmethod
-    def parse(saved: str) -> dict[str, object]:
-        """Return a strategy's saved memory."""
-        state: dict[str, object] = json.loads(saved)
-        return state
+    def fail(self, recorder: Recorder, exc: Exception) -> None:
+        """Call the strategy no more; while it is only shown the past, refuse to begin."""
+        self.is_failed = True
+        what = f"{type(exc).__name__}: {exc}"
+        if recorder.is_muted:
+            raise InvariantError(f"strategy {self.spec.id} failed while warming up: {what}") from exc
+        for name in self.legs:
+            recorder.fact(StrategyFailed(ts=recorder.now, strategy=self.spec.id, instrument=name, error=what))
 
 
 def _no_bars(context: Context, bar: Bar) -> Target | None:
@@ -250,7 +287,7 @@ def _no_bars(context: Context, bar: Bar) -> Target | None:
 class SeatContext:
     """What a strategy sees; see `strategy.Context`. Reused between calls."""
 
-    __slots__ = ("_ledger", "_seat", "_valuer", "instrument", "marks", "missing", "muted", "now")
+    __slots__ = ("_ledger", "_seat", "_valuer", "asked", "instrument", "marks", "missing", "muted", "now")
 
     def __init__(self, seat: Seat, ledger: Ledger, valuer: Valuer) -> None:
         self._seat = seat
@@ -261,6 +298,15 @@ class SeatContext:
         self.muted = False
         self.missing: tuple[str, ...] = ()
         self.marks: Mapping[str, float] = {}
+        self.asked: list[tuple[str, str, int]] = []  # timers: (instrument, key, at)
+
+    def set_timer(self, key: str, at: int) -> None:
+        if self.muted:
+            return
+        if at <= self.now:
+            raise ValueError(f"a timer must be set for a moment after {self.now} (ns), was {at!r}")
+        self.asked.append((self.instrument, key, at))
+        self._seat.has_more = True
 
     def position(self, instrument: str | None = None) -> float:
         return float(self._ledger.subs[self._seat.spec.id].qty(instrument or self.instrument))

@@ -131,6 +131,8 @@ class OrderRecord:
         status = _TABLE.get((self.status, event), self.status)
         if event is Event.ACCEPTED:
             self.is_absent = False
+        elif event is Event.CANCEL_REFUSED and status is Status.NEW and not self._was_seen:
+            status = Status.UNKNOWN  # "not known here" is no proof that it is not on its way
         self.status = self._live(status)
         if reason:
             self.reason = reason
@@ -157,6 +159,10 @@ class OrderRecord:
     def rebase(self, qty: Decimal, filled_qty: Decimal, reduced: Decimal) -> None:
         """Count in the units after a split from here on."""
         self.qty, self.filled_qty, self.reduced = qty, filled_qty, reduced
+
+    @property
+    def _was_seen(self) -> bool:
+        return bool(self.venue_order_id or self.filled_qty)
 
     def _live(self, status: Status) -> Status:
         if self.filled_qty and status in (Status.NEW, Status.PENDING_NEW):

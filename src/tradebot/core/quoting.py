@@ -109,6 +109,8 @@ class Quoter:
         for record in spare[len(missing) :]:
             self._gate.cancel(record, "quote no longer wanted")
         for record, level in zip(spare, missing, strict=False):
+            if record.status is Status.UNKNOWN:
+                continue  # it keeps the level's place until it is known what became of it
             self._gate.replace(leg, record, self._order(leg, side, level))
         for level in missing[len(spare) :]:
             self._gate.send(leg, self._order(leg, side, level))

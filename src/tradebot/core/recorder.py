@@ -45,7 +45,7 @@ def is_own_id(client_order_id: str, instance: str) -> bool:
 class Recorder:
     """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
 
-    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "ledger", "now")
+    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "is_muted", "ledger", "now")
 
     def __init__(self, ledger: Ledger, instance: str) -> None:
         if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
@@ -53,6 +53,7 @@ class Recorder:
         self.ledger = ledger
         self.instance = instance
         self.now = ledger.seen
+        self.is_muted = False  # data of the past are being shown: nothing may follow from them
         self.restart_ids()
         self.facts: list[Recorded] = []
         self.commands: list[Command] = []

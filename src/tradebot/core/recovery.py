@@ -166,15 +166,6 @@ class Recovery:
             )
         return record
 
-    def remains_unknown(self, instrument: str) -> bool:
-        """Return whether any working order of an instrument is unknown."""
-        return any(
-            record.is_unknown
-            for (_, name), working in self._ledger.open.items()
-            if name == instrument
-            for record in working.values()
-        )
-
     def _known(self, account: str) -> None:
         if account not in self._ledger.accounts:
             known = ", ".join(self._ledger.accounts)

@@ -180,7 +180,8 @@ class Setup:
 
     `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
     characters that open every client order id. `needs_reconcile`: nothing increases an account's
-    exposure before it was compared with the venue.
+    exposure before it was compared with the venue. `remembers`: what a restart could not work out again
+    from bars is written down.
     """
 
     instruments: Mapping[str, Instrument]
@@ -189,6 +190,7 @@ class Setup:
     quanta: Mapping[str, Decimal]
     instance: str = "tb"
     needs_reconcile: bool = False
+    remembers: bool = False
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

@@ -104,6 +104,8 @@ class _Wish(NamedTuple):
     attempts: int
     retry_at: int | None
     given_up: bool
+    skip_rule: str
+    counted: f.BarsCounted | None
 
 
 class _Parent(NamedTuple):
@@ -116,6 +118,12 @@ class _Note(NamedTuple):
     strategy: str
     instrument: str
     text: str
+
+
+class _Period(NamedTuple):
+    strategy: str
+    instrument: str
+    period: int
 
 
 class _Halt(NamedTuple):
@@ -180,7 +188,8 @@ class _State(NamedTuple):
     parents: tuple[_Parent, ...]
     running: tuple[str, ...]
     configured: tuple[_Settings, ...]
-    saved: tuple[_Note, ...]
+    saved: tuple[f.StrategySaved, ...]
+    periods: tuple[_Period, ...]
     failed: tuple[_Note, ...]
     halts: tuple[_Halt, ...]
     sessions: tuple[_Session, ...]
@@ -248,7 +257,8 @@ def _state(ledger: Ledger) -> _State:
         parents=tuple(_Parent(p.opened, tuple(p.done), p.closed) for p in ledger.parents.values()),
         running=tuple(ledger.running),
         configured=tuple(_Settings(name, *found) for name, found in ledger.configured.items()),
-        saved=tuple(_Note(*key, text) for key, text in ledger.saved.items()),
+        saved=tuple(ledger.saved.values()),
+        periods=tuple(_Period(*key, period) for key, period in ledger.periods.items()),
         failed=tuple(_Note(*key, text) for key, text in ledger.failed.items()),
         halts=tuple(_Halt(scope, halt) for scope, halt in ledger.halts.items()),
         sessions=tuple(
@@ -322,7 +332,8 @@ def _fill(ledger: Ledger, state: _State) -> None:
         parent.done, parent.closed = list(part.done), part.closed
     ledger.running = {key: ledger.parents[key] for key in state.running}
     ledger.configured = {one.strategy: (one.settings, one.code) for one in state.configured}
-    ledger.saved = {(note.strategy, note.instrument): note.text for note in state.saved}
+    ledger.saved = {(one.strategy, one.instrument): one for one in state.saved}
+    ledger.periods = {(one.strategy, one.instrument): one.period for one in state.periods}
     ledger.failed = {(note.strategy, note.instrument): note.text for note in state.failed}
     ledger.halts = dict(state.halts)
     for opened, closed in state.sessions:

@@ -111,6 +111,12 @@ class Context(Protocol):
     def bar(self, interval: int, instrument: str | None = None) -> Bar | None:
         """The last closed bar of a declared input; never one that is still forming."""
 
+    def set_timer(self, key: str, at: int) -> None:
+        """Have `on_timer(key)` called at `at` (ns UTC, later than now), also after a restart.
+
+        A second timer under the same key takes the first one's place. Ignored while muted.
+        """
+
     def target(
         self,
         weight: float | None = None,
@@ -144,7 +150,10 @@ class Strategy:
         return ()
 
     def on_start(self, ctx: Context) -> None:
-        """Called once, before the first data (again after a restart, then followed by `load`)."""
+        """Called once, before the first data (again after a restart).
+
+        After a restart `load` follows, once the bars that the saved memory covers were shown.
+        """
 
     def on_input(self, bar: Bar) -> None:
         """Called with each closed bar of a further input, before the decision of the same instant."""
@@ -161,11 +170,14 @@ class Strategy:
         """Called after a fill of this strategy was booked."""
 
     def on_timer(self, ctx: Context, key: str) -> Intent | None:
-        """Called when a timer of this strategy came due."""
+        """Called when a timer that `ctx.set_timer` set came due; what it returns counts as ever."""
         return None
 
     def save(self) -> dict[str, object]:
-        """Return memory that cannot be recomputed from `lookback` bars, as JSON values."""
+        """Return memory that cannot be recomputed from `lookback` bars, as JSON values.
+
+        Asked after each call on paper and live; what changed is kept.
+        """
         return {}
 
     def load(self, state: Mapping[str, object]) -> None:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradebot.core.books import ZERO
-from tradebot.core.facts import ParentOpened, ParentProgressed, QuotesSet, TargetSet, TargetSuspended
+from tradebot.core.facts import (
+    BarsCounted,
+    ParentOpened,
+    ParentProgressed,
+    QuotesSet,
+    TargetSet,
+    TargetSuspended,
+)
 from tradebot.core.model import ExitRules
 
 
@@ -21,10 +28,13 @@ class WishState:
     stood in the way, `attempts`/`retry_at`/`given_up` its bounded retries. `exits_lost` counts the
     protective orders that the venue refused or ended by itself since the last fill, `fee_qty` what
     fees in the base asset took from the fills towards this target: that much is not bought again.
+    `skip_rule` is the rule of a run of refusals that was not closed yet, `counted` what timed rules
+    have counted.
     """
 
     __slots__ = (
         "attempts",
+        "counted",
         "exits",
         "exits_lost",
         "fee_qty",
@@ -32,6 +42,7 @@ class WishState:
         "quotes",
         "refused",
         "retry_at",
+        "skip_rule",
         "suspended",
         "target",
     )
@@ -47,6 +58,8 @@ class WishState:
         self.attempts = 0
         self.retry_at: int | None = None
         self.given_up = False
+        self.skip_rule = ""
+        self.counted: BarsCounted | None = None
 
     def set_target(self, fact: TargetSet) -> None:
         self.target = fact

@@ -50,7 +50,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an account is made of. `feed` runs until the data end; `warm_up` gives past market data."""
+    """What an account is made of.
+
+    `catch_up` lets pass what happened while the daemon was down, `warm_up` gives past market data, `feed`
+    runs until the data end.
+    """
 
     name: str
     runner: Runner
@@ -60,7 +64,9 @@ class Parts:
     clock: Clock
     halts: HaltFlag
     feed: Callable[[], Awaitable[None]]
+    catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
+    seen: int | None = None  # the time of the last market data that the run before decided on
 
 
 class TradingAccount:
@@ -107,12 +113,13 @@ class TradingAccount:
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(self._start)
         await self._halts_agree()
+        await self.parts.catch_up()
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
         await runner.settled(ready)
         self._enter(Phase.WARMING_UP)
         engine = runner.engine
-        await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
+        await runner.look(lambda: engine.warm_up(self.parts.warm_up(), self.parts.seen))
         await runner.settled(WarmedUp(ts=clock.now()))
         self._enter(Phase.READY)
 

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 
 from tradebot.core.messages import Slice
 from tradebot.daemon.clock import DataClock
-from tradebot.daemon.runner import Runner
+from tradebot.daemon.runner import EVENTS, Runner
 from tradebot.sim.timeline import Step, Timeline
+
+_LONGEST = 1.0  # seconds between two moments of market data, however far apart they are
 
 
 class Player:
@@ -51,6 +53,16 @@ class Player:
                 await self.follow(self._timeline.play(piece))
         self.is_over = True
 
+    async def sleep_through(self, missed: Iterable[Slice]) -> None:
+        """Let market data pass that nobody watched: the venue meets them, the engine hears of events only.
+
+        What traded meanwhile is asked of the venue afterwards, like everything else.
+        """
+        for piece in missed:
+            for step in self._timeline.play(piece):
+                if isinstance(step.message, EVENTS):
+                    await self._runner.settled(step.message, step.at, step.before_sending)
+
     async def follow(self, steps: Iterator[Step]) -> None:
         """Let steps happen, one after the other."""
         for step in steps:
@@ -62,8 +74,9 @@ class Player:
             await asyncio.sleep(0)  # let the owner's words in between
             return
         now = asyncio.get_running_loop().time()
-        if self._begun is None:
-            self._begun = (now, ts)
-        begun, first = self._begun
+        begun, first = self._begun or (now, ts)
         due = begun + (ts - first) / self._pace_ns
+        if self._begun is None or due - now > _LONGEST:
+            due = min(due, now + _LONGEST)
+            self._begun = (due, ts)  # weeks without data are not waited out
         await asyncio.sleep(max(0.0, due - now))

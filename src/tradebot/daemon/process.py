@@ -51,6 +51,7 @@ class Daemon:
         self.started = started
         self.config_digest = config_digest
         self.last_beat: float | None = None
+        self.is_stopping = False
         self._hooks = hooks
         self._signals = 0
 
@@ -104,6 +105,7 @@ class Daemon:
 
     def stop(self, reason: str) -> None:
         """Let every account end in order; what takes too long is left to the next start."""
+        self.is_stopping = True
         self._hooks.stopping(reason)
         for account in self.accounts.values():
             account.stop(reason)

@@ -34,6 +34,7 @@ from tradebot.errors import InvariantError
 
 T = TypeVar("T")
 EventInput = SessionOpen | SessionClose | Split | Dividend | Rate
+EVENTS = (SessionOpen, SessionClose, Split, Dividend, Rate)
 
 QUEUE_LIMIT = 10_000
 _BATCH = 64

@@ -19,10 +19,15 @@ def raised_in(file: str, doing: str, exc: BaseException) -> PluginError:
     """
     line = _line_of(file, exc)
     place = shown(file) if line is None else f"{shown(file)}:{line}"
-    text = exc.msg if isinstance(exc, SyntaxError) else str(exc)
+    text = printable(exc.msg if isinstance(exc, SyntaxError) else str(exc))
     if isinstance(exc, ModuleNotFoundError):
         text += "; a strategy file stands alone: code that several share must be an installed package"
     return PluginError(f"{place}: {doing} raised {type(exc).__name__}" + (f": {text}" if text else ""))
+
+
+def printable(text: str) -> str:
+    """Return a text of somebody else's with its control signs spelled out: they would reach the terminal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def shown(file: str) -> str:

@@ -106,6 +106,9 @@ class Replay:
         """Build a target as the engine's context does."""
         return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
 
+    def set_timer(self, key: str, at: int) -> None:
+        """Take no timer: bars are all that is shown here."""
+
     def _closed(self, wanted: Input) -> Bar | None:
         bars = self.others[wanted]
         i = bisect_right(bars, self.now, key=lambda bar: bar.ts)

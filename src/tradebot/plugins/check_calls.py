@@ -88,6 +88,9 @@ class Watch:
         found = self._last(key) if key in self.series else None
         return found if isinstance(found, Bar) else None
 
+    def set_timer(self, key: str, at: int) -> None:
+        """Take no timer: market data are all that is shown here."""
+
     def target(
         self,
         weight: float | None = None,

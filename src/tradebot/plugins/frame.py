@@ -159,7 +159,7 @@ def compute(
         result = strategy.signals(bars)
     except PluginError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise raised_in(type(strategy).signals.__code__.co_filename, "signals()", exc) from exc
     finally:
         strategy._frames = MappingProxyType({})

@@ -58,7 +58,7 @@ class Loaded:
         """Return a new strategy object. Raises PluginError when its `__init__` raises or sets no lookback."""
         try:
             made = self.cls(params)
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             raise raised_in(str(self.path), f"{self.cls.__name__}.__init__", exc) from exc
         lookback: object = made.lookback
         if not isinstance(lookback, int) or isinstance(lookback, bool) or lookback < 1:

@@ -53,6 +53,7 @@ from tradebot.core.facts.runs import (
     AccountReconciled,
     AssignmentMade,
     BadDataSeen,
+    BarsCounted,
     InputRefused,
     InputsMissed,
     RunEnded,
@@ -63,6 +64,7 @@ from tradebot.core.facts.runs import (
     StrategyFailed,
     StrategySaved,
     TradingStopped,
+    WeightsAsked,
 )
 from tradebot.core.facts.time import (
     DayStarted,
@@ -90,6 +92,7 @@ __all__ = [
     "AssetAmount",
     "AssignmentMade",
     "BadDataSeen",
+    "BarsCounted",
     "BasisAdjusted",
     "CancelRefused",
     "CancelRequested",
@@ -149,4 +152,5 @@ __all__ = [
     "TimerSet",
     "TradingStopped",
     "UnknownReleased",
+    "WeightsAsked",
 ]

@@ -101,11 +101,42 @@ class AssignmentMade(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySaved(Fact):
-    """A strategy's own memory, as JSON text."""
+    """A strategy's own memory, as JSON text, after the data of `bar_ts`; it stands until the next one.
+
+    `instrument` is the first one of the object whose memory it is.
+    """
+
+    VERSION: ClassVar[int] = 2
 
     strategy: str
     instrument: str
     state: str
+    bar_ts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsAsked(Fact):
+    """A portfolio strategy was asked for its weights in a period of its schedule."""
+
+    strategy: str
+    instrument: str
+    period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsCounted(Fact):
+    """How many bars a position was held and a target has rested, up to the bar of `bar_ts`.
+
+    `held_since` and `suspended_since` name the position and the rest that are counted.
+    """
+
+    strategy: str
+    instrument: str
+    bar_ts: int
+    held_since: int
+    held: int
+    suspended_since: int
+    suspended: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,8 @@ class HaltSet(Fact):
 class DayStarted(Fact):
     """A day (UTC) began; daily limits count from `equity`, drawdown from `peak` (base currency).
 
-    Said again within the day when money came or went: both moved by it.
+    Said again within the day when money came or went: both moved by it; and, in a run that remembers,
+    at each new peak.
     """
 
     account: str

@@ -1,0 +1,80 @@
+"""Set halts and do what each level asks for at once.
+
+Owns the levels' meaning for what is working already: quotes pulled, positions flattened, what was
+not done meanwhile rested at a resume. What may leave under a halt is the gate's to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.desk import Desk
+from tradebot.core.legs import Leg
+from tradebot.core.quoting import Quoter
+from tradebot.core.recorder import Recorder
+
+UNKNOWN_ORDER = "unknown_order"
+
+
+class Halts:
+    """Sets and lifts halts."""
+
+    def __init__(
+        self, recorder: Recorder, desk: Desk, quoter: Quoter, legs: Mapping[tuple[str, str], Leg]
+    ) -> None:
+        self._rec = recorder
+        self._ledger = recorder.ledger
+        self._desk = desk
+        self._quoter = quoter
+        self._legs = legs
+
+    def take(self, halt: m.SetHalt) -> None:
+        """Set the level of a scope and do at once what it asks for."""
+        before = {leg.key: self._ledger.halt_level(*leg.key)[0] for leg in self._legs.values()}
+        self._rec.fact(
+            f.HaltSet(
+                ts=self._rec.now,
+                level=halt.level,
+                scope=halt.scope,
+                reason=halt.reason,
+                rule=halt.rule,
+                numbers=halt.numbers,
+            )
+        )
+        for leg in self._legs.values():
+            strategy, instrument = halt.scope
+            if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
+                continue
+            if halt.level is m.HaltLevel.FLATTEN:
+                self._desk.suspend(leg, "flatten")
+            elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
+                self._quoter.pull(leg, "halted")
+            elif before[leg.key] is not self._ledger.halt_level(*leg.key)[0] is m.HaltLevel.NONE:
+                self._desk.resume(leg)
+            self._desk.work(leg)
+
+    def stop_risk(self, scope: m.Scope, reason: str, rule: str) -> None:
+        """Let nothing new out for a scope; a stricter halt that stands there already is kept."""
+        halt, level = self._ledger.halts.get(scope), m.HaltLevel.NO_NEW_RISK
+        if halt is None or halt.level.value < level.value:
+            self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))
+
+    def lift_unknown(self, instrument: str, ts: int) -> None:
+        """Lift the halt that unknown orders of a symbol brought, once none is left."""
+        scope = m.Scope(None, instrument)
+        halt = self._ledger.halts.get(scope)
+        if halt is None or halt.rule != UNKNOWN_ORDER:
+            return
+        left = (
+            record
+            for (_, name), working in self._ledger.open.items()
+            if name == instrument
+            for record in working.values()
+        )
+        if not any(record.is_unknown for record in left):
+            reason = "every unknown order was let go of"
+            self.take(
+                m.SetHalt(ts=ts, level=m.HaltLevel.NONE, reason=reason, scope=scope, rule=UNKNOWN_ORDER)
+            )

@@ -1,0 +1,446 @@
+"""One seed: a market, strategies, a daemon that dies and starts again, and everything that goes wrong.
+
+Owns the run: what happens when, the deaths and births of the process, and the moment at which faults end
+and everything must come to rest. Refuses to judge (`checks`) and to know the daemon's insides (`life`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+from tests.chaos.checks import Auditor, Broken, check_books, check_rest
+from tests.chaos.disk import HALTS, Disk, Image, Killed
+from tests.chaos.faults import Faults
+from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
+from tests.chaos.loop import Agenda, VirtualLoop
+from tests.chaos.owner import Owner
+from tests.chaos.stage import FIRST_PRICES, PEAR, draw_setup, fresh
+from tests.chaos.venue import Server
+from tests.core.world import COIN, GEM, START
+from tradebot.core import facts as f
+from tradebot.core.messages import EVERYTHING, HaltLevel, Input, Slice
+from tradebot.core.model import (
+    MINUTE,
+    Bar,
+    Order,
+    Quote,
+)
+from tradebot.core.ports import IdPolicy
+from tradebot.daemon.account import Phase
+from tradebot.daemon.halts import Halt, HaltFlag
+from tradebot.daemon.reconciler import Patience
+from tradebot.errors import InvariantError, StoreError
+from tradebot.sim.accounts import SimAccount
+from tradebot.sim.exchange import Exchange
+from tradebot.sim.fees import BpsFees
+from tradebot.sim.settings import FillSettings
+from tradebot.sim.venue import Request, SimVenue
+from tradebot.store.journal import Journal
+
+D = Decimal
+TICK = 10.0  # seconds between two quotes
+TICK_NS = int(TICK * 1e9)
+_MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
+
+
+HONEST = Kit()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a seed showed."""
+
+    seed: int
+    counts: Mapping[str, int]
+    trace: str
+    orders: int
+    lives: int
+
+
+class World:
+    """One run of one seed in `folder`, which is left empty. `run` raises Broken, saying how to replay."""
+
+    quiet_after = 10 * 60.0
+    rest = 260.0
+
+    def __init__(self, seed: int, folder: Path, kit: Kit = HONEST, policy: IdPolicy | None = None) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.folder = folder
+        self.kit = kit
+        self.log: list[str] | None = None
+        self.agenda = Agenda()
+        self.clock = Clock(self.agenda, START)
+        self.strength = self.rng.choice([0.0, 0.3, 1.0, 1.0, 1.0])
+        self.faults = Faults(random.Random(self.rng.random()), self.strength)
+        self.setup = draw_setup(seed, self.rng)
+        self.auditor = Auditor(self.setup, IDENTITY.instance)
+        self.server = self._server(policy or self.rng.choice(list(IdPolicy)))
+        self.auditor.server = self.server
+        self.patience = Patience(
+            every=self.rng.choice([20.0, 60.0]),
+            doubtful=self.rng.choice([2.0, 5.0]),
+            absent_looks=self.rng.choice([3, 5]),
+            absent_for=self.rng.choice([20.0, 60.0]),
+        )
+        self.deadline = self.rng.choice([3.0, 15.0])
+        self.life: Life | None = None
+        self.lives = 0
+        self.is_over = False
+        self.bars: list[Slice] = []
+        self.digest = hashlib.sha256()
+        self.orders = 0
+        self._image = self._empty()
+        self._backup: Image | None = None
+        self._newest: Image | None = None  # set aside while a backup is tried
+        self._unheard: list[Halt] = []
+        self._starts: list[float] = []
+        self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
+        self._plan()
+
+    # --- what there is ------------------------------------------------------------------------------
+
+    def _server(self, policy: IdPolicy) -> Server:
+        account = self.setup.accounts[0]
+        sim = SimVenue(
+            instruments=self.setup.instruments,
+            accounts={"main": SimAccount(model=account.model, cash=dict(account.cash))},
+            settings=FillSettings(ids_for_ever=policy is IdPolicy.FOR_EVER),
+            fees=BpsFees(maker=D(2), taker=D(5)),
+        )
+        return Server(
+            Exchange(sim, "main"),
+            self.agenda,
+            self.faults,
+            random.Random(self.rng.random()),
+            start=START,
+            policy=policy,
+            arrived=self._arrived,
+            changed=self.auditor.looks,
+            note=self.note,
+        )
+
+    # --- what happens when --------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        end = self.quiet_after + self.rest
+        for name, price in FIRST_PRICES.items():
+            self._plan_market(name, price, end)
+        for minute in range(1, int((end - 120.0) / 60.0) + 1):
+            self.agenda.at(minute * 60.0 + 0.5, lambda minute=minute: self._bar(minute))
+        self._plan_troubles()
+        self.agenda.at(0.2, self._begin)
+        self.agenda.at(self.quiet_after, self._calm)
+        self.agenda.at(end, self._end)
+
+    def _plan_troubles(self) -> None:
+        """Draw what goes wrong or is done outside the wire, and when."""
+        rng, strength = self.rng, self.strength
+        acts: list[tuple[float, int, Callable[[], None]]] = [
+            (0.3, 2, self.owner.trade),
+            (0.2, 1, self.owner.rest),
+            (0.2, 2, self.owner.transfer),
+            (0.4, 5, self._owner_speaks),
+            (0.3, 2, self._mute),
+            (0.25, 3, self._clock_jumps),
+            (0.15, 2, self._disk_fills),
+            (0.15, 1, self._stop),
+            (0.1, 1, self._back_up),
+        ]
+        for chance, most, act in acts:
+            if rng.random() < chance * strength:
+                for _ in range(rng.randint(1, most)):
+                    self.agenda.at(rng.uniform(5.0, self.quiet_after - 5.0), act)
+        self._kills = 0.75 if strength else 0.0
+        self._crash_loop = rng.random() < 0.05 * strength
+
+    def _owner_speaks(self) -> None:
+        self._hand_over(self.owner.word())
+
+    def _hand_over(self, halt: Halt) -> None:
+        """Say a word to the daemon; when it is down, to its flag file."""
+        life = self.life
+        self.note(f"== {halt}")
+        if life is None:
+            self._unheard.append(halt)
+        else:
+            life.loop.create_task(life.account.halt(halt))
+
+    def _mute(self) -> None:
+        self.server.is_mute = True
+
+        def over() -> None:
+            self.server.is_mute = False
+            if self.life is not None and self.life.is_fed:
+                self.life.account.parts.reconciler.hint()
+
+        self.agenda.after(self.rng.uniform(5.0, 120.0), over)
+
+    def _clock_jumps(self) -> None:
+        self.faults.saw("clock jumped")
+        self.clock.skew += self.rng.choice([-2.0, 2.0, -90.0, 90.0, 3600.0])
+
+    def _disk_fills(self) -> None:
+        if self.life is not None:
+            self.faults.saw("disk full")
+            self.life.disk.fill_up()
+
+    def _stop(self) -> None:
+        if self.life is not None:
+            self.life.account.stop("the owner stops it")
+
+    def _back_up(self) -> None:
+        if self.life is not None:
+            self._backup = self.life.disk.image()
+
+    def _plan_market(self, name: str, price: float, end: float) -> None:
+        rng = random.Random(f"{self.seed}/{name}")
+        self._prices: dict[str, list[float]] = getattr(self, "_prices", {})
+        row = self._prices.setdefault(name, [])
+        for i in range(1, int(end / TICK) + 1):
+            if i * TICK < self.quiet_after:
+                price = round(price * (1.0 + rng.uniform(-0.004, 0.004)), 2)
+            row.append(price)
+            size = rng.choice([2.0, 5.0, 50.0]) if i * TICK < self.quiet_after else 50.0
+            ts = START + int(i * TICK * 1e9)
+            quote = Quote(name, ts, round(price - 0.02, 2), size, round(price + 0.02, 2), size)
+            self.agenda.at(i * TICK, lambda quote=quote: self._quote(quote))
+
+    def _quote(self, quote: Quote) -> None:
+        self.server.on_quote(quote)
+        is_shown = self.agenda.now < self.quiet_after + 60.0
+        if (
+            is_shown
+            and quote.instrument == PEAR.id
+            and self.life is not None
+            and quote.ts % (3 * TICK_NS) == START % (3 * TICK_NS)
+        ):
+            self.life.feed(Slice(quote.ts, (quote,)))
+
+    def _bar(self, minute: int) -> None:
+        ts = START + minute * MINUTE
+        per = int(60.0 / TICK)
+        items = []
+        for name in (COIN.id, GEM.id):
+            row = self._prices[name][(minute - 1) * per : minute * per]
+            items.append(Bar(name, ts, MINUTE, row[0], max(row), min(row), row[-1], 100.0))
+        piece = Slice(ts, tuple(items))
+        self.bars.append(piece)
+        if self.life is not None:
+            self.life.feed(piece)
+
+    def _calm(self) -> None:
+        """Faults are over: from here on everything must come to rest."""
+        self.faults.is_on = False
+        self.server.is_mute = False
+        self._backup = None
+        self.clock.skew = max(self.clock.skew, 0.0)
+        for scope in list(self.owner.words):
+            if self.rng.random() < 0.7:
+                del self.owner.words[scope]
+                self._hand_over(self.owner.halt(scope, HaltLevel.NONE))
+        if self.life is not None:
+            self.life.kill_turn = self.life.kill_commit = None
+            if self._newest is not None:
+                self._die("the right file was found")
+
+    def _end(self) -> None:
+        self.is_over = True
+
+    # --- births and deaths --------------------------------------------------------------------------
+
+    def _empty(self) -> Image:
+        folder = self.folder / "empty"
+        folder.mkdir(parents=True)
+        journal = Journal.open(folder / "journal.db", create=True, identity=IDENTITY)
+        journal.close()
+        image = Image((folder / "journal.db").read_bytes(), b"", None)
+        shutil.rmtree(folder)
+        return image
+
+    def _begin(self) -> None:
+        self.lives += 1
+        folder = self.folder / f"life{self.lives}"
+        self._image.lay_out(folder)
+        for halt in self._unheard:
+            self.faults.saw("owner spoke to the flag file")
+            HaltFlag(folder / HALTS).set(halt)
+        self._unheard.clear()
+        loop = VirtualLoop(self.agenda, random.Random(self.rng.random()), self.rng.choice([0.0, 0.1, 0.5]))
+        link = self.kit.link(self.server, self._left)
+        self.life = life = begin(
+            Birth(
+                folder=folder,
+                agenda=self.agenda,
+                loop=loop,
+                clock=self.clock,
+                setup=fresh(self.setup, self.seed),
+                link=link,
+                kit=self.kit,
+                patience=self.patience,
+                deadline=self.deadline,
+                number=self.lives,
+                disk=lambda journal, where: _Watched(self, journal, where),
+                replayed=self.auditor.restart,
+                extra_halts=self._crash_guard(),
+                past=lambda: list(self.bars),
+                missed=self._missed,
+            )
+        )
+        if self.faults.is_on and self._crash_loop and self.lives < 6:
+            life.kill_turn = self.rng.randint(1, 60)
+        elif self.faults.is_on and self.rng.random() < self._kills:
+            if self.rng.random() < 0.5:
+                life.kill_turn = int(self.rng.choice([30, 300, 3000]) * self.rng.random()) + 1
+            else:
+                commit = int(self.rng.choice([5, 30, 100]) * self.rng.random()) + 1
+                life.kill_commit = (commit, self.rng.random() < 0.5)
+
+    def _crash_guard(self) -> tuple[Halt, ...]:
+        """After four starts in ten minutes that did not end in order, trade nothing new."""
+        now = self.agenda.now
+        self._starts = [at for at in self._starts if now - at < 600.0] + [now]
+        if not self._crash_loop or len(self._starts) < 4:
+            return ()
+        self.faults.saw("crash loop halted")
+        halt = self.owner.halt(EVERYTHING, HaltLevel.NO_NEW_RISK)
+        return (replace(halt, reason="it keeps crashing", rule="crash_loop"),)
+
+    def _missed(self, progress: dict[str, int]) -> Sequence[Input]:
+        return ()
+
+    def _die(self, why: str) -> None:
+        """The process is gone, at once; what it had sent is on its way, what it had committed is on disk."""
+        life = self.life
+        assert life is not None
+        self.life = None
+        self.faults.saw(why)
+        power_lost = self.faults.is_on and self.rng.random() < 0.3
+        if power_lost:
+            self.faults.saw("power lost")
+        self.note(f"--- {why}{', power lost' if power_lost else ''}")
+        self._image = life.disk.image(power_lost=power_lost)
+        self._bury(life)
+        if self._newest is not None:
+            self._image, self._newest = self._newest, None  # the right file turned up again
+        elif self._backup is not None and self.faults.is_on:
+            self.faults.saw("backup restored")
+            self._newest, self._image, self._backup = self._image, self._backup, None
+        self.agenda.after(self.rng.choice([1.2, 5.0, 70.0]), self._begin)
+
+    def _bury(self, life: Life) -> None:
+        life.link.is_dead = True
+        life.disk.is_dead = True
+        life.loop.bury()
+        life.disk.let_go()
+
+    def _ended(self, life: Life) -> None:
+        """The process ended by itself: that is a word of its own."""
+        try:
+            life.main.result()
+            self._starts.clear()
+            self._die("stopped in order")
+        except Killed:
+            self._die("killed at a commit")
+        except StoreError as exc:
+            is_refusal = "must know no order of this instance" in str(exc)
+            self._die("refused a backup" if is_refusal else "stopped by its disk")
+        except InvariantError as exc:
+            if "epoch must exceed" not in str(exc):
+                raise
+            self._die("refused an old epoch")
+
+    # --- watching -----------------------------------------------------------------------------------
+
+    def _left(self, request: Request) -> None:
+        life = self.life
+        flag: HaltFlag | None = None if life is None else life.account.parts.halts
+        self.note(f"-> {request}")
+        self.auditor.leaves(request, flag)
+
+    def _arrived(self, order: Order) -> None:
+        self.orders += 1
+        self.digest.update(f"{self.agenda.now} {order}".encode())
+        self.auditor.arrives(order)
+
+    def committed(self, facts: Sequence[f.Recorded], durable: bool) -> None:
+        """Follow what was committed."""
+        for recorded in facts:
+            name = type(recorded.fact).__name__
+            self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
+            self.faults.saw(name)
+            self.note(f"   {recorded.fact}")
+        self.auditor.committed(facts, durable)
+        if self.life is not None and any(isinstance(r.fact, _MONEY) for r in facts):
+            check_books(self.life.ledger)
+
+    # --- the run ------------------------------------------------------------------------------------
+
+    def run(self) -> Report:
+        """Live through it. Raises Broken."""
+        try:
+            while not self.is_over:
+                life = self.life
+                if life is None:
+                    self.agenda.step()
+                    continue
+                life.loop.turn()
+                if life.kill_turn is not None and life.loop.turns >= life.kill_turn:
+                    self._die("killed at an await")
+                elif life.main.done():
+                    self._ended(life)
+                elif life.disk.is_dead:
+                    self._die("killed at a commit")
+                elif life.loop.complaints:
+                    raise Broken(life.loop.complaints[0])
+            self._check_end()
+        except Exception as exc:
+            exc.add_note(f"seed {self.seed} at {self.agenda.now:.3f} s, life {self.lives}; {self.replay()}")
+            raise
+        finally:
+            if self.life is not None:
+                self._bury(self.life)
+        return Report(self.seed, self.faults.counts, self.digest.hexdigest(), self.orders, self.lives)
+
+    def note(self, line: str) -> None:
+        """Keep a line for whoever looks into one seed."""
+        if self.log is not None:
+            self.log.append(f"{self.agenda.now:9.3f} {self.lives} {line}")
+
+    def replay(self) -> str:
+        return f"replay: make chaos SEED={self.seed}"
+
+    def _check_end(self) -> None:
+        life = self.life
+        if life is None or life.account.phase is not Phase.READY:
+            raise Broken(f"the daemon must be ready at the end, was {life and life.account.phase}")
+        halts = life.account.parts.halts.all
+        self.owner.check()
+        check_rest(life.ledger, self.setup, self.server, halts, self.auditor.shrunk)
+
+
+class _Watched(Disk):
+    """A disk on which the world looks at every commit, and at which it kills."""
+
+    def __init__(self, world: World, journal: Journal, folder: Path) -> None:
+        super().__init__(journal, folder)
+        self._world = world
+
+    def append(self, facts: Sequence[f.Recorded], *, durable: bool, progress: Mapping[str, int]) -> None:
+        life = self._world.life
+        kill = None if life is None else life.kill_commit
+        is_last = kill is not None and kill[0] == self.commits + 1
+        if is_last and kill is not None and kill[1]:
+            self.is_dead = True
+        super().append(facts, durable=durable, progress=progress)
+        if facts:
+            self._world.committed(facts, durable)
+        if is_last:
+            self.is_dead = True
+            raise Killed

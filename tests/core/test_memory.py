@@ -1,0 +1,164 @@
+"""What outlives a restart: a strategy's memory and timers, counted bars, peaks; and what a backtest keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.core.test_desk import fills
+from tests.core.world import START, D, Script, World, account, make_bar, spec
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.model import HOUR, MINUTE, Bar
+from tradebot.core.setup import Limits
+from tradebot.core.strategy import Context, Target
+
+
+class Diary(Script):
+    """Counts the bars it was shown, saves the count when it is even, and notes what happened in order."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.count = 0
+        self.told: list[Any] = []
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        self.count += 1
+        self.told.append((bar.ts - START) // HOUR)
+        return super().on_bar(ctx, bar)
+
+    def save(self) -> dict[str, object]:
+        return {"count": self.count - self.count % 2}
+
+    def load(self, state: Mapping[str, object]) -> None:
+        self.told.append(state)
+
+
+def hourly(*hours: int) -> list[m.Slice]:
+    return [m.Slice(START + h * HOUR, (make_bar("COIN", START + h * HOUR, HOUR, 100.0),)) for h in hours]
+
+
+def test_a_memory_is_saved_when_it_changed_and_says_what_it_covers() -> None:
+    world = World(spec(Diary()), remembers=True).bars(*[(100,)] * 5)
+    assert [(x.state, (x.bar_ts - START) // HOUR) for x in world.of(f.StrategySaved)] == [
+        ('{"count":0}', 1),
+        ('{"count":2}', 2),
+        ('{"count":4}', 4),
+    ]
+
+
+def test_a_backtest_saves_nothing() -> None:
+    assert World(spec(Diary(), exits={"max_bars": 3})).bars((100,), (100,)).of(f.StrategySaved) == []
+
+
+def test_a_memory_is_loaded_after_what_its_run_saw_and_before_what_was_missed() -> None:
+    world = World(spec(Diary()), remembers=True).bars(*[(100,)] * 5)
+    back = Diary()
+    world.now = START + 8 * HOUR
+    world.restart(spec(back), warm_up=hourly(4, 5, 6, 7), seen=START + 5 * HOUR)
+    assert back.told == [4, 5, {"count": 4}, 6, 7]
+
+
+def test_a_memory_is_loaded_though_nothing_is_shown() -> None:
+    world = World(spec(Diary()), remembers=True).bars((100,), (100,))
+    back = Diary()
+    world.restart(spec(back))
+    assert back.told == [{"count": 2}]
+
+
+@pytest.mark.parametrize("state", [{"x": float("nan")}, {"x": object()}])
+def test_a_memory_that_cannot_be_written_fails_the_strategy_and_not_the_run(state: Any) -> None:
+    class Odd(Script):
+        def save(self) -> dict[str, object]:
+            return state  # type: ignore[no-any-return]
+
+    world = World(spec(Odd(1.0)), remembers=True).bars((100,), (100,))
+    assert len(world.of(f.StrategyFailed)) == 1
+    assert world.position() == D(10)
+
+
+# --- timers ---------------------------------------------------------------------------------------
+
+
+class Alarm(Script):
+    """Sets a timer with its first bar and buys when it rings."""
+
+    wait = 90 * MINUTE
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        self.seen.append(bar)
+        if len(self.seen) == 1:
+            ctx.set_timer("a/b", ctx.now + self.wait)
+        return None
+
+    def on_timer(self, ctx: Context, key: str) -> Target | None:
+        return ctx.target(weight=1.0, reason=key)
+
+
+def test_a_strategys_timer_rings_and_its_word_counts() -> None:
+    world = World(spec(Alarm())).bars((100,), (101,), (102,), (103,))
+    (target,) = world.of(f.TargetSet)
+    assert (target.ts, target.reason) == (START + HOUR + 90 * MINUTE, "a/b")
+    assert fills(world) == [("buy", D(10), D(103))]  # the bar it rang in had opened already
+
+
+def test_a_timer_set_before_a_restart_rings_after_it() -> None:
+    world = World(spec(Alarm()), remembers=True).bars((100,))
+    late = Alarm()
+    late.seen.append(make_bar("COIN", START, HOUR, 100))
+    world.restart(spec(late)).bars((101,), (102,))
+    assert [x.reason for x in world.of(f.TargetSet)] == ["a/b"]
+
+
+def test_a_timer_in_the_past_fails_the_strategy() -> None:
+    class Late(Alarm):
+        wait = 0
+
+    world = World(spec(Late())).bars((100,))
+    (failed,) = world.of(f.StrategyFailed)
+    assert "a timer must be set for a moment after" in failed.error
+
+
+def test_a_timer_of_a_strategy_that_is_gone_does_nothing() -> None:
+    world = World(spec(Alarm()), remembers=True).bars((100,))
+    world.restart(spec(Script(), name="other", capital=D(0))).bars((101,), (102,), (103,))
+    assert world.of(f.TargetSet) == []
+
+
+# --- counters and breakers ------------------------------------------------------------------------
+
+
+def test_bars_held_are_counted_over_a_restart_that_is_shown_none_of_them() -> None:
+    terms: dict[str, Any] = {"exits": {"max_bars": 4}}
+    world = World(spec(Script(1.0), **terms), remembers=True).bars(*[(100,)] * 4)
+    world.restart(spec(Script(), **terms)).bars(*[(100,)] * 4)
+    unbroken = World(spec(Script(1.0), **terms)).bars(*[(100,)] * 8)
+    assert [x.ts for x in world.of(f.TargetSuspended)] == [x.ts for x in unbroken.of(f.TargetSuspended)]
+
+
+def test_a_position_keeps_its_time_exit_when_the_configuration_has_none_any_more() -> None:
+    world = World(spec(Script(1.0), exits={"max_bars": 4}), remembers=True).bars(*[(100,)] * 4)
+    world.restart(spec(Script())).bars(*[(100,)] * 4)
+    assert world.position() == 0
+
+
+def test_a_drawdown_counts_from_a_peak_within_the_day_before_a_restart() -> None:
+    terms: dict[str, Any] = {"qty": 100}
+    limits = Limits(max_drawdown=0.10)
+    world = World(
+        spec(Script(1.0), **terms), accounts=[account({"USD": D(10_000)}, limits=limits)], remembers=True
+    ).bars((100,), (100,), (150,))
+    world.restart(spec(Script(), **terms)).bars((134,))
+    assert [x.rule for x in world.of(f.HaltSet)] == ["max_drawdown"]
+
+
+def test_a_refusal_that_stood_before_a_restart_is_counted_on_and_not_said_again() -> None:
+    limits = Limits(max_position=100.0)
+    accounts = [account(limits=limits)]
+    world = World(spec(Script(1.0)), accounts=accounts, remembers=True)
+    world.tell(m.SetHalt(ts=world.now, level=m.HaltLevel.NO_NEW_RISK, reason="lunch"))
+    world.bars((100,), (100,))
+    world.restart(spec(Script())).bars(*[(100,)] * 5)
+    assert len(world.of(f.OrderDenied)) == 1
