@@ -84,7 +84,7 @@ class Desk:
             reconciler=reconciler,
             executor=self.executor,
             clock=self.clock,
-            timers=timeline,
+            catch_up=self._nothing,
             halts=self.halts,
             feed=self._silence,
             warm_up=lambda: (),
@@ -93,6 +93,9 @@ class Desk:
         self.account = TradingAccount(parts, start)
         self.daemon = Daemon([self.account], mode="paper", started=1, config_digest="c0ffee")
         self.task: asyncio.Task[ExitCode] | None = None
+
+    async def _nothing(self) -> None:
+        """Nothing was missed."""
 
     async def _silence(self) -> None:
         await asyncio.Event().wait()

@@ -8,6 +8,7 @@ twice and to guess: what did not answer is unknown, and is asked for by id elsew
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -66,7 +67,7 @@ class Outbox:
     def put(self, command: Request, since: float | None = None) -> None:
         """Take a command whose facts are committed.
 
-        `since`: when the input behind it was queued, in the loop's seconds; `latency` is told how long it
+        `since`: when the input behind it was queued, by the monotonic clock; `latency` is told how long it
         took from there to the venue.
         """
         lane = self._lane(command)
@@ -126,7 +127,7 @@ class Outbox:
             return self._not_sent(command, f"halted before it was sent: {halt.reason}")
         self.sent += 1
         if since is not None:
-            self.latency(asyncio.get_running_loop().time() - since)
+            self.latency(time.monotonic() - since)
         if isinstance(command, SubmitOrder):
             return await self._submit(command.order)
         return await self._replace(command)

@@ -9,6 +9,7 @@ those post inputs here.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -57,7 +58,7 @@ class _Entry(NamedTuple):
     at: int | None
     before_sending: Callable[[], None] | None = None
     done: asyncio.Future[None] | None = None
-    since: float | None = None  # when it was queued, in the loop's seconds
+    since: float | None = None  # when it was queued, by the monotonic clock
 
 
 class _Work(NamedTuple):
@@ -102,7 +103,7 @@ class Runner:
         When the queue is full the oldest quote makes room: a newer one says more. Raises
         InvariantError when there is none, because nothing else may be lost.
         """
-        self._put(_Entry(message, at, since=_now()))
+        self._put(_Entry(message, at, since=time.monotonic()))
 
     async def settled(
         self,
@@ -112,7 +113,7 @@ class Runner:
     ) -> None:
         """Queue an input and wait until it was decided on and all that follows was handed to the venue."""
         done = asyncio.get_running_loop().create_future()
-        self._put(_Entry(message, at, before_sending, done, _now()))
+        self._put(_Entry(message, at, before_sending, done, time.monotonic()))
         await done
         if self.outbox is not None:
             await self.outbox.idle()
@@ -225,10 +226,6 @@ class Runner:
                 self.outbox.put(command, since)
             else:
                 raise InvariantError("a command needs an outbox before it can be sent")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _must_last(facts: Sequence[Recorded], commands: Sequence[Command]) -> bool:
