@@ -84,7 +84,6 @@ def test_a_file_that_is_wrong_ends_with_78_and_counts_as_no_crash(project: Proje
     with project.start() as daemon:
         assert daemon.ended() == ExitCode.CONFIG
 
-    (project.root / "strategies" / "flip.py").write_text("nothing = 1\n")
     project.write()
     (project.root / "strategies" / "flip.py").write_text("nothing = 1\n")
     with project.start() as daemon:

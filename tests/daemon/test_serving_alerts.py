@@ -78,7 +78,7 @@ def test_start_and_stop_are_told_and_life_is_proved_without_a_secret_in_any_byte
 
 def test_a_strategy_that_does_not_come_back_is_told_before_the_end(project: Project, owner: Owner) -> None:
     more = NOTIFY.format(level="critical") + "\nlimits: {time_budget: 1s}"
-    project.write(body="while self.bars > 8: pass", more=more)
+    project.write(body="while True: pass", more=more)  # while it warms up
     with project.start(env=env(owner)) as daemon:
         assert daemon.ended() == ExitCode.FAILED
     assert owner.titles == ["PAPER: main: strategy flip does not come back"]

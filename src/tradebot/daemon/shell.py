@@ -255,13 +255,17 @@ class Shell:
 
     async def _looks(self) -> None:
         await self._can_look.wait()
-        assert self._daemon is not None
-        accounts = list(self._daemon.accounts.values())
         while True:
-            for account in accounts:
-                await self._look(account)
-            self._say_day(accounts)
+            await self.look()
             await asyncio.sleep(_LOOK)
+
+    async def look(self) -> None:
+        """Look at every account once: figures, findings, the end of a feed and of a day."""
+        accounts = [] if self._daemon is None else list(self._daemon.accounts.values())
+        for account in accounts:
+            await self._look(account)
+        if accounts:
+            self._say_day(accounts)
 
     async def _look(self, account: TradingAccount) -> None:
         told = self._told[account.name]
