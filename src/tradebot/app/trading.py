@@ -25,6 +25,7 @@ from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
+from tradebot.config.times import duration_text
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import rebased
@@ -70,6 +71,7 @@ class Request:
     extra_halts: tuple[Halt, ...] = ()
     orphans: Choice = "refuse"
     since: int | None = None
+    until_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,8 @@ class _Assembly:
             feed=self._fed(player, runner, begin),
             catch_up=lambda: player.sleep_through(self._missed(market)),
             warm_up=lambda: self._warm_up(market, clock.now()),
+            until_end=self.request.until_end,
+            source=self._source(market),
             seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
@@ -259,6 +263,13 @@ class _Assembly:
     def _slices(self, market: Market) -> Iterator[Slice]:
         left = [s for s in market.series.values() if s.start < len(s.columns)]
         return slices_of(left, dress=told_apart) if left else iter(())
+
+    def _source(self, market: Market) -> str:
+        """Return what is played, with the label of data that no market made, and how fast."""
+        words = dict.fromkeys(f"{s.instrument} {s.label or s.source}" for s in market.series.values())
+        pace = self.config.accounts[self.name].replay.pace
+        speed = "as fast as it is traded" if pace is None else f"{duration_text(pace)} a second"
+        return f"stored data ({', '.join(words)}), {speed}"
 
     def _missed(self, market: Market) -> Iterator[Slice]:
         """Return the market data that passed while the daemon was down."""

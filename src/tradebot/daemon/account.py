@@ -53,7 +53,8 @@ class Parts:
     """What an account is made of.
 
     `catch_up` lets pass what happened while the daemon was down, `warm_up` gives past market data, `feed`
-    runs until the data end.
+    runs until the data end; with `until_end` the account stops then. `source` says
+    in words where the data come from.
     """
 
     name: str
@@ -66,6 +67,8 @@ class Parts:
     feed: Callable[[], Awaitable[None]]
     catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
+    until_end: bool = False
+    source: str = ""
     seen: int | None = None  # the time of the last market data that the run before decided on
 
 
@@ -185,6 +188,8 @@ class TradingAccount:
     async def _fed(self) -> None:
         await self.parts.feed()
         self.feed_is_over = True
+        if self.parts.until_end:
+            self.stop("the data have ended")
 
     def stop(self, reason: str) -> None:
         """Ask for an orderly end: entries and quotes are cancelled, positions and protection stay."""
