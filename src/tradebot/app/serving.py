@@ -7,6 +7,7 @@ what surrounds the daemon (`daemon.shell`), put together from the configuration'
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -98,6 +99,7 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
                 config_digest=digest(config),
                 hooks=shell.hooks,
             )
+            _settle_memory()
             shell.surround(daemon, {o.account.name: o.journal.progress for o in opened})
             async with ControlServer(where.socket, Control(daemon).answer):
                 code = int(await daemon.run())
@@ -167,6 +169,13 @@ async def _open(
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
+
+
+def _settle_memory() -> None:
+    """Look for garbage more often than a short command does, and no more among what stays for good."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _note_end(

@@ -44,6 +44,7 @@ from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
+from tradebot.daemon.stuck import RULE as STUCK
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
@@ -301,6 +302,8 @@ class _Assembly:
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
+        stuck = {halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == STUCK}
+        stuck |= {fact.scope.strategy for fact in self.ledger.halts.values() if fact.rule == STUCK}
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             spec = plan.strategy_spec(
@@ -308,6 +311,7 @@ class _Assembly:
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
+            spec = replace(spec, is_disabled=recipe.words.id in stuck)
             specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
         if self.request.orphans == "close":
             specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]
