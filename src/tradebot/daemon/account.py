@@ -95,12 +95,15 @@ class TradingAccount:
         parts = self.parts
         self._engine = asyncio.get_running_loop().create_task(parts.runner.run())
         recovery = asyncio.get_running_loop().create_task(self._recover())
-        await asyncio.wait({self._engine, recovery}, return_when=asyncio.FIRST_COMPLETED)
+        sending = asyncio.get_running_loop().create_task(parts.outbox.failed())
+        await asyncio.wait({self._engine, recovery, sending}, return_when=asyncio.FIRST_COMPLETED)
         if not recovery.done():
             recovery.cancel()
             await asyncio.wait({recovery})
-        if self._engine.done():
-            await self._engine
+        for task in (self._engine, sending):
+            if task.done():
+                await task
+        sending.cancel()
         await recovery
 
     async def _recover(self) -> None:
@@ -153,7 +156,8 @@ class TradingAccount:
         feed = loop.create_task(self._fed())
         watch = loop.create_task(self.parts.reconciler.watch())
         stop = loop.create_task(self._stop.wait())
-        tasks = {self._engine, feed, watch, stop}
+        sending = loop.create_task(self.parts.outbox.failed())
+        tasks = {self._engine, feed, watch, stop, sending}
         try:
             while not stop.done():
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +170,7 @@ class TradingAccount:
             await asyncio.wait({feed, watch})
             await self._wind_down()
         finally:
-            for task in (feed, watch, stop):
+            for task in (feed, watch, stop, sending):
                 task.cancel()
             await self._close()
 
