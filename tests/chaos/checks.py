@@ -257,6 +257,8 @@ def _check_wish(ledger: Ledger, setup: Setup, key: Key) -> None:
     if ledger.halt_level(*key)[0] is not HaltLevel.NONE:
         return
     held, way = ledger.subs[key[0]].qty(key[1]), ZERO
+    if any(record.is_unknown for record in ledger.open_orders(key)):
+        return  # said, and the owner's to let go of
     for record in ledger.open_orders(key):
         if record.order.purpose is Purpose.TARGET and record.status is not Status.PENDING_REPLACE:
             way += record.leaves_signed

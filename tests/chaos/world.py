@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -99,6 +100,7 @@ class World:
         self._image = self._empty()
         self._backup: Image | None = None
         self._newest: Image | None = None  # set aside while a backup is tried
+        self.broken: Broken | None = None
         self._unheard: list[Halt] = []
         self._starts: list[float] = []
         self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
@@ -362,7 +364,8 @@ class World:
         life = self.life
         flag: HaltFlag | None = None if life is None else life.account.parts.halts
         self.note(f"-> {request}")
-        self.auditor.leaves(request, flag)
+        with self._judged():
+            self.auditor.leaves(request, flag)
 
     def _arrived(self, order: Order) -> None:
         self.orders += 1
@@ -376,7 +379,8 @@ class World:
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
             self.note(f"   {recorded.fact}")
-        self.auditor.committed(facts, durable)
+        with self._judged():
+            self.auditor.committed(facts, durable)
         if self.life is not None and any(isinstance(r.fact, _MONEY) for r in facts):
             check_books(self.life.ledger)
 
@@ -397,7 +401,9 @@ class World:
                     self._ended(life)
                 elif life.disk.is_dead:
                     self._die("killed at a commit")
-                elif life.loop.complaints:
+                if self.broken is not None:
+                    raise self.broken
+                if life.loop.complaints:
                     raise Broken(life.loop.complaints[0])
             self._check_end()
         except Exception as exc:
@@ -407,6 +413,15 @@ class World:
             if self.life is not None:
                 self._bury(self.life)
         return Report(self.seed, self.faults.counts, self.digest.hexdigest(), self.orders, self.lives)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Keep what was broken inside the process: it may swallow its own exceptions, not these."""
+        try:
+            yield
+        except Broken as exc:
+            self.broken = self.broken or exc
+            raise
 
     def note(self, line: str) -> None:
         """Keep a line for whoever looks into one seed."""
