@@ -157,18 +157,22 @@ class TradingAccount:
         watch = loop.create_task(self.parts.reconciler.watch())
         stop = loop.create_task(self._stop.wait())
         sending = loop.create_task(self.parts.outbox.failed())
-        tasks = {self._engine, feed, watch, stop, sending}
+        tasks = [self._engine, sending, feed, watch]  # whoever waited for one of the first is only cancelled
         try:
             while not stop.done():
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done - {stop}:
+                await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in tasks if task.done()]:
                     await task  # raises what it raised
-                    tasks.discard(task)
+                    tasks.remove(task)
             async with self.parts.reconciler.at_rest:  # no instant is left half done
                 for task in (feed, watch):
                     task.cancel()
             await asyncio.wait({feed, watch})
             await self._wind_down()
+        except asyncio.CancelledError:
+            if self._engine.done():
+                await self._engine  # why nobody gets an answer any more
+            raise
         finally:
             for task in (feed, watch, stop, sending):
                 task.cancel()
