@@ -395,6 +395,8 @@ class World:
                     self.agenda.step()
                     continue
                 life.loop.turn()
+                if self.life is not life:
+                    continue
                 if life.kill_turn is not None and life.loop.turns >= life.kill_turn:
                     self._die("killed at an await")
                 elif life.main.done():
