@@ -170,7 +170,7 @@ class Server:
 
     def remember(self) -> None:
         """Keep what is about to change, for reads that lag."""
-        if not self.faults.rates["read stale"]:
+        if not self.lag or not self.faults.rates["read stale"]:
             return
         books = self.exchange.snapshot(self.now(), 0)
         self._past.append(

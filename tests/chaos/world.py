@@ -45,7 +45,8 @@ from tradebot.sim.venue import Request, SimVenue
 from tradebot.store.journal import Journal
 
 D = Decimal
-TICK = 10.0  # seconds between two quotes
+TICK = 15.0  # seconds between two quotes
+_EMPTY: list[Image] = []  # a new journal, made once
 TICK_NS = int(TICK * 1e9)
 _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
 
@@ -67,8 +68,8 @@ class Report:
 class World:
     """One run of one seed in `folder`, which is left empty. `run` raises Broken, saying how to replay."""
 
-    quiet_after = 10 * 60.0
-    rest = 260.0
+    quiet_after = 8 * 60.0
+    rest = 240.0
 
     def __init__(self, seed: int, folder: Path, kit: Kit = HONEST, policy: IdPolicy | None = None) -> None:
         self.seed = seed
@@ -86,7 +87,7 @@ class World:
         self.auditor.server = self.server
         self.patience = Patience(
             every=self.rng.choice([20.0, 60.0]),
-            doubtful=self.rng.choice([2.0, 5.0]),
+            doubtful=self.rng.choice([4.0, 8.0]),
             absent_looks=self.rng.choice([3, 5]),
             absent_for=self.rng.choice([20.0, 60.0]),
         )
@@ -221,7 +222,7 @@ class World:
             is_shown
             and quote.instrument == PEAR.id
             and self.life is not None
-            and quote.ts % (3 * TICK_NS) == START % (3 * TICK_NS)
+            and (quote.ts - START) % (2 * TICK_NS) == 0
         ):
             self.life.feed(Slice(quote.ts, (quote,)))
 
@@ -249,8 +250,6 @@ class World:
                 self._hand_over(self.owner.halt(scope, HaltLevel.NONE))
         if self.life is not None:
             self.life.kill_turn = self.life.kill_commit = None
-            if self._newest is not None:
-                self._die("the right file was found")
 
     def _end(self) -> None:
         self.is_over = True
@@ -258,13 +257,15 @@ class World:
     # --- births and deaths --------------------------------------------------------------------------
 
     def _empty(self) -> Image:
+        if _EMPTY:
+            return _EMPTY[0]
         folder = self.folder / "empty"
         folder.mkdir(parents=True)
         journal = Journal.open(folder / "journal.db", create=True, identity=IDENTITY)
         journal.close()
-        image = Image((folder / "journal.db").read_bytes(), b"", None)
+        _EMPTY.append(Image((folder / "journal.db").read_bytes(), b"", None))
         shutil.rmtree(folder)
-        return image
+        return _EMPTY[0]
 
     def _begin(self) -> None:
         self.lives += 1
@@ -329,8 +330,10 @@ class World:
         self.note(f"--- {why}{', power lost' if power_lost else ''}")
         self._image = life.disk.image(power_lost=power_lost)
         self._bury(life)
-        if self._newest is not None:
-            self._image, self._newest = self._newest, None  # the right file turned up again
+        if self._newest is not None and life.account.phase is Phase.READY:
+            self._newest = None  # the backup had all that matters: from here on it is the journal
+        if self._newest is not None and why == "refused a backup":
+            self._image, self._newest = self._newest, None  # the right file turns up again
         elif self._backup is not None and self.faults.is_on:
             self.faults.saw("backup restored")
             self._newest, self._image, self._backup = self._image, self._backup, None
