@@ -15,11 +15,18 @@ from tradebot.errors import ExitCode, UsageError
 
 @command("reconcile")
 @click.option("--dry-run", is_flag=True, help="Compare and change nothing (the default).")
-@click.option("--adopt", is_flag=True, help="Book the venue's quantities and cash where nothing explains a difference.")
+@click.option(
+    "--adopt", is_flag=True, help="Book the venue's quantities and cash where nothing explains a difference."
+)
 @click.option("--reason", metavar="TEXT", help="Why they are adopted; it is written into the journal.")
 @with_reading
 def reconcile(
-    dry_run: bool, adopt: bool, reason: str | None, account: str | None, config_file: str | None, as_json: bool
+    dry_run: bool,
+    adopt: bool,
+    reason: str | None,
+    account: str | None,
+    config_file: str | None,
+    as_json: bool,
 ) -> None:
     """Compare orders, trades, positions and cash with the venue. Ends with 1 when something differs.
 

@@ -106,6 +106,16 @@ COMMANDS = {
         place="tradebot.cli.logs:logs",
         summary="what the daemon said",
     ),
+    "reconcile": Lazy(
+        section="",
+        place="tradebot.cli.reconcile:reconcile",
+        summary="ours beside the venue's",
+    ),
+    "risk": Lazy(
+        section="",
+        place="tradebot.cli.risk:risk",
+        summary="show: limits and how near they are",
+    ),
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",
@@ -115,6 +125,11 @@ COMMANDS = {
         section="Machine",
         place="tradebot.cli.service:service",
         summary="install, uninstall, show: the systemd unit",
+    ),
+    "db": Lazy(
+        section="",
+        place="tradebot.cli.db:db",
+        summary="verify, backup, restore, prune: the journals",
     ),
     "config": Lazy(
         section="",
