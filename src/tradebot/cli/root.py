@@ -16,6 +16,11 @@ COMMANDS = {
         place="tradebot.cli.init:init",
         summary="make a project: a configuration and example strategies",
     ),
+    "doctor": Lazy(
+        section="",
+        place="tradebot.cli.doctor:doctor",
+        summary="is it ok? checks everything, changes nothing",
+    ),
     "backtest": Lazy(
         section="Research",
         place="tradebot.cli.backtest:backtest",
