@@ -58,7 +58,7 @@ class Disk:
         self.commits = 0
         self.flushed = 0  # where the log ended at the last flush
         # The log must only grow while this process lives: see `Image`.
-        self._db: sqlite3.Connection = journal._db
+        self._db: sqlite3.Connection = journal.db
         self._db.execute("PRAGMA wal_autocheckpoint=0")
         self.mark()
 

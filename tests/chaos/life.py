@@ -23,7 +23,7 @@ from tradebot.daemon.account import Parts, TradingAccount
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox
-from tradebot.daemon.reconciler import CURSOR, Patience, Reconciler
+from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner
 from tradebot.store.journal import Identity, Journal
 
@@ -178,7 +178,6 @@ def begin(birth: Birth) -> Life:
         clock,
         instance=IDENTITY.instance,
         patience=birth.patience,
-        cursor=progress.get(CURSOR, 0),
     )
     last = [0]
 
@@ -187,9 +186,11 @@ def begin(birth: Birth) -> Life:
         last[0] = past[-1].ts if past else 0
         return past
 
-    async def feed() -> None:
+    async def catch_up() -> None:
         for event in birth.missed(progress):
-            runner.post(event)
+            await runner.settled(event)
+
+    async def feed() -> None:
         for message in life.early:
             if not isinstance(message, Slice) or message.ts > last[0]:
                 runner.post(message)
@@ -205,7 +206,7 @@ def begin(birth: Birth) -> Life:
             reconciler=reconciler,
             executor=Inline(),
             clock=clock,
-            timers=timers,
+            catch_up=catch_up,
             halts=halts,
             feed=feed,
             warm_up=warm_up,

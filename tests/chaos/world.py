@@ -9,37 +9,31 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from tests.chaos.checks import Auditor, Broken, check_books, check_rest
-from tests.chaos.disk import Disk, Image, Killed
+from tests.chaos.disk import HALTS, Disk, Image, Killed
 from tests.chaos.faults import Faults
 from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
 from tests.chaos.loop import Agenda, VirtualLoop
+from tests.chaos.owner import Owner
+from tests.chaos.stage import FIRST_PRICES, PEAR, draw_setup, fresh
 from tests.chaos.venue import Server
 from tests.core.world import COIN, GEM, START
 from tradebot.core import facts as f
-from tradebot.core.messages import Input, Slice
+from tradebot.core.messages import EVERYTHING, HaltLevel, Input, Slice
 from tradebot.core.model import (
     MINUTE,
-    AccountModel,
     Bar,
-    ExitRules,
-    Instrument,
-    Level,
     Order,
-    OrderKind,
     Quote,
 )
 from tradebot.core.ports import IdPolicy
-from tradebot.core.setup import AccountSpec, ExecutionSpec, Limits, OrderStyle, Setup, StrategySpec
-from tradebot.core.sizing import FixedQty
-from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Target
 from tradebot.daemon.account import Phase
-from tradebot.daemon.halts import HaltFlag
+from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience
 from tradebot.errors import InvariantError, StoreError
 from tradebot.sim.accounts import SimAccount
@@ -50,41 +44,12 @@ from tradebot.sim.venue import Request, SimVenue
 from tradebot.store.journal import Journal
 
 D = Decimal
-PEAR = replace(GEM, id="PEAR", base="PEAR")
 TICK = 10.0  # seconds between two quotes
 TICK_NS = int(TICK * 1e9)
 _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
-_FIRST = {"COIN": 100.0, "GEM": 40.0, "PEAR": 20.0}
 
 
 HONEST = Kit()
-
-
-class Words(BarStrategy):
-    """Says a weight for each bar that depends on nothing but the seed and the bar."""
-
-    def __init__(self, seed: str) -> None:
-        super().__init__(None)
-        self._seed = seed
-
-    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
-        draw = hashlib.blake2b(f"{self._seed}/{bar.ts}".encode(), digest_size=1).digest()[0]
-        weight = (None, None, 0.0, 0.5, 1.0, 1.0, -1.0, -0.5)[draw % 8]
-        return None if weight is None else ctx.target(weight=weight)
-
-
-class Maker(QuoteStrategy):
-    """Rests one level on both sides, further away on the side of what it holds."""
-
-    def on_quote(self, ctx: Context, quote: Quote) -> Quotes | None:
-        lean = ctx.position() * 0.01
-        bid, ask = quote.mid - 0.05 - lean, quote.mid + 0.05 - lean
-        return Quotes(
-            ctx.instrument,
-            bids=(Level(min(bid, quote.bid), 3.0),),
-            asks=(Level(max(ask, quote.ask), 3.0),),
-            tolerance_ticks=2,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +77,9 @@ class World:
         self.log: list[str] | None = None
         self.agenda = Agenda()
         self.clock = Clock(self.agenda, START)
-        self.faults = Faults(random.Random(self.rng.random()), self.rng.choice([0.0, 0.3, 1.0, 1.0]))
-        self.setup = self._setup()
+        self.strength = self.rng.choice([0.0, 0.3, 1.0, 1.0, 1.0])
+        self.faults = Faults(random.Random(self.rng.random()), self.strength)
+        self.setup = draw_setup(seed, self.rng)
         self.auditor = Auditor(self.setup, IDENTITY.instance)
         self.server = self._server(policy or self.rng.choice(list(IdPolicy)))
         self.auditor.server = self.server
@@ -131,64 +97,14 @@ class World:
         self.digest = hashlib.sha256()
         self.orders = 0
         self._image = self._empty()
+        self._backup: Image | None = None
+        self._newest: Image | None = None  # set aside while a backup is tried
+        self._unheard: list[Halt] = []
+        self._starts: list[float] = []
+        self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
         self._plan()
 
     # --- what there is ------------------------------------------------------------------------------
-
-    def _setup(self) -> Setup:
-        rng = self.rng
-        exits = ExitRules(
-            stop_loss=rng.choice([None, 0.01, 0.02]),
-            take_profit=rng.choice([None, 0.015]),
-            trailing=rng.choice([None, None, 0.012]),
-            after_exit=rng.choice(["next_signal", "at_once", 2]),
-        )
-        limit = OrderStyle(kind=OrderKind.LIMIT, collar=rng.choice([-0.002, 0.01]))
-        twap = ExecutionSpec(
-            kind="twap", slices=3, over=2 * MINUTE, on_late=rng.choice(["catch_up", "expire"])
-        )
-        specs = [
-            self._spec("a", COIN, 10.0, exits=exits),
-            self._spec("b", COIN, 7.0, style=rng.choice([limit, OrderStyle()])),
-            self._spec("c", GEM, 9.0, execution=twap, exits=rng.choice([exits, ExitRules()])),
-            StrategySpec(
-                id="q",
-                account="main",
-                instruments=(PEAR.id,),
-                interval=0,
-                deciders={PEAR.id: Maker(None)},
-                sizing=FixedQty(qty=1.0),
-                capital=D("0.25"),
-            ),
-        ]
-        limits = Limits(max_orders_per_day=rng.choice([None, 25, 60]))
-        account = AccountSpec(
-            name="main",
-            model=AccountModel.MARGIN,
-            base_currency="USD",
-            cash={"USD": D(100_000)},
-            limits=limits,
-        )
-        return Setup(
-            instruments={i.id: i for i in (COIN, GEM, PEAR)},
-            accounts=(account,),
-            strategies=tuple(specs),
-            quanta={},
-            instance=IDENTITY.instance,
-            needs_reconcile=True,
-        )
-
-    def _spec(self, name: str, instrument: Instrument, qty: float, **terms: object) -> StrategySpec:
-        return StrategySpec(
-            id=name,
-            account="main",
-            instruments=(instrument.id,),
-            interval=MINUTE,
-            deciders={instrument.id: Words(f"{self.seed}/{name}")},
-            sizing=FixedQty(qty=qty),
-            capital=D("0.25"),
-            **terms,  # type: ignore[arg-type]
-        )
 
     def _server(self, policy: IdPolicy) -> Server:
         account = self.setup.accounts[0]
@@ -214,13 +130,74 @@ class World:
 
     def _plan(self) -> None:
         end = self.quiet_after + self.rest
-        for name, price in _FIRST.items():
+        for name, price in FIRST_PRICES.items():
             self._plan_market(name, price, end)
         for minute in range(1, int((end - 120.0) / 60.0) + 1):
             self.agenda.at(minute * 60.0 + 0.5, lambda minute=minute: self._bar(minute))
+        self._plan_troubles()
         self.agenda.at(0.2, self._begin)
         self.agenda.at(self.quiet_after, self._calm)
         self.agenda.at(end, self._end)
+
+    def _plan_troubles(self) -> None:
+        """Draw what goes wrong or is done outside the wire, and when."""
+        rng, strength = self.rng, self.strength
+        acts: list[tuple[float, int, Callable[[], None]]] = [
+            (0.3, 2, self.owner.trade),
+            (0.2, 1, self.owner.rest),
+            (0.2, 2, self.owner.transfer),
+            (0.4, 5, self._owner_speaks),
+            (0.3, 2, self._mute),
+            (0.25, 3, self._clock_jumps),
+            (0.15, 2, self._disk_fills),
+            (0.15, 1, self._stop),
+            (0.1, 1, self._back_up),
+        ]
+        for chance, most, act in acts:
+            if rng.random() < chance * strength:
+                for _ in range(rng.randint(1, most)):
+                    self.agenda.at(rng.uniform(5.0, self.quiet_after - 5.0), act)
+        self._kills = 0.75 if strength else 0.0
+        self._crash_loop = rng.random() < 0.05 * strength
+
+    def _owner_speaks(self) -> None:
+        self._hand_over(self.owner.word())
+
+    def _hand_over(self, halt: Halt) -> None:
+        """Say a word to the daemon; when it is down, to its flag file."""
+        life = self.life
+        self.note(f"== {halt}")
+        if life is None:
+            self._unheard.append(halt)
+        else:
+            life.loop.create_task(life.account.halt(halt))
+
+    def _mute(self) -> None:
+        self.server.is_mute = True
+
+        def over() -> None:
+            self.server.is_mute = False
+            if self.life is not None and self.life.is_fed:
+                self.life.account.parts.reconciler.hint()
+
+        self.agenda.after(self.rng.uniform(5.0, 120.0), over)
+
+    def _clock_jumps(self) -> None:
+        self.faults.saw("clock jumped")
+        self.clock.skew += self.rng.choice([-2.0, 2.0, -90.0, 90.0, 3600.0])
+
+    def _disk_fills(self) -> None:
+        if self.life is not None:
+            self.faults.saw("disk full")
+            self.life.disk.fill_up()
+
+    def _stop(self) -> None:
+        if self.life is not None:
+            self.life.account.stop("the owner stops it")
+
+    def _back_up(self) -> None:
+        if self.life is not None:
+            self._backup = self.life.disk.image()
 
     def _plan_market(self, name: str, price: float, end: float) -> None:
         rng = random.Random(f"{self.seed}/{name}")
@@ -262,8 +239,16 @@ class World:
         """Faults are over: from here on everything must come to rest."""
         self.faults.is_on = False
         self.server.is_mute = False
+        self._backup = None
+        self.clock.skew = max(self.clock.skew, 0.0)
+        for scope in list(self.owner.words):
+            if self.rng.random() < 0.7:
+                del self.owner.words[scope]
+                self._hand_over(self.owner.halt(scope, HaltLevel.NONE))
         if self.life is not None:
             self.life.kill_turn = self.life.kill_commit = None
+            if self._newest is not None:
+                self._die("the right file was found")
 
     def _end(self) -> None:
         self.is_over = True
@@ -283,6 +268,10 @@ class World:
         self.lives += 1
         folder = self.folder / f"life{self.lives}"
         self._image.lay_out(folder)
+        for halt in self._unheard:
+            self.faults.saw("owner spoke to the flag file")
+            HaltFlag(folder / HALTS).set(halt)
+        self._unheard.clear()
         loop = VirtualLoop(self.agenda, random.Random(self.rng.random()), self.rng.choice([0.0, 0.1, 0.5]))
         link = self.kit.link(self.server, self._left)
         self.life = life = begin(
@@ -291,7 +280,7 @@ class World:
                 agenda=self.agenda,
                 loop=loop,
                 clock=self.clock,
-                setup=self._fresh(),
+                setup=fresh(self.setup, self.seed),
                 link=link,
                 kit=self.kit,
                 patience=self.patience,
@@ -299,25 +288,29 @@ class World:
                 number=self.lives,
                 disk=lambda journal, where: _Watched(self, journal, where),
                 replayed=self.auditor.restart,
-                past=lambda: self.bars[-3:],
+                extra_halts=self._crash_guard(),
+                past=lambda: list(self.bars),
                 missed=self._missed,
             )
         )
-        if self.faults.is_on and self.rng.random() < 0.75:
+        if self.faults.is_on and self._crash_loop and self.lives < 6:
+            life.kill_turn = self.rng.randint(1, 60)
+        elif self.faults.is_on and self.rng.random() < self._kills:
             if self.rng.random() < 0.5:
                 life.kill_turn = int(self.rng.choice([30, 300, 3000]) * self.rng.random()) + 1
             else:
                 commit = int(self.rng.choice([5, 30, 100]) * self.rng.random()) + 1
                 life.kill_commit = (commit, self.rng.random() < 0.5)
 
-    def _fresh(self) -> Setup:
-        """A new process has new strategy objects."""
-        fresh = []
-        for spec in self.setup.strategies:
-            (name,) = spec.instruments
-            decider = Maker(None) if spec.id == "q" else Words(f"{self.seed}/{spec.id}")
-            fresh.append(replace(spec, deciders={name: decider}))
-        return replace(self.setup, strategies=tuple(fresh))
+    def _crash_guard(self) -> tuple[Halt, ...]:
+        """After four starts in ten minutes that did not end in order, trade nothing new."""
+        now = self.agenda.now
+        self._starts = [at for at in self._starts if now - at < 600.0] + [now]
+        if not self._crash_loop or len(self._starts) < 4:
+            return ()
+        self.faults.saw("crash loop halted")
+        halt = self.owner.halt(EVERYTHING, HaltLevel.NO_NEW_RISK)
+        return (replace(halt, reason="it keeps crashing", rule="crash_loop"),)
 
     def _missed(self, progress: dict[str, int]) -> Sequence[Input]:
         return ()
@@ -334,6 +327,11 @@ class World:
         self.note(f"--- {why}{', power lost' if power_lost else ''}")
         self._image = life.disk.image(power_lost=power_lost)
         self._bury(life)
+        if self._newest is not None:
+            self._image, self._newest = self._newest, None  # the right file turned up again
+        elif self._backup is not None and self.faults.is_on:
+            self.faults.saw("backup restored")
+            self._newest, self._image, self._backup = self._image, self._backup, None
         self.agenda.after(self.rng.choice([1.2, 5.0, 70.0]), self._begin)
 
     def _bury(self, life: Life) -> None:
@@ -346,10 +344,13 @@ class World:
         """The process ended by itself: that is a word of its own."""
         try:
             life.main.result()
+            self._starts.clear()
+            self._die("stopped in order")
         except Killed:
             self._die("killed at a commit")
-        except StoreError:
-            self._die("stopped by its disk")
+        except StoreError as exc:
+            is_refusal = "must know no order of this instance" in str(exc)
+            self._die("refused a backup" if is_refusal else "stopped by its disk")
         except InvariantError as exc:
             if "epoch must exceed" not in str(exc):
                 raise
@@ -420,6 +421,7 @@ class World:
         if life is None or life.account.phase is not Phase.READY:
             raise Broken(f"the daemon must be ready at the end, was {life and life.account.phase}")
         halts = life.account.parts.halts.all
+        self.owner.check()
         check_rest(life.ledger, self.setup, self.server, halts, self.auditor.shrunk)
 
 

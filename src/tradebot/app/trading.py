@@ -176,6 +176,7 @@ class _Assembly:
             feed=self._fed(player, runner, begin),
             catch_up=lambda: player.sleep_through(self._missed(market)),
             warm_up=lambda: self._warm_up(market, clock.now()),
+            seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
 
@@ -306,6 +307,7 @@ class _Assembly:
             quanta={},
             instance=self.journal.meta["instance"],
             needs_reconcile=True,
+            remembers=True,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:

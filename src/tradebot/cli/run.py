@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -12,17 +12,25 @@ from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_config
 from tradebot.cli.project import Project, find_project, located
-from tradebot.errors import UsageError
+from tradebot.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from tradebot.app.serving import Outside
     from tradebot.config.loader import Loaded
 
 
 @command("run")
 @click.option("--live", is_flag=True, help="Trade real money; the file must say mode: live, too.")
 @click.option("--paper", is_flag=True, help="Trade simulated money (the default).")
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    default="info",
+    show_default=True,
+    help="What is logged.",
+)
 @with_config
-def run(live: bool, paper: bool, config_file: str | None, overrides: tuple[str, ...]) -> None:
+def run(live: bool, paper: bool, log_level: str, config_file: str | None, overrides: tuple[str, ...]) -> None:
     """Trade the accounts of the configuration until a signal or `tradebot stop`.
 
     Starting is recovering: facts are replayed, the venue is asked, exits are placed again, and only then
@@ -31,10 +39,11 @@ def run(live: bool, paper: bool, config_file: str | None, overrides: tuple[str, 
     if live and paper:
         raise UsageError("--live and --paper do not go together")
     project = find_project(config_file)
-    loaded = project.load(overrides)
+    outside, variables = _outside(project, log_level)
+    loaded = project.load(overrides, variables)
     _check_mode(loaded.config.mode, live=live)
     with located(loaded):
-        code = _run(project, loaded)
+        code = _run(project, loaded, outside)
     click.get_current_context().exit(code)
 
 
@@ -48,7 +57,7 @@ def _check_mode(mode: str, *, live: bool) -> None:
         )
 
 
-def _run(project: Project, loaded: Loaded) -> int:
+def _run(project: Project, loaded: Loaded, outside: Outside) -> int:
     import asyncio
 
     from tradebot.app.serving import serve
@@ -56,4 +65,27 @@ def _run(project: Project, loaded: Loaded) -> int:
 
     where = places.find_places(project.root, os.environ)
     out.note(f"{operate.mode_word(loaded.config.mode)}  state in {where.state}")
-    return asyncio.run(serve(loaded.config, project.root, where, wall=int(time.time())))
+    try:
+        return asyncio.run(serve(loaded.config, project.root, where, outside))
+    except asyncio.CancelledError:
+        return ExitCode.OK  # a signal ended the start before anything was traded
+
+
+def _outside(project: Project, level: str) -> tuple[Outside, Mapping[str, str]]:
+    """Return what the daemon is given, and the environment in which `${NAME}` of the file is looked up."""
+    from tradebot.app.serving import Outside
+    from tradebot.daemon import ending, places
+    from tradebot.daemon.redact import Redactor
+    from tradebot.daemon.secrets import Variables, Vault
+
+    where = places.find_places(project.root, os.environ)
+    redactor, warnings = Redactor(), list[str]()
+    vault = Vault(
+        credentials=where.credentials,
+        files=where.key_files,
+        env=os.environ,
+        found=redactor.add,
+        warn=warnings.append,
+    )
+    outside = Outside(redactor=redactor, warnings=warnings, log_level=level, ending=ending.at_the_latest)
+    return outside, Variables(vault, os.environ)

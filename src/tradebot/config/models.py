@@ -30,6 +30,7 @@ from tradebot.config.fields import (
     Loss,
     Name,
     OneOrMany,
+    OrNone,
     Section,
 )
 from tradebot.config.shown import found
@@ -37,7 +38,7 @@ from tradebot.config.simulation import Fees, Fills, Latency, NoFee, NoSlippage, 
 from tradebot.config.strategies import Strategy
 from tradebot.config.times import Moment
 from tradebot.config.units import Cash, Json, Money, Unit, Whole, Word, text_of
-from tradebot.core.model import MINUTE, AccountModel
+from tradebot.core.model import MINUTE, SECOND, AccountModel
 
 VENUE = r"[a-z][a-z0-9_]{1,31}"
 _VENUE = Word(VENUE, "sim, alpaca or an exchange's id such as binance")
@@ -145,6 +146,10 @@ class Limits(Section):
         default=None, description="Farthest an order's price may be from the last price"
     )
     max_data_age: Length | None = Field(default=None, description="Oldest price an order may be based on")
+    time_budget: Length = Field(
+        default=10 * SECOND,
+        description="Longest that one call of a strategy may take; over it, the strategy is halted",
+    )
 
 
 class Backtest(Section):
@@ -209,6 +214,14 @@ class Notify(Section):
         return None if value is None else "***"
 
 
+class Metrics(Section):
+    """The page with figures for a Prometheus on the same machine."""
+
+    port: Annotated[int | None, OrNone(Whole(at_least=0, at_most=65_535))] = Field(
+        default=9477, description="Port on 127.0.0.1 for /metrics; 0 takes a free one, none serves nothing"
+    )
+
+
 class Unknown(Section):
     """What happens to an order whose fate the venue cannot tell."""
 
@@ -241,6 +254,7 @@ class Config(Section):
     slippage: Slippage = NoSlippage()
     latency: Latency = Latency()
     notify: tuple[Notify, ...] = ()
+    metrics: Metrics = Metrics()
     calendars: dict[InstrumentId, Annotated[str, _CALENDAR]] = Field(
         default_factory=dict, description="Trading calendar of an instrument, instead of its own"
     )

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from tradebot.core import events
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
-from tradebot.core.facts import TimerFired, TimerSet
+from tradebot.core.facts import TimerFired
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer, TimerDue
 from tradebot.core.model import Purpose
-from tradebot.core.orders import OrderRecord
 from tradebot.core.recorder import Recorder
 
 
@@ -49,16 +48,6 @@ class Alarms:
         for key, at in self._ledger.timers.items():
             self._rec.command(SetTimer(key=key, at=at))
 
-    def cancel_later(self, record: OrderRecord) -> None:
-        """Ask again for the end of an order that the venue kept: nobody else would, and not at once."""
-        order = record.order
-        leg = self._legs.get((order.strategy, order.instrument))
-        if leg is None:
-            return
-        key, at = f"cancel/{order.client_order_id}", self._rec.now + leg.spec.retry.first
-        self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
-        self._rec.command(SetTimer(key=key, at=at))
-
     def due(self, timer: TimerDue) -> None:
         """Take a timer that came due."""
         at = self._ledger.timers.get(timer.key)
@@ -70,10 +59,10 @@ class Alarms:
             events.dividend_paid(self._rec, int(rest))
         elif kind == "parent":
             self._parent(rest)
-        elif kind == "strategy":
-            self._strategy(rest)
         elif kind == "cancel":
             self._cancel(rest)
+        elif kind == "strategy":
+            self._strategy(rest)
         elif kind == "grace":
             for seat in self._seats:
                 if seat.name == rest:
@@ -86,14 +75,6 @@ class Alarms:
             elif leg is not None and kind == "protect":
                 self._guard.protect(leg)
 
-    def _strategy(self, rest: str) -> None:
-        for seat in self._seats:
-            for name in seat.legs:  # ids of instruments may hold slashes themselves
-                start = f"{seat.spec.id}/{name}/"
-                if rest.startswith(start):
-                    self._callers.on_timer(seat, name, rest[len(start) :])
-                    return
-
     def _cancel(self, order_id: str) -> None:
         record = self._ledger.orders[order_id]
         leg = self._legs.get((record.order.strategy, record.order.instrument))
@@ -101,6 +82,14 @@ class Alarms:
             self._guard.protect(leg)  # the position may have come back to what it protects
         else:
             self._gate.cancel(record, "asked again")
+
+    def _strategy(self, rest: str) -> None:
+        for seat in self._seats:
+            for name in seat.legs:  # ids of instruments may hold slashes themselves
+                start = f"{seat.spec.id}/{name}/"
+                if rest.startswith(start):
+                    self._callers.on_timer(seat, name, rest[len(start) :])
+                    return
 
     def _parent(self, parent_id: str) -> None:
         parent = self._ledger.running.get(parent_id)

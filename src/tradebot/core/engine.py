@@ -79,15 +79,7 @@ class Engine:
         )
         self._halts = Halts(self._rec, self._desk, self._quoter, self._legs)
         self._reports = Reports(
-            setup,
-            self._rec,
-            self._desk,
-            self._guard,
-            self._callers,
-            alarms=self._alarms,
-            recovery=self._recovery,
-            halts=self._halts,
-            legs=self._legs,
+            setup, self._rec, self._desk, self._guard, self._callers, halts=self._halts, legs=self._legs
         )
         self._inputs = self._handlers()
 
@@ -252,7 +244,8 @@ class Engine:
         self._intake.seat(self._seats)
         self._memory.recall(self._seats)
         for seat in self._seats:
-            self._memory.greet(seat)
+            if not seat.is_failed:
+                self._memory.greet(seat)
         self._take = self._take_first
 
     def _warmed_up(self, warmed: m.WarmedUp) -> None:

@@ -158,25 +158,13 @@ class Recovery:
         self._rec.fact(
             f.UnknownReleased(ts=release.ts, client_order_id=release.client_order_id, reason=release.reason)
         )
-        self.give_back(record, release.ts, "its replacement was let go of")
+        replaced = None if record.order.replaces is None else self._ledger.orders[record.order.replaces]
+        if replaced is not None and replaced.status is Status.PENDING_REPLACE:
+            old = replaced.order.client_order_id
+            self._rec.fact(
+                f.CancelRefused(ts=release.ts, client_order_id=old, reason="its replacement was let go of")
+            )
         return record
-
-    def give_back(self, heir: OrderRecord, ts: int, reason: str) -> None:
-        """An order that was to replace another came to nothing: the other one stands as before."""
-        old = None if heir.order.replaces is None else self._ledger.orders[heir.order.replaces]
-        if old is not None and old.status is Status.PENDING_REPLACE:
-            fact = f.CancelRefused(ts=ts, client_order_id=old.order.client_order_id, reason=reason)
-            self._rec.fact(fact)
-
-    def has_heir(self, record: OrderRecord) -> bool:
-        """Return whether an order is on its way into this one's place.
-
-        Its fate is told under its own id. A refusal under the old id may be the second copy of one
-        that an earlier try was told: believing it would send a third order into the same place.
-        """
-        order = record.order
-        working = self._ledger.open_orders((order.strategy, order.instrument))
-        return any(other.order.replaces == order.client_order_id for other in working)
 
     def _known(self, account: str) -> None:
         if account not in self._ledger.accounts:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.alarms import Alarms
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
 from tradebot.core.guard import Guard
@@ -19,7 +18,6 @@ from tradebot.core.legs import Leg
 from tradebot.core.model import Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
-from tradebot.core.recovery import Recovery
 from tradebot.core.setup import Setup
 from tradebot.core.trades import filled_fact, report_fact
 
@@ -41,8 +39,6 @@ class Reports:
         guard: Guard,
         callers: Callers,
         *,
-        alarms: Alarms,
-        recovery: Recovery,
         halts: Halts,
         legs: Mapping[tuple[str, str], Leg],
     ) -> None:
@@ -52,8 +48,6 @@ class Reports:
         self._desk = desk
         self._guard = guard
         self._callers = callers
-        self._alarms = alarms
-        self._recovery = recovery
         self._halts = halts
         self._legs = legs
         self._settle = {a.name: a.settle_after for a in setup.accounts}
@@ -67,21 +61,48 @@ class Reports:
             return  # not ours: reconciliation's business
         was_open, before = record.is_open, record.status
         is_refusal = isinstance(fact, f.CancelRefused)
-        if is_refusal and before is Status.PENDING_REPLACE and self._recovery.has_heir(record):
+        if is_refusal and before is Status.PENDING_REPLACE and self._has_heir(record):
             return
         self._rec.fact(fact)
         if was_open and isinstance(fact, f.OrderRejected):
-            self._recovery.give_back(record, fact.ts, fact.reason)
+            self._give_back(record, fact)
         if isinstance(fact, f.SubmitAbsent):
             scope = m.Scope(None, record.order.instrument)
             self._halts.stop_risk(scope, f"order {order_id} stayed unknown", UNKNOWN_ORDER)
-        if (asked := before is Status.PENDING_CANCEL) and record.is_open and is_refusal:
-            self._alarms.cancel_later(record)
+        asked = before is Status.PENDING_CANCEL
+        if asked and is_refusal and record.is_open:
+            self._cancel_later(record)
         leg = self._legs.get((record.order.strategy, record.order.instrument))
         if before is Status.UNKNOWN and record.status is Status.NEW and leg is not None:
             self._guard.protect(leg)  # what it rests for may have changed meanwhile
         if was_open and not record.is_open:
             self.over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
+
+    def _has_heir(self, record: OrderRecord) -> bool:
+        """Return whether an order is on its way into this one's place.
+
+        Its fate is told under its own id. A refusal under the old id may be the second copy of one
+        that an earlier try was told: believing it would send a third order into the same place.
+        """
+        order = record.order
+        working = self._ledger.open_orders((order.strategy, order.instrument))
+        return any(other.order.replaces == order.client_order_id for other in working)
+
+    def _give_back(self, heir: OrderRecord, fact: f.OrderRejected) -> None:
+        """An order that was to replace another came to nothing: the other one stands as before."""
+        old = None if heir.order.replaces is None else self._ledger.orders[heir.order.replaces]
+        if old is not None and old.status is Status.PENDING_REPLACE:
+            order_id = old.order.client_order_id
+            self._rec.fact(f.CancelRefused(ts=fact.ts, client_order_id=order_id, reason=fact.reason))
+
+    def _cancel_later(self, record: OrderRecord) -> None:
+        """Ask again for the end of an order that the venue kept: nobody else would, and not at once."""
+        order = record.order
+        leg = self._legs.get((order.strategy, order.instrument))
+        if leg is not None:
+            key, at = f"cancel/{order.client_order_id}", self._rec.now + leg.spec.retry.first
+            self._rec.fact(f.TimerSet(ts=self._rec.now, key=key, at=at))
+            self._rec.command(m.SetTimer(key=key, at=at))
 
     def filled(self, report: m.VenueFilled) -> None:
         """Take a trade of one of our orders, once."""

@@ -147,6 +147,7 @@ class StrategySpec:
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
     `settings` and `code` are recorded when they change. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
+    `is_disabled`: it is never called in this run; what it holds stays protected.
     """
 
     id: str
@@ -170,6 +171,7 @@ class StrategySpec:
     settings: str = ""
     code: str = ""
     renew: Callable[[str], Strategy] | None = None
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class Parts:
     feed: Callable[[], Awaitable[None]]
     catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
+    seen: int | None = None  # the time of the last market data that the run before decided on
 
 
 class TradingAccount:
@@ -75,6 +76,8 @@ class TradingAccount:
         """`extra_halts` are set at the start (a crash loop, a clock that is off)."""
         self.parts = parts
         self.phase = Phase.REPLAYED
+        self.entered: Callable[[Phase], None] = lambda phase: None  # told of each new phase
+        self.listeners: list[Callable[[f.Recorded], None]] = []  # told of each committed fact
         self.waits_since: float | None = None
         self.found: tuple[Finding, ...] = ()
         self.feed_is_over = False
@@ -91,17 +94,20 @@ class TradingAccount:
     # --- start ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, in order, up to READY. Raises what makes trading impossible."""
-        parts = self.parts
-        self._engine = asyncio.get_running_loop().create_task(parts.runner.run())
-        recovery = asyncio.get_running_loop().create_task(self._recover())
-        await asyncio.wait({self._engine, recovery}, return_when=asyncio.FIRST_COMPLETED)
-        if not recovery.done():
-            recovery.cancel()
-            await asyncio.wait({recovery})
+        """Recover, in order, up to READY, or to where `stop` ends it. Raises what makes trading impossible."""
+        loop = asyncio.get_running_loop()
+        self._engine = loop.create_task(self.parts.runner.run())
+        recovery = loop.create_task(self._recover())
+        stop = loop.create_task(self._stop.wait())
+        await asyncio.wait({self._engine, recovery, stop}, return_when=asyncio.FIRST_COMPLETED)
+        is_cut_short = not recovery.done()
+        for task in (recovery, stop):
+            task.cancel()
+        await asyncio.wait({recovery, stop})
         if self._engine.done():
             await self._engine
-        await recovery
+        if not is_cut_short:
+            await recovery
 
     async def _recover(self) -> None:
         runner, clock = self.parts.runner, self.parts.clock
@@ -111,11 +117,15 @@ class TradingAccount:
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
         await runner.settled(ready)
-        self.phase = Phase.WARMING_UP
+        self._enter(Phase.WARMING_UP)
         engine = runner.engine
-        await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
+        await runner.look(lambda: engine.warm_up(self.parts.warm_up(), self.parts.seen))
         await runner.settled(WarmedUp(ts=clock.now()))
-        self.phase = Phase.READY
+        self._enter(Phase.READY)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.entered(phase)
 
     async def _halts_agree(self) -> None:
         """Make facts of halts that only the flag knows, and flags of those that only the facts know."""
@@ -134,11 +144,11 @@ class TradingAccount:
         """Ask the venue until it answers; meanwhile nothing is sent."""
         wait = _FIRST_WAIT
         while True:
-            self.phase = Phase.RECONCILING
+            self._enter(Phase.RECONCILING)
             try:
                 return await self.parts.reconciler.look(is_start=True)
             except VenueError:
-                self.phase = Phase.WAITING
+                self._enter(Phase.WAITING)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 
@@ -157,6 +167,8 @@ class TradingAccount:
         try:
             while not stop.done():
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                if self._engine in done:
+                    await self._engine  # before the others, which it cancelled when it failed
                 for task in done - {stop}:
                     await task  # raises what it raised
                     tasks.discard(task)
@@ -180,7 +192,7 @@ class TradingAccount:
         self._stop.set()
 
     async def _wind_down(self) -> None:
-        self.phase = Phase.STOPPING
+        self._enter(Phase.STOPPING)
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(StopTrading(ts=clock.now(), reason=self._why))
         try:
@@ -188,7 +200,7 @@ class TradingAccount:
         except VenueError:
             pass  # what the venue did meanwhile is the next start's first question
         await runner.settled(End(ts=clock.now(), reason=self._why))
-        self.phase = Phase.STOPPED
+        self._enter(Phase.STOPPED)
 
     async def _close(self) -> None:
         if self._engine is not None:
@@ -223,6 +235,8 @@ class TradingAccount:
                         since=fact.ts,
                     )
                 )
+        for listener in self.listeners:
+            listener(recorded)
 
 
 def _as_input(halt: Halt, now: int) -> SetHalt:

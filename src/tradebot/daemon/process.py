@@ -14,19 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tradebot.daemon.account import Phase, TradingAccount
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, TradebotError
 
 _BEAT = 5.0  # seconds between two heartbeats
 _STOP_WITHIN = 60.0
+_END_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once."""
+    """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once.
+
+    `failing`: an account ends by an error of ours.
+    """
 
     ready: Callable[[], None] = lambda: None
     beat: Callable[[], None] = lambda: None
     stopping: Callable[[str], None] = lambda reason: None
+    failing: Callable[[TradingAccount, TradebotError], None] = lambda account, exc: None
 
 
 class Daemon:
@@ -66,7 +71,8 @@ class Daemon:
         finally:
             for task in (*lives, beat):
                 task.cancel()
-            await asyncio.wait({*lives, beat})
+            # An engine that hangs holds nobody up: the process ends without it.
+            await asyncio.wait({*lives, beat}, timeout=_END_WITHIN)
         return ExitCode.OK
 
     async def _all_of(self, tasks: set[asyncio.Task[None]], until: Sequence[asyncio.Task[None]]) -> None:
@@ -77,10 +83,14 @@ class Daemon:
                 await task
 
     async def _live(self, account: TradingAccount) -> None:
-        await account.start()
-        if self.is_ready:
-            self._hooks.ready()
-        await account.run()
+        try:
+            await account.start()
+            if self.is_ready:
+                self._hooks.ready()
+            await account.run()
+        except TradebotError as exc:
+            self._hooks.failing(account, exc)
+            raise
 
     async def _beat(self) -> None:
         """Say that everything works, each time that it has been seen to."""
