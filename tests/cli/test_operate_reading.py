@@ -86,7 +86,10 @@ def test_risk_reconcile_logs_and_doctor_beside_a_daemon(traded: Tradebot) -> Non
     assert traded("reconcile", "--adopt").code == ExitCode.USAGE
     nothing = traded("reconcile", "--adopt", "--reason", "none")
     assert (nothing.code, "nothing to adopt" in nothing.out) == (0, True)
-    assert "PAPER" in traded("logs").out
+    logs = traded("logs")
+    assert logs.err.startswith("PAPER")
+    assert "control_asked  verb=adopt" in logs.out
+    assert '"event": "control_asked"' in traded("logs", "--json").out
     doctor = traded("doctor")
     assert (doctor.code, "runs and answers" in doctor.out) == (0, True), doctor.out
 

@@ -84,15 +84,18 @@ class Desk:
             reconciler=reconciler,
             executor=self.executor,
             clock=self.clock,
-            timers=timeline,
             halts=self.halts,
             feed=self._silence,
+            catch_up=self._nothing_missed,
             warm_up=lambda: (),
         )
         start = Start(ts=START, run_id="run", epoch=1, config_digest="c", code_digest="d")
         self.account = TradingAccount(parts, start)
         self.daemon = Daemon([self.account], mode="paper", started=1, config_digest="c0ffee")
         self.task: asyncio.Task[ExitCode] | None = None
+
+    async def _nothing_missed(self) -> None:
+        return
 
     async def _silence(self) -> None:
         await asyncio.Event().wait()
