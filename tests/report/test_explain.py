@@ -34,7 +34,7 @@ def steps(lines: Sequence[Line]) -> list[str]:
 
 
 def test_story_of_an_order_goes_from_bar_to_fill_with_the_sizing_arithmetic() -> None:
-    said = Target(weight=0.5, reason="crossed", explain={"fast": 101.5, "slow": 99.0})
+    said = Target(COIN.id, weight=0.5, reason="crossed", explained=(("fast", 101.5), ("slow", 99.0)))
     world = World(spec(Script(said), qty=10.0)).play(bars(3))
     order_id = next(r.fact.order.client_order_id for r in world.facts if isinstance(r.fact, f.OrderIntended))
 
@@ -62,7 +62,7 @@ def test_story_names_the_rule_that_cut_the_order_and_its_slices() -> None:
     told = [line.text for line in order_story(about(world.facts), order_id)]
 
     assert any(text.startswith("max_order cut 5 to 3") for text in told)
-    assert any(text.startswith("twap: buy 10 COIN as 5 + 5") for text in told)
+    assert any(text.startswith("twap: buy 10 as 5 + 5") for text in told)
 
 
 def moment(**more: Any) -> Moment:

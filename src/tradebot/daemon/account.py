@@ -139,6 +139,8 @@ class TradingAccount:
             parts.halts.set(
                 Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
             )
+        for scope, fact in parts.runner.engine.ledger.halts.items():
+            parts.halts.booked(scope, fact.level, fact.ts)
 
     async def _venue_word(self) -> tuple[Finding, ...]:
         """Ask the venue until it answers; meanwhile nothing is sent."""
@@ -235,6 +237,7 @@ class TradingAccount:
                         since=fact.ts,
                     )
                 )
+            self.parts.halts.booked(fact.scope, fact.level, fact.ts)
         for listener in self.listeners:
             listener(recorded)
 
