@@ -105,11 +105,11 @@ class TradingAccount:
         stop = loop.create_task(self._stop.wait())
         await asyncio.wait({self._engine, recovery, sending, stop}, return_when=asyncio.FIRST_COMPLETED)
         is_cut_short = not recovery.done()
-        failed = [task for task in (self._engine, sending) if task.done()]
-        for task in (recovery, sending, stop):
-            task.cancel()
+        broken = [task for task in (self._engine, sending) if task.done()]
+        for one in (recovery, sending, stop):
+            one.cancel()
         await asyncio.wait({recovery, sending, stop})
-        for task in failed:
+        for task in broken:
             await task
         if not is_cut_short:
             await recovery
@@ -144,6 +144,8 @@ class TradingAccount:
             parts.halts.set(
                 Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
             )
+        for scope, fact in parts.runner.engine.ledger.halts.items():
+            parts.halts.booked(scope, fact.level, fact.ts)
 
     async def _venue_word(self) -> tuple[Finding, ...]:
         """Ask the venue until it answers; meanwhile nothing is sent."""
@@ -173,9 +175,9 @@ class TradingAccount:
         try:
             while not stop.done():
                 await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-                for task in [task for task in tasks if task.done()]:
-                    await task  # raises what it raised
-                    tasks.remove(task)
+                for ended in [task for task in tasks if task.done()]:
+                    await ended  # raises what it raised
+                    tasks.remove(ended)
             async with self.parts.reconciler.at_rest:  # no instant is left half done
                 for task in (feed, watch):
                     task.cancel()
@@ -245,6 +247,7 @@ class TradingAccount:
                         since=fact.ts,
                     )
                 )
+            self.parts.halts.booked(fact.scope, fact.level, fact.ts)
         for listener in self.listeners:
             listener(recorded)
 
