@@ -7,6 +7,7 @@ what surrounds the daemon (`daemon.shell`), put together from the configuration'
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from typing import TextIO
 
 import structlog
 
+from tradebot.app.orphans import Choice
 from tradebot.app.trading import Opened, Request, open_account
 from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
@@ -58,7 +60,8 @@ _APART = 3_600.0  # seconds between two summaries when market time is not ours
 class Outside:
     """What a daemon is given of the world.
 
-    `warnings` are what reading secrets had to say; `ending` is told the exit code before files are closed,
+    `until_end`: end when stored data that are played have ended. `orphans`: what becomes of strategies that
+    the file no longer names. `warnings` are what reading secrets had to say; `ending` is told the exit code before files are closed,
     and sees to it that closing does not take for ever.
     """
 
@@ -66,6 +69,8 @@ class Outside:
     redactor: Redactor = field(default_factory=Redactor)
     warnings: Sequence[str] = ()
     log_level: str = "info"
+    until_end: bool = False
+    orphans: Choice = "refuse"
     stream: TextIO | None = None
     machine: surroundings.Machine = field(default_factory=surroundings.Machine)
     wall_ns: Callable[[], int] = time.time_ns
@@ -85,7 +90,7 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
         held.push(partial(_note_end, starts))
         shell = _shell(config, where, outside, logs, log)
         async with shell, _Page(config, shell, log):
-            opened = await _open(config, project, where, began, held, log)
+            opened = await _open(config, project, where, outside, began=began, held=held, log=log)
             held.push(partial(_ending, outside))
             daemon = Daemon(
                 [one.account for one in opened],
@@ -94,6 +99,7 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
                 config_digest=digest(config),
                 hooks=shell.hooks,
             )
+            _settle_memory()
             shell.surround(daemon, {o.account.name: o.journal.progress for o in opened})
             async with ControlServer(where.socket, Control(daemon).answer):
                 code = int(await daemon.run())
@@ -131,7 +137,14 @@ def _began(config: Config, where: places.Places, outside: Outside, starts: Start
 
 
 async def _open(
-    config: Config, project: Path, where: places.Places, began: _Began, held: ExitStack, log: Log
+    config: Config,
+    project: Path,
+    where: places.Places,
+    outside: Outside,
+    *,
+    began: _Began,
+    held: ExitStack,
+    log: Log,
 ) -> list[Opened]:
     opened: list[Opened] = []
     opener = OwnThread("open")
@@ -147,6 +160,8 @@ async def _open(
             places=mine,
             wall=began.wall,
             extra_halts=began.halts,
+            orphans=outside.orphans,
+            until_end=outside.until_end,
         )
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
         one = await opener.run(partial(open_account, request))
@@ -154,6 +169,13 @@ async def _open(
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
+
+
+def _settle_memory() -> None:
+    """Look for garbage more often than a short command does, and no more among what stays for good."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _note_end(

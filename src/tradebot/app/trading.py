@@ -25,6 +25,7 @@ from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
+from tradebot.config.times import duration_text
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Slice, Split, Start
@@ -42,6 +43,7 @@ from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
+from tradebot.daemon.stuck import RULE as STUCK
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
@@ -68,6 +70,7 @@ class Request:
     extra_halts: tuple[Halt, ...] = ()
     orphans: Choice = "refuse"
     since: int | None = None
+    until_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +178,8 @@ class _Assembly:
             feed=self._fed(player, runner, begin),
             catch_up=lambda: player.sleep_through(self._missed(market)),
             warm_up=lambda: self._warm_up(market, clock.now()),
+            until_end=self.request.until_end,
+            source=self._source(market),
             seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
@@ -258,6 +263,13 @@ class _Assembly:
         left = [s for s in market.series.values() if s.start < len(s.columns)]
         return slices_of(left, dress=told_apart) if left else iter(())
 
+    def _source(self, market: Market) -> str:
+        """Return what is played, with the label of data that no market made, and how fast."""
+        words = dict.fromkeys(f"{s.instrument} {s.label or s.source}" for s in market.series.values())
+        pace = self.config.accounts[self.name].replay.pace
+        speed = "as fast as it is traded" if pace is None else f"{duration_text(pace)} a second"
+        return f"stored data ({', '.join(words)}), {speed}"
+
     def _missed(self, market: Market) -> Iterator[Slice]:
         """Return the market data that passed while the daemon was down."""
         missed = [
@@ -289,6 +301,8 @@ class _Assembly:
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
+        stuck = {halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == STUCK}
+        stuck |= {fact.scope.strategy for fact in self.ledger.halts.values() if fact.rule == STUCK}
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             spec = plan.strategy_spec(
@@ -296,6 +310,7 @@ class _Assembly:
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
+            spec = replace(spec, is_disabled=recipe.words.id in stuck)
             specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
         if self.request.orphans == "close":
             specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +15,10 @@ from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_config
 from tradebot.cli.project import Project, find_project, located
-from tradebot.errors import ExitCode, UsageError
+from tradebot.errors import ExitCode, NotRunning, UsageError
 
 if TYPE_CHECKING:
+    from tradebot.app.orphans import Choice
     from tradebot.app.serving import Outside
     from tradebot.config.loader import Loaded
 
@@ -29,8 +33,31 @@ if TYPE_CHECKING:
     show_default=True,
     help="What is logged.",
 )
+@click.option("--until-end", is_flag=True, help="End when stored data that are played have ended.")
+@click.option(
+    "--watch",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Print the status every so often.",
+)
+@click.option(
+    "--orphans",
+    type=click.Choice(("refuse", "keep", "close")),
+    default="refuse",
+    show_default=True,
+    help="What becomes of strategies that own something and that the file no longer names.",
+)
 @with_config
-def run(live: bool, paper: bool, log_level: str, config_file: str | None, overrides: tuple[str, ...]) -> None:
+def run(
+    live: bool,
+    paper: bool,
+    log_level: str,
+    until_end: bool,
+    watch: int | None,
+    orphans: Choice,
+    config_file: str | None,
+    overrides: tuple[str, ...],
+) -> None:
     """Trade the accounts of the configuration until a signal or `tradebot stop`.
 
     Starting is recovering: facts are replayed, the venue is asked, exits are placed again, and only then
@@ -42,8 +69,9 @@ def run(live: bool, paper: bool, log_level: str, config_file: str | None, overri
     outside, variables = _outside(project, log_level)
     loaded = project.load(overrides, variables)
     _check_mode(loaded.config.mode, live=live)
-    with located(loaded):
-        code = _run(project, loaded, outside)
+    wishes = replace(outside, until_end=until_end, orphans=orphans)
+    with located(loaded), _watched(project, watch):
+        code = _run(project, loaded, wishes)
     click.get_current_context().exit(code)
 
 
@@ -55,6 +83,36 @@ def _check_mode(mode: str, *, live: bool) -> None:
         raise UsageError(
             "the file says mode: live; real money is traded only with --live on the command line, too"
         )
+
+
+@contextmanager
+def _watched(project: Project, every: int | None) -> Iterator[None]:
+    """Print the status every so many seconds, and once more at the end, for as long as this lasts."""
+    if every is None:
+        yield
+        return
+    from tradebot.cli.status import show
+    from tradebot.daemon import places
+
+    where, over = places.find_places(project.root, os.environ), threading.Event()
+
+    def tell() -> None:
+        with suppress(NotRunning):  # before the first fact there is nothing to show
+            show(where)
+            out.show()
+
+    def watch() -> None:
+        while not over.wait(every):
+            tell()
+
+    watcher = threading.Thread(target=watch, name="watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join(timeout=10.0)
+        tell()
 
 
 def _run(project: Project, loaded: Loaded, outside: Outside) -> int:

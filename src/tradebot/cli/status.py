@@ -204,6 +204,8 @@ def _health(daemon: Body, one: _Account) -> str:
 def _print_live(one: _Account, live: Body) -> None:
     over = ", and they are over" if live["feed_is_over"] else ""
     data = operate.moment(live["now"]) or "none yet"
+    if live["source"]:
+        out.show(f"  Feed     {live['source']}")
     out.show(f"  Data     to {data} UTC{over}     queue {live['queue']}     orders sent {live['sent']}")
     engine = live["engine"]
     if engine is None:

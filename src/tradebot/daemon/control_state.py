@@ -63,6 +63,7 @@ async def _account(account: TradingAccount, patience: float) -> Body:
         "name": account.name,
         "phase": account.phase.value,
         "now": parts.clock.now(),
+        "source": parts.source,
         "feed_is_over": account.feed_is_over,
         "queue": runner.depth,
         "conflated": runner.conflated,

@@ -27,7 +27,7 @@ from tradebot.daemon.logs import Logs
 from tradebot.daemon.notify_systemd import Notifier, Watchdog
 from tradebot.daemon.process import Daemon, Hooks
 from tradebot.daemon.sending import DeadMan
-from tradebot.daemon.stuck import Budget, Overdue
+from tradebot.daemon.stuck import RULE, Budget, Overdue
 from tradebot.daemon.summary import Days, Tally
 from tradebot.daemon.telling import Log, Teller
 from tradebot.errors import ExitCode, StoreError, TradebotError
@@ -37,7 +37,7 @@ _TICK = 2.0
 _BEATS_LATE = 30.0  # a heartbeat older than this is no life
 _MORE_TIME = 30.0
 _LONGEST_STEP = 1_800.0
-_LAST_WORDS = 5.0  # seconds that a last message may take
+_LAST_WORDS = 15.0  # seconds that a last message may take; loading its libraries is most of them
 
 Streams = Callable[[], Mapping[str, int]]
 
@@ -132,7 +132,7 @@ class Shell:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+            await asyncio.wait(tasks, timeout=_TICK)
 
     def _beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -255,17 +255,23 @@ class Shell:
 
     async def _looks(self) -> None:
         await self._can_look.wait()
-        assert self._daemon is not None
-        accounts = list(self._daemon.accounts.values())
         while True:
-            for account in accounts:
-                await self._look(account)
-            self._say_day(accounts)
+            await self.look()
             await asyncio.sleep(_LOOK)
+
+    async def look(self) -> None:
+        """Look at every account once: figures, findings, the end of a feed and of a day."""
+        accounts = [] if self._daemon is None else list(self._daemon.accounts.values())
+        for account in accounts:
+            await self._look(account)
+        if accounts:
+            self._say_day(accounts)
 
     async def _look(self, account: TradingAccount) -> None:
         told = self._told[account.name]
         told.seen = await self._means.figures.look(account, self._streams[account.name])
+        depth, equity = account.parts.runner.depth, told.seen.worth
+        self._means.log.debug("looked", account=account.name, equity=equity, queue=depth)
         self._findings(account)
         if account.feed_is_over and not told.feed_over:
             told.feed_over = True
@@ -310,7 +316,7 @@ class Shell:
     async def _end_over(self, account: TradingAccount, over: Overdue) -> None:
         """Halt a strategy that does not come back and end the process: its thread cannot be ended alone."""
         account.parts.runner.abandon(over.reason)
-        self._latch(account, Scope(over.strategy, None), "time_budget", over.reason)
+        self._latch(account, Scope(over.strategy, None), RULE, over.reason)
         self._means.log.critical(
             "time_budget",
             account=account.name,

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import tradebot
 from tradebot.core.legs import Seat
 
-_CALLERS = "tradebot.core.callers"
+RULE = "time_budget"  # of the halt that follows; a strategy under it is not called
+_CALLERS = ("tradebot.core.callers", "tradebot.core.memory")  # whose functions call strategies
 _OURS = str(Path(tradebot.__file__).parent)
 _LIBRARIES = ("site-packages", "dist-packages", str(Path(asyncio.__file__).parents[1]))
 
@@ -49,7 +50,7 @@ def call_in(thread: int) -> Call | None:
     """Return the strategy that the thread is calling right now, None when it calls none."""
     inside: list[FrameType] = []
     for frame in _outwards(sys._current_frames().get(thread)):
-        if frame.f_globals.get("__name__") == _CALLERS:
+        if frame.f_globals.get("__name__") in _CALLERS:
             seat = frame.f_locals.get("seat")
             if isinstance(seat, Seat) and inside and _is_strategy(inside[-1]):
                 return Call(seat.spec.id, _place(inside), frame)
