@@ -41,6 +41,8 @@ class Auditor:
         self.held: dict[Key, Decimal] = {}
         self.resting: dict[Key, str] = {}  # suspended, and why
         self.parents: dict[str, f.ParentOpened] = {}
+        self.filled: dict[str, Decimal] = {}
+        self.known: dict[str, Decimal] = {}  # heir -> what its predecessor had filled when it was decided on
         self.sent: dict[str, int] = {}
         self.halts: dict[object, f.HaltSet] = {}
         self.shrunk: dict[Key, str] = {}  # cut down since the target was set
@@ -50,6 +52,7 @@ class Auditor:
     def restart(self, ledger: Ledger) -> None:
         """Take over what a journal says when a process has replayed it."""
         self.intended = {i: r.order for i, r in ledger.orders.items()}
+        self.filled = {i: r.filled_qty for i, r in ledger.orders.items()}
         self.times = list(ledger.order_times)
         self.held = {(s, n): p.qty for s, sub in ledger.subs.items() for n, p in sub.positions.items()}
         self.resting = {
@@ -68,7 +71,12 @@ class Auditor:
                 if not durable:
                     raise Broken(f"what precedes a command must survive a loss of power, did not: {fact}")
                 self._intended(fact.order, recorded.seen)
+                if fact.order.replaces is not None:
+                    known = self.filled.get(fact.order.replaces, ZERO)
+                    self.known[fact.order.client_order_id] = known
             elif isinstance(fact, f.OrderFilled):
+                order_id = fact.fill.client_order_id
+                self.filled[order_id] = self.filled.get(order_id, ZERO) + fact.fill.qty
                 self._moved((fact.strategy, fact.fill.instrument), fact.qty_signed)
                 if not durable:
                     raise Broken(f"a fill must survive a loss of power, did not: {fact}")
@@ -257,6 +265,8 @@ def _check_wish(ledger: Ledger, setup: Setup, key: Key) -> None:
     if ledger.halt_level(*key)[0] is not HaltLevel.NONE:
         return
     held, way = ledger.subs[key[0]].qty(key[1]), ZERO
+    if any(record.is_unknown for record in ledger.open_orders(key)):
+        return  # said, and the owner's to let go of
     for record in ledger.open_orders(key):
         if record.order.purpose is Purpose.TARGET and record.status is not Status.PENDING_REPLACE:
             way += record.leaves_signed

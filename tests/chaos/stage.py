@@ -34,14 +34,16 @@ FIRST_PRICES = {"COIN": 100.0, "GEM": 40.0, "PEAR": 20.0}
 class Words(BarStrategy):
     """Says a weight for each bar that depends on nothing but the seed and the bar."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, silence: int) -> None:
         super().__init__(None)
         self._seed = seed
+        self._silence = silence
 
     def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
         draw = hashlib.blake2b(f"{self._seed}/{bar.ts}".encode(), digest_size=1).digest()[0]
-        weight = (None, None, 0.0, 0.5, 1.0, 1.0, -1.0, -0.5)[draw % 8]
-        return None if weight is None else ctx.target(weight=weight)
+        words = (0.0, 0.5, 1.0, 1.0, -1.0, -0.5)
+        said = draw % (len(words) + self._silence)
+        return ctx.target(weight=words[said]) if said < len(words) else None
 
 
 class Maker(QuoteStrategy):
@@ -61,10 +63,10 @@ class Maker(QuoteStrategy):
 def draw_setup(seed: int, rng: random.Random) -> Setup:
     """Return the accounts and strategies of a seed."""
     exits = ExitRules(
-        stop_loss=rng.choice([None, 0.01, 0.02]),
-        take_profit=rng.choice([None, 0.015]),
+        stop_loss=rng.choice([None, 0.004, 0.01, 0.01]),
+        take_profit=rng.choice([None, 0.005, 0.015]),
         trailing=rng.choice([None, None, 0.012]),
-        after_exit=rng.choice(["next_signal", "at_once", 2]),
+        after_exit=rng.choice(["next_signal", "next_signal", "at_once", 2]),
     )
     limit = OrderStyle(kind=OrderKind.LIMIT, collar=rng.choice([-0.002, 0.01]))
     twap = ExecutionSpec(kind="twap", slices=3, over=2 * MINUTE, on_late=rng.choice(["catch_up", "expire"]))
@@ -82,7 +84,7 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
             capital=D("0.25"),
         ),
     ]
-    limits = Limits(max_orders_per_day=rng.choice([None, 25, 60]))
+    limits = Limits(max_orders_per_day=rng.choice([None, 12, 25]))
     account = AccountSpec(
         name="main",
         model=AccountModel.MARGIN,
@@ -107,7 +109,7 @@ def _spec(seed: int, name: str, instrument: Instrument, qty: float, **terms: obj
         account="main",
         instruments=(instrument.id,),
         interval=MINUTE,
-        deciders={instrument.id: Words(f"{seed}/{name}")},
+        deciders={instrument.id: Words(f"{seed}/{name}", 0)},
         sizing=FixedQty(qty=qty),
         capital=D("0.25"),
         **terms,  # type: ignore[arg-type]
@@ -119,6 +121,7 @@ def fresh(setup: Setup, seed: int) -> Setup:
     specs = []
     for spec in setup.strategies:
         (name,) = spec.instruments
-        decider = Maker(None) if spec.id == "q" else Words(f"{seed}/{spec.id}")
+        silence = (2, 6, 12)[seed % 3]
+        decider = Maker(None) if spec.id == "q" else Words(f"{seed}/{spec.id}", silence)
         specs.append(replace(spec, deciders={name: decider}))
     return replace(setup, strategies=tuple(specs))

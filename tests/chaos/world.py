@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
 from tests.chaos.loop import Agenda, VirtualLoop
 from tests.chaos.owner import Owner
 from tests.chaos.stage import FIRST_PRICES, PEAR, draw_setup, fresh
-from tests.chaos.venue import Server
+from tests.chaos.venue import FarVenue, Server
 from tests.core.world import COIN, GEM, START
 from tradebot.core import facts as f
 from tradebot.core.messages import EVERYTHING, HaltLevel, Input, Slice
@@ -40,11 +41,12 @@ from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.fees import BpsFees
 from tradebot.sim.settings import FillSettings
-from tradebot.sim.venue import Request, SimVenue
+from tradebot.sim.venue import Request
 from tradebot.store.journal import Journal
 
 D = Decimal
-TICK = 10.0  # seconds between two quotes
+TICK = 15.0  # seconds between two quotes
+_EMPTY: list[Image] = []  # a new journal, made once
 TICK_NS = int(TICK * 1e9)
 _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
 
@@ -66,8 +68,8 @@ class Report:
 class World:
     """One run of one seed in `folder`, which is left empty. `run` raises Broken, saying how to replay."""
 
-    quiet_after = 10 * 60.0
-    rest = 260.0
+    quiet_after = 8 * 60.0
+    rest = 240.0
 
     def __init__(self, seed: int, folder: Path, kit: Kit = HONEST, policy: IdPolicy | None = None) -> None:
         self.seed = seed
@@ -85,7 +87,7 @@ class World:
         self.auditor.server = self.server
         self.patience = Patience(
             every=self.rng.choice([20.0, 60.0]),
-            doubtful=self.rng.choice([2.0, 5.0]),
+            doubtful=self.rng.choice([4.0, 8.0]),
             absent_looks=self.rng.choice([3, 5]),
             absent_for=self.rng.choice([20.0, 60.0]),
         )
@@ -99,6 +101,7 @@ class World:
         self._image = self._empty()
         self._backup: Image | None = None
         self._newest: Image | None = None  # set aside while a backup is tried
+        self.broken: Broken | None = None
         self._unheard: list[Halt] = []
         self._starts: list[float] = []
         self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
@@ -108,12 +111,13 @@ class World:
 
     def _server(self, policy: IdPolicy) -> Server:
         account = self.setup.accounts[0]
-        sim = SimVenue(
+        sim = FarVenue(
             instruments=self.setup.instruments,
             accounts={"main": SimAccount(model=account.model, cash=dict(account.cash))},
             settings=FillSettings(ids_for_ever=policy is IdPolicy.FOR_EVER),
             fees=BpsFees(maker=D(2), taker=D(5)),
         )
+        sim.known = lambda order_id: self.auditor.known.get(order_id, D(0))
         return Server(
             Exchange(sim, "main"),
             self.agenda,
@@ -219,7 +223,7 @@ class World:
             is_shown
             and quote.instrument == PEAR.id
             and self.life is not None
-            and quote.ts % (3 * TICK_NS) == START % (3 * TICK_NS)
+            and (quote.ts - START) % (2 * TICK_NS) == 0
         ):
             self.life.feed(Slice(quote.ts, (quote,)))
 
@@ -247,8 +251,6 @@ class World:
                 self._hand_over(self.owner.halt(scope, HaltLevel.NONE))
         if self.life is not None:
             self.life.kill_turn = self.life.kill_commit = None
-            if self._newest is not None:
-                self._die("the right file was found")
 
     def _end(self) -> None:
         self.is_over = True
@@ -256,13 +258,15 @@ class World:
     # --- births and deaths --------------------------------------------------------------------------
 
     def _empty(self) -> Image:
+        if _EMPTY:
+            return _EMPTY[0]
         folder = self.folder / "empty"
         folder.mkdir(parents=True)
         journal = Journal.open(folder / "journal.db", create=True, identity=IDENTITY)
         journal.close()
-        image = Image((folder / "journal.db").read_bytes(), b"", None)
+        _EMPTY.append(Image((folder / "journal.db").read_bytes(), b"", None))
         shutil.rmtree(folder)
-        return image
+        return _EMPTY[0]
 
     def _begin(self) -> None:
         self.lives += 1
@@ -327,8 +331,10 @@ class World:
         self.note(f"--- {why}{', power lost' if power_lost else ''}")
         self._image = life.disk.image(power_lost=power_lost)
         self._bury(life)
-        if self._newest is not None:
-            self._image, self._newest = self._newest, None  # the right file turned up again
+        if self._newest is not None and life.account.phase is Phase.READY:
+            self._newest = None  # the backup had all that matters: from here on it is the journal
+        if self._newest is not None and why == "refused a backup":
+            self._image, self._newest = self._newest, None  # the right file turns up again
         elif self._backup is not None and self.faults.is_on:
             self.faults.saw("backup restored")
             self._newest, self._image, self._backup = self._image, self._backup, None
@@ -362,7 +368,8 @@ class World:
         life = self.life
         flag: HaltFlag | None = None if life is None else life.account.parts.halts
         self.note(f"-> {request}")
-        self.auditor.leaves(request, flag)
+        with self._judged():
+            self.auditor.leaves(request, flag)
 
     def _arrived(self, order: Order) -> None:
         self.orders += 1
@@ -376,7 +383,8 @@ class World:
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
             self.note(f"   {recorded.fact}")
-        self.auditor.committed(facts, durable)
+        with self._judged():
+            self.auditor.committed(facts, durable)
         if self.life is not None and any(isinstance(r.fact, _MONEY) for r in facts):
             check_books(self.life.ledger)
 
@@ -391,13 +399,17 @@ class World:
                     self.agenda.step()
                     continue
                 life.loop.turn()
+                if self.life is not life:
+                    continue
                 if life.kill_turn is not None and life.loop.turns >= life.kill_turn:
                     self._die("killed at an await")
                 elif life.main.done():
                     self._ended(life)
                 elif life.disk.is_dead:
                     self._die("killed at a commit")
-                elif life.loop.complaints:
+                if self.broken is not None:
+                    raise self.broken
+                if life.loop.complaints:
                     raise Broken(life.loop.complaints[0])
             self._check_end()
         except Exception as exc:
@@ -407,6 +419,15 @@ class World:
             if self.life is not None:
                 self._bury(self.life)
         return Report(self.seed, self.faults.counts, self.digest.hexdigest(), self.orders, self.lives)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Keep what was broken inside the process: it may swallow its own exceptions, not these."""
+        try:
+            yield
+        except Broken as exc:
+            self.broken = self.broken or exc
+            raise
 
     def note(self, line: str) -> None:
         """Keep a line for whoever looks into one seed."""

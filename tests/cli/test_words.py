@@ -31,6 +31,7 @@ Options:
   -h, --help  Show this message and exit.
 
 Start      init        make a project: a configuration and example strategies
+           doctor      is it ok? checks everything, changes nothing
 Research   backtest    test strategies on stored history
            report      show a stored run again, or list them
            strategies  list, new, check: the files that decide
@@ -49,8 +50,11 @@ Operate    run         trade the accounts of the configuration, in the foregroun
            why         how an order came about
            why-not     why a symbol was not traded
            logs        what the daemon said
+           reconcile   ours beside the venue's
+           risk        show: limits and how near they are
            notify      test: messages to the owner
 Machine    service     install, uninstall, show: the systemd unit
+           db          verify, backup, restore, prune: the journals
            config      validate, show, schema, paths: the YAML file
            completion  print the completion script of a shell
 
@@ -137,7 +141,7 @@ def test_each_command_says_what_it_does_and_takes_json_and_debug(
         )
 
 
-@pytest.mark.parametrize("words", [("conf", "sch"), ("strat", "li"), ("d", "l"), ("comp", "bash")])
+@pytest.mark.parametrize("words", [("conf", "sch"), ("strat", "li"), ("da", "l"), ("comp", "bash")])
 def test_the_beginning_of_one_name_is_that_name(tradebot: Tradebot, words: tuple[str, ...]) -> None:
     assert tradebot(*words).code == 0
 

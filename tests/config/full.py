@@ -80,6 +80,8 @@ def full(sizings: Sequence[int] = range(len(SIZINGS))) -> Tree:
         "limits": {"max_drawdown": "15%", "max_daily_loss": "0.03", "max_orders_per_day": "20",
                    "max_orders_per_minute": "5", "max_order": "5000 USD", "max_position": "5000 USD",
                    "max_gross": "9000 USD", "collar": "2%", "max_data_age": "5m",
+                   "max_order_qty": "12.5", "duplicate_window": "1s", "max_repeats": "9",
+                   "max_messages_per_second": "10",
                    "time_budget": "5s"},
         "backtest": {"from": "2005-01-01", "to": "2019-12-31", "benchmark": "SPX",
                      "close_open_positions_at_end": "force", "seed": "7"},

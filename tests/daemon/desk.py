@@ -56,7 +56,7 @@ class Desk:
         words = account(cash={"USD": D(10_000)})
         instruments = {i.id: i for i in (COIN, GEM)}
         half = {"capital": D("0.5"), "qty": 1.0}
-        a, b = (spec(Script(1.0), name=n, instrument=i, **half) for n, i in (("a", COIN), ("b", GEM)))
+        a, b = (spec(Script(1.0, 0.0), name=n, instrument=i, **half) for n, i in (("a", COIN), ("b", GEM)))
         setup = Setup(instruments=instruments, accounts=(words,), strategies=(a, b), quanta={})
         self.clock = DataClock(START)
         sim = SimVenue(
@@ -84,9 +84,9 @@ class Desk:
             reconciler=reconciler,
             executor=self.executor,
             clock=self.clock,
-            catch_up=self._nothing,
             halts=self.halts,
             feed=self._silence,
+            catch_up=self._nothing_missed,
             warm_up=lambda: (),
         )
         start = Start(ts=START, run_id="run", epoch=1, config_digest="c", code_digest="d")
@@ -94,8 +94,8 @@ class Desk:
         self.daemon = Daemon([self.account], mode="paper", started=1, config_digest="c0ffee")
         self.task: asyncio.Task[ExitCode] | None = None
 
-    async def _nothing(self) -> None:
-        """Nothing was missed."""
+    async def _nothing_missed(self) -> None:
+        return
 
     async def _silence(self) -> None:
         await asyncio.Event().wait()
@@ -125,8 +125,15 @@ class Desk:
 
     async def rest_an_entry(self) -> None:
         """Strategy a buys on the close of a bar: its order waits at the venue for the next one."""
-        ts = START + HOUR
+        await self.bar(1)
+
+    async def bar(self, number: int) -> None:
+        """Let a bar close: strategy a wants to hold at the first, to be flat at the second."""
+        ts = START + number * HOUR
         await self.player.follow(self._timeline.play(Slice(ts, (make_bar(COIN.id, ts, HOUR, 100.0),))))
+
+    def held(self) -> Decimal:
+        return self.runner.engine.ledger.subs["a"].qty(COIN.id)
 
     def working(self) -> int:
         return sum(len(rows) for rows in self.runner.engine.ledger.open.values())

@@ -7,17 +7,21 @@ import random
 import socket
 import stat
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from tests.core.world import START
 from tests.daemon.desk import Desk, opened_desk
 from tradebot.core import facts as f
-from tradebot.core.messages import HaltLevel
+from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.model import Order, OrderKind, Side
 from tradebot.daemon.control import Bounds, ControlServer
 from tradebot.daemon.control_verbs import Control
+from tradebot.daemon.halts import Halt
 
 FAST = Bounds(ask_within=0.3, answer_within=5.0)
 
@@ -197,6 +201,51 @@ async def test_halt_latches_flag_and_fact_and_resume_lifts_both(wire: Wire, desk
     assert [(h["strategy"], h["reason"]) for h in lifted["lifted"]] == [("a", "odd fills")]
     assert desk.levels() == {}
     assert not desk.halts.all
+
+
+@pytest.mark.parametrize("words", [("pause", {}), ("halt", {"level": 1})])
+async def test_a_strategy_may_still_get_out_while_halted(
+    wire: Wire, desk: Desk, words: tuple[str, dict[str, Any]]
+) -> None:
+    verb, body = words
+    await desk.bar(1)
+    await desk.bar(2)  # filled, and wants to be flat: that order waits for the third bar
+    assert desk.held() == 1
+    await wire.post(verb, **body)
+    await desk.bar(3)
+    assert desk.held() == 0
+
+    await wire.post("resume")
+
+
+async def test_an_exit_decided_while_halted_is_sent(wire: Wire, desk: Desk) -> None:
+    await desk.bar(1)
+    await wire.post("pause")
+    await desk.bar(2)  # the entry was at the venue before; what the strategy wants now is to be flat
+    assert (desk.held(), desk.venue_working()) == (1, 1)
+    await desk.bar(3)
+    assert desk.held() == 0
+
+
+async def test_an_entry_decided_just_before_the_halt_does_not_leave(desk: Desk) -> None:
+    order = spoken_order(desk)
+    desk.halts.set(Halt(scope=EVERYTHING, level=HaltLevel.NO_NEW_RISK, reason="x", rule="owner", since=START))
+    assert desk.halts.stops(order) is not None
+    desk.halts.booked(EVERYTHING, HaltLevel.NO_NEW_RISK, order.ts)
+    assert desk.halts.stops(order) is not None
+    desk.halts.booked(EVERYTHING, HaltLevel.NO_NEW_RISK, order.ts - 1)
+    assert desk.halts.stops(order) is None  # the gate has judged it with the halt
+    desk.halts.set(
+        Halt(scope=EVERYTHING, level=HaltLevel.CANCEL_ENTRIES, reason="x", rule="owner", since=START)
+    )
+    assert desk.halts.stops(order) is not None
+
+
+def spoken_order(desk: Desk) -> Order:
+    return Order(
+        client_order_id="tb1", account="main", strategy="a", instrument="COIN", side=Side.BUY,
+        kind=OrderKind.MARKET, qty=Decimal(1), ts=START + 5,
+    )  # fmt: skip
 
 
 async def test_a_milder_word_does_not_soften_a_halt(wire: Wire, desk: Desk) -> None:

@@ -130,7 +130,9 @@ def prune(keep: int, account: str | None, config_file: str | None, as_json: bool
     lock = Lock(where.state)
     lock.take(time.time_ns)
     with lock:
-        cut = upkeep.prune(kept.places.journal, keep=keep * _DAY, now=time.time_ns())
+        with operate.views(kept) as opened:
+            now = opened.last_seen()  # a recorded market has a time of its own
+        cut = upkeep.prune(kept.places.journal, keep=keep * _DAY, now=now)
     if as_json:
         body = None if cut is None else {"file": str(cut.file), "facts": cut.facts, "upto_seq": cut.upto_seq}
         out.as_json({"account": kept.name, "mode": kept.mode, "cut": body})

@@ -63,13 +63,14 @@ def halt(
 
 
 @command("flatten")
+@click.option("--direct", is_flag=True, help="With no daemon: open the account from here and close it.")
 @click.option("--yes", is_flag=True, help="Do not ask first (LIVE asks).")
 @with_aim
 @_REASON
 @only_config
 @with_json
 def flatten(
-    yes: bool, account: str | None, strategy: str | None, symbol: str | None,
+    direct: bool, yes: bool, account: str | None, strategy: str | None, symbol: str | None,
     reason: str | None, config_file: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Cancel everything and close tradebot's own positions; what is not its own is left alone.
@@ -78,6 +79,11 @@ def flatten(
     """
     where = operate.find_daemon(config_file)
     _confirm(where, yes=yes)
+    if direct:
+        from tradebot.cli.direct import flatten_direct
+
+        named = {"account": account, "strategy": strategy, "symbol": symbol, "reason": reason}
+        flatten_direct(where, config_file, named, as_json=as_json)
     aim = {"account": account, "strategy": strategy, "instrument": symbol, "reason": reason}
     _ask("flatten", config_file, as_json, **aim)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -39,9 +41,14 @@ def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> No
         user = ["--user-unit"] if installed.scope is Scope.USER else ["--unit"]
         words = ["journalctl", *user, UNIT, "-n", str(lines), *(["-f"] if follow else [])]
         click.get_current_context().exit(subprocess.run([*words, "-o", "cat"], check=False).returncode)
-    log = _log(operate.find_daemon(config_file).logs)
+    where = operate.find_daemon(config_file)
+    log = _log(where.logs)
+    for kept in operate.kept_accounts(where):
+        operate.say_whose(kept, where)
     for line in tail(log, lines, follow=follow):
-        out.show(_object(line) if as_json else line)
+        out.show(_object(line) if as_json else pretty(line))
+        if follow:
+            sys.stdout.flush()
 
 
 def _log(folder: Path) -> Path:
@@ -74,11 +81,25 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _object(line: str) -> str:
-    import json
+def pretty(line: str) -> str:
+    """Return a line of the log as people read it; one that is no event of ours as it is."""
+    found = _event(line)
+    if found is None:
+        return line
+    at, level, event = (str(found.pop(name, "")) for name in ("at", "level", "event"))
+    role = {"warning": "warn", "error": "bad", "critical": "bad"}.get(level)
+    word = f"{level:<8}" if role is None else out.style(f"{level:<8}", role)
+    fields = "  ".join(f"{name}={value}" for name, value in found.items())
+    return f"{at[:19].replace('T', ' ')}  {word}  {event}  {fields}".rstrip()
 
+
+def _object(line: str) -> str:
+    return line if _event(line) is not None else json.dumps({"event": line})
+
+
+def _event(line: str) -> dict[str, object] | None:
     try:
         found = json.loads(line)
     except ValueError:
-        found = None
-    return line if isinstance(found, dict) else json.dumps({"event": line})
+        return None
+    return found if isinstance(found, dict) and "event" in found else None

@@ -16,6 +16,11 @@ COMMANDS = {
         place="tradebot.cli.init:init",
         summary="make a project: a configuration and example strategies",
     ),
+    "doctor": Lazy(
+        section="",
+        place="tradebot.cli.doctor:doctor",
+        summary="is it ok? checks everything, changes nothing",
+    ),
     "backtest": Lazy(
         section="Research",
         place="tradebot.cli.backtest:backtest",
@@ -106,6 +111,16 @@ COMMANDS = {
         place="tradebot.cli.logs:logs",
         summary="what the daemon said",
     ),
+    "reconcile": Lazy(
+        section="",
+        place="tradebot.cli.reconcile:reconcile",
+        summary="ours beside the venue's",
+    ),
+    "risk": Lazy(
+        section="",
+        place="tradebot.cli.risk:risk",
+        summary="show: limits and how near they are",
+    ),
     "notify": Lazy(
         section="",
         place="tradebot.cli.notify:notify",
@@ -115,6 +130,11 @@ COMMANDS = {
         section="Machine",
         place="tradebot.cli.service:service",
         summary="install, uninstall, show: the systemd unit",
+    ),
+    "db": Lazy(
+        section="",
+        place="tradebot.cli.db:db",
+        summary="verify, backup, restore, prune: the journals",
     ),
     "config": Lazy(
         section="",

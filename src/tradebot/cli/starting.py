@@ -162,11 +162,13 @@ def _wait_until_ready(where: Places, pid: int, timeout: float) -> None:
 
 
 def _show_log(log: Path, begin: int) -> None:
+    from tradebot.cli.logs import pretty
+
     with log.open("rb") as file:
         file.seek(begin)
         lines = file.read().decode("utf-8", "replace").splitlines()
     for line in lines[-_TAIL:]:
-        out.note(f"  {line}")
+        out.note(f"  {pretty(line)}")
 
 
 @command("stop")

@@ -141,8 +141,7 @@ def _when(text: str | None) -> int | None:
 
 def _latest(opened: Views) -> int:
     """Return the time of the newest thing this journal knows: market time, which may be recorded data's."""
-    found = opened.db.execute("SELECT seen FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-    return max([*opened.progress().values(), found[0] if found else 0])
+    return max([*opened.progress().values(), opened.last_seen()])
 
 
 def _strategies(opened: Views, symbol: str, strategy: str | None) -> list[str]:

@@ -31,6 +31,7 @@ from tradebot.config.fields import (
     Name,
     OneOrMany,
     OrNone,
+    Positive,
     Section,
 )
 from tradebot.config.shown import found
@@ -137,7 +138,18 @@ class Limits(Section):
     max_daily_loss: Loss | None = Field(default=None, description="Loss of a day that halts until the next")
     max_orders_per_day: Count | None = None
     max_orders_per_minute: Count | None = None
+    max_messages_per_second: Count | None = Field(
+        default=None,
+        description="Orders, changes and cancels; cancels always leave, exits have as many again",
+    )
+    max_repeats: Count | None = Field(
+        default=None, description="Orders of one side that may trade in a minute towards one target"
+    )
+    duplicate_window: Length | None = Field(
+        default=None, description="How soon the same order may be sent again"
+    )
     max_order: Amount | None = Field(default=None, description="Largest notional of one order")
+    max_order_qty: Positive | None = Field(default=None, description="Largest quantity of one order")
     max_position: Amount | None = Field(default=None, description="Largest notional of one instrument")
     max_gross: Amount | None = Field(
         default=None, description="Largest sum of all positions, longs and shorts"
@@ -145,7 +157,9 @@ class Limits(Section):
     collar: Loss | None = Field(
         default=None, description="Farthest an order's price may be from the last price"
     )
-    max_data_age: Length | None = Field(default=None, description="Oldest price an order may be based on")
+    max_data_age: Length | None = Field(
+        default=None, description="How overdue the next price may be when an order is sent"
+    )
     time_budget: Length = Field(
         default=10 * SECOND,
         description="Longest that one call of a strategy may take; over it, the strategy is halted",

@@ -240,7 +240,7 @@ class Desk:
             elif self._parents.open(leg, diff, cause):
                 leg.end_skip(self._rec)
             else:
-                self.retry(leg)
+                self._refused(leg)
             return
         order = self.order_for(leg, diff, purpose)
         if order is None:
@@ -248,14 +248,19 @@ class Desk:
         denied = self._gate.send(leg, order, cause)
         if denied is None:
             leg.end_skip(self._rec)
-        elif denied.rule not in WAITING:
-            self.retry(leg)
+        else:
+            self._refused(leg)
 
     def advance(self, leg: Leg, parent: ParentState) -> None:
         """Let a parent hand on what is due; what it does not do is worked out anew."""
         if self._parents.advance(leg, parent):
             self.work(leg)
         else:
+            self._refused(leg)
+
+    def _refused(self, leg: Leg) -> None:
+        """Try again later, unless something else will bring us back: the next price, a session, a word."""
+        if leg.skip_rule not in WAITING:
             self.retry(leg)
 
     def order_for(

@@ -62,7 +62,15 @@ class Engine:
         self._memory = Memory(self._rec, self.marks, remembers=setup.remembers)
         self._hearing = Hearing(self._rec, self._desk, self._quoter, self.marks)
         self._callers = Callers(self._rec, self._desk, self._hearing, self._memory, self.marks)
-        self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
+        self._intake = Intake(
+            self._rec,
+            self._breakers,
+            self._callers,
+            self.marks,
+            waiting=self._gate.waiting,
+            work=self._desk.work,
+        )
+        self._gate.late = self._intake.last_of
         self._take = self._intake.take
         self._alarms = Alarms(
             self._rec, self._desk, self._guard, self._callers, self._gate, legs=self._legs, seats=self._seats

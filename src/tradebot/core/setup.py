@@ -107,7 +107,10 @@ class ExecutionSpec:
 class Limits:
     """Pre-trade limits and breakers; None = not set. Amounts in the account's base currency.
 
-    Fractions are of the account's equity: drawdown from its peak, loss since the day began.
+    Fractions are of the account's equity: drawdown from its peak, loss since the day began; `collar` is
+    how far a limit price may lie from the last price on the paying side. `max_data_age` (ns) is how
+    overdue the next price may be, `duplicate_window` (ns) how soon the same order may be sent again,
+    `max_repeats` how many orders of one side may trade within a minute towards one target.
     """
 
     max_order: float | None = None
@@ -117,6 +120,12 @@ class Limits:
     max_daily_loss: float | None = None
     max_orders_per_day: int | None = None
     max_orders_per_minute: int | None = None
+    max_order_qty: float | None = None
+    collar: float | None = None
+    max_data_age: int | None = None
+    duplicate_window: int | None = None
+    max_repeats: int | None = None
+    max_messages_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,14 +101,16 @@ class TradingAccount:
         loop = asyncio.get_running_loop()
         self._engine = loop.create_task(self.parts.runner.run())
         recovery = loop.create_task(self._recover())
+        sending = loop.create_task(self.parts.outbox.failed())
         stop = loop.create_task(self._stop.wait())
-        await asyncio.wait({self._engine, recovery, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({self._engine, recovery, sending, stop}, return_when=asyncio.FIRST_COMPLETED)
         is_cut_short = not recovery.done()
-        for task in (recovery, stop):
-            task.cancel()
-        await asyncio.wait({recovery, stop})
-        if self._engine.done():
-            await self._engine
+        broken = [task for task in (self._engine, sending) if task.done()]
+        for one in (recovery, sending, stop):
+            one.cancel()
+        await asyncio.wait({recovery, sending, stop})
+        for task in broken:
+            await task
         if not is_cut_short:
             await recovery
 
@@ -142,6 +144,8 @@ class TradingAccount:
             parts.halts.set(
                 Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
             )
+        for scope, fact in parts.runner.engine.ledger.halts.items():
+            parts.halts.booked(scope, fact.level, fact.ts)
 
     async def _venue_word(self) -> tuple[Finding, ...]:
         """Ask the venue until it answers; meanwhile nothing is sent."""
@@ -166,23 +170,26 @@ class TradingAccount:
         feed = loop.create_task(self._fed())
         watch = loop.create_task(self.parts.reconciler.watch())
         stop = loop.create_task(self._stop.wait())
-        tasks = {self._engine, feed, watch, stop}
+        sending = loop.create_task(self.parts.outbox.failed())
+        tasks = [self._engine, sending, feed, watch]  # whoever waited for one of the first is only cancelled
         try:
             while not stop.done():
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                if self._engine in done:
-                    await self._engine  # before the others, which it cancelled when it failed
-                for task in done - {stop}:
-                    await task  # raises what it raised
-                    tasks.discard(task)
+                await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
+                for ended in [task for task in tasks if task.done()]:
+                    await ended  # raises what it raised
+                    tasks.remove(ended)
             async with self.parts.reconciler.at_rest:  # no instant is left half done
                 for task in (feed, watch):
                     task.cancel()
             await asyncio.wait({feed, watch})
             await self._wind_down()
+        except asyncio.CancelledError:
+            if self._engine.done():
+                await self._engine  # why nobody gets an answer any more
+            raise
         finally:
-            for task in (feed, watch, stop):
-                task.cancel()
+            for one in (feed, watch, stop, sending):
+                one.cancel()
             await self._close()
 
     async def _fed(self) -> None:
@@ -240,6 +247,7 @@ class TradingAccount:
                         since=fact.ts,
                     )
                 )
+            self.parts.halts.booked(fact.scope, fact.level, fact.ts)
         for listener in self.listeners:
             listener(recorded)
 

@@ -61,6 +61,8 @@ class Outbox:
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
         self.sent = 0
         self.latency: Callable[[float], None] = lambda seconds: None
 
@@ -74,11 +76,21 @@ class Outbox:
         self._lanes.setdefault(lane, deque()).append(_Waiting(command, since))
         if lane not in self._tasks:
             self._idle.clear()
-            self._tasks[lane] = asyncio.get_running_loop().create_task(self._work(lane))
+            task = asyncio.get_running_loop().create_task(self._work(lane))
+            task.add_done_callback(self._ended)
+            self._tasks[lane] = task
 
     async def idle(self) -> None:
         """Wait until nothing is being sent. Raises what a lane raised."""
         await self._idle.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def failed(self) -> None:
+        """Wait until a lane fails, and raise what it raised: what it was to send may have been sent."""
+        await self._failed.wait()
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def is_idle(self) -> bool:
@@ -118,6 +130,11 @@ class Outbox:
             del self._lanes[lane], self._tasks[lane]
             if not self._tasks:
                 self._idle.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and self._failure is None and task.exception() is not None:
+            self._failure = task.exception()
+            self._failed.set()
 
     async def _send(self, command: Request, since: float | None) -> Iterable[VenueReport]:
         if isinstance(command, CancelOrder):
