@@ -221,6 +221,38 @@ def test_nothing_heavy_that_trading_does_not_need_is_imported(project: Project) 
     assert loaded & {"numba", "plotly", "pandas", "ta", "scipy", "ccxt", "alpaca", "apprise"} == set()
 
 
+FRAME = '''
+"""Long always."""
+import sys
+
+import pandas as pd
+
+from tradebot.api import FrameStrategy
+
+
+class Flip(FrameStrategy):
+    """Long always."""
+
+    lookback = 5
+
+    def signals(self, bars: pd.DataFrame) -> pd.Series:
+        with open("modules", "w") as file:
+            file.write(" ".join(sys.modules))
+        return pd.Series(1.0, index=bars.index)
+'''
+
+
+def test_a_strategy_on_frames_brings_pandas_and_no_compiler(project: Project) -> None:
+    (project.root / "strategies" / "flip.py").write_text(FRAME)
+    with project.start() as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    loaded = set((project.root / "modules").read_text().split())
+
+    assert "pandas" in loaded
+    assert loaded & {"numba", "llvmlite", "plotly", "ccxt", "alpaca", "apprise"} == set()
+
+
 @pytest.fixture
 def systemd(tmp_path: Path) -> Iterator[Systemd]:
     with Systemd(tmp_path / "notify") as listening:
