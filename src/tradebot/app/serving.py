@@ -82,6 +82,7 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
     _stop_by_signal()
     places.make(where)
     with ExitStack() as held:
+        held.push(partial(_ending, outside))
         held.enter_context(_locked(where, outside))
         logs = held.enter_context(_logs(where, outside))
         log: Log = structlog.get_logger().bind(mode=config.mode)
