@@ -90,6 +90,7 @@ class World:
             doubtful=self.rng.choice([4.0, 8.0]),
             absent_looks=self.rng.choice([3, 5]),
             absent_for=self.rng.choice([20.0, 60.0]),
+            release_after=self.rng.choice([None, None, 120.0]),
         )
         self.deadline = self.rng.choice([3.0, 15.0])
         self.life: Life | None = None
@@ -155,7 +156,7 @@ class World:
             (0.25, 3, self._clock_jumps),
             (0.15, 2, self._disk_fills),
             (0.15, 1, self._stop),
-            (0.1, 1, self._back_up),
+            (0.25, 1, self._back_up),
         ]
         for chance, most, act in acts:
             if rng.random() < chance * strength:
@@ -292,6 +293,7 @@ class World:
                 number=self.lives,
                 disk=lambda journal, where: _Watched(self, journal, where),
                 replayed=self.auditor.restart,
+                saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
                 past=lambda: list(self.bars),
                 missed=self._missed,
@@ -435,7 +437,7 @@ class World:
             self.log.append(f"{self.agenda.now:9.3f} {self.lives} {line}")
 
     def replay(self) -> str:
-        return f"replay: make chaos SEED={self.seed}"
+        return f"to repeat it: make chaos ONE={self.seed}"
 
     def _check_end(self) -> None:
         life = self.life
