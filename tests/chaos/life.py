@@ -195,6 +195,7 @@ def begin(birth: Birth) -> Life:
         patience=birth.patience,
     )
     last = [0]
+    told: list[Input] = []
 
     def warm_up() -> Iterable[Slice]:
         past = birth.past()
@@ -203,11 +204,12 @@ def begin(birth: Birth) -> Life:
 
     async def catch_up() -> None:
         for event in birth.missed(progress):
+            told.append(event)
             await runner.settled(event)
 
     async def feed() -> None:
         for message in life.early:
-            if not isinstance(message, Slice) or message.ts > last[0]:
+            if message not in told and (not isinstance(message, Slice) or message.ts > last[0]):
                 runner.post(message)
         life.is_fed = True
         await asyncio.Event().wait()
