@@ -141,7 +141,7 @@ def test_each_command_says_what_it_does_and_takes_json_and_debug(
         )
 
 
-@pytest.mark.parametrize("words", [("conf", "sch"), ("strat", "li"), ("d", "l"), ("comp", "bash")])
+@pytest.mark.parametrize("words", [("conf", "sch"), ("strat", "li"), ("da", "l"), ("comp", "bash")])
 def test_the_beginning_of_one_name_is_that_name(tradebot: Tradebot, words: tuple[str, ...]) -> None:
     assert tradebot(*words).code == 0
 
