@@ -188,8 +188,8 @@ class TradingAccount:
                 await self._engine  # why nobody gets an answer any more
             raise
         finally:
-            for task in (feed, watch, stop, sending):
-                task.cancel()
+            for one in (feed, watch, stop, sending):
+                one.cancel()
             await self._close()
 
     async def _fed(self) -> None:
