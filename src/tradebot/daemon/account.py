@@ -174,8 +174,8 @@ class TradingAccount:
                 await self._engine  # why nobody gets an answer any more
             raise
         finally:
-            for task in (feed, watch, stop, sending):
-                task.cancel()
+            for each in (feed, watch, stop, sending):
+                each.cancel()
             await self._close()
 
     async def _fed(self) -> None:
