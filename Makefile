@@ -1,4 +1,4 @@
-# make run    see the example strategies tested on the bundled data (sets everything up first)
+# make run    see the example strategies tested, then traded on paper (sets everything up first)
 # make test   run the tests; SEED=n repeats a run
 # The rest: setup check prove chaos bench wheel lock clean
 
@@ -47,6 +47,10 @@ run: setup
 	@$(BIN)/tradebot backtest
 	@echo
 	@echo "Each report above is one HTML file. See the latest in a browser: $(BIN)/tradebot report --open"
+	@echo
+	@echo "Now the same strategies on paper: stored data played two weeks a second. Ctrl-C stops it in order."
+	@rm -rf build/demo
+	@TRADEBOT_STATE=build/demo $(BIN)/tradebot run --watch 10 --until-end --log-level warning
 
 test: setup
 	$(PYTEST)

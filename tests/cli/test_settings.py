@@ -22,8 +22,6 @@ def small(here: Path) -> Path:
 @pytest.mark.parametrize(
     "setting",
     [
-        "limits.collar=1%",
-        "limits.max_data_age=1h",
         "backtest.seed=1",
         "strategies.fast.late_entry={max_bars: 3}",
     ],

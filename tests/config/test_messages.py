@@ -119,7 +119,7 @@ ONE_MISTAKE = [
     ("kind: fraction_of_equity", "knd: fraction_of_equity", 't.yaml:12: strategies[0].sizing.knd: is not a known key; did you mean "kind"?'),
     ("limits:", "limts:", 't.yaml:20: limts: is not a known key; did you mean "limits"?'),
     ("limits:", "stop_loss: 3%\nlimits:", "t.yaml:20: stop_loss: is not a known key here; it belongs in strategies[].exits"),
-    ("fees:", "leverage: 3\nfees:", "t.yaml:21: leverage: is not a known key; known here: version, mode, accounts, strategies, limits, backtest, data, fills, fees, slippage, latency, notify, calendars, rates, unknown"),
+    ("fees:", "leverage: 3\nfees:", "t.yaml:21: leverage: is not a known key; known here: version, mode, accounts, strategies, limits, backtest, data, fills, fees, slippage, latency, notify, metrics, calendars, rates, unknown"),
     ("{max_drawdown: 15%,", "{max_drawdown: 15%, max_drawdown: 5%,", "t.yaml:20: limits.max_drawdown: must be given once, was given again (first on line 20)"),
     ("fees: {", "mode: live\nfees: {", "t.yaml:21: mode: must be given once, was given again (first on line 2)"),
     ("limits: {", "1.5: a\nlimits: {", 't.yaml:20: 1.5: a key that is not text must be in quotes: YAML reads 1.5 as a number; write "1.5"'),

@@ -71,7 +71,7 @@ def _lines(ledger: Ledger) -> Iterator[str]:
         for key, value in sorted(getattr(ledger, what).items(), key=lambda pair: repr(pair[0])):
             if value != []:
                 yield f"{what} {_text(key)} {_text(value)}"
-    yield f"order times {ledger.order_times}"
+    yield f"order times {ledger.order_times} {ledger.message_times}"
 
 
 def _sub(sub: SubLedger) -> Iterator[str]:

@@ -11,9 +11,10 @@ from tests.core.world import COIN, START, D
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import EVERYTHING, HaltLevel
-from tradebot.core.model import DAY, MINUTE, AccountModel, Order, OrderKind, Purpose, Side
-from tradebot.core.risk import Denied, Shrunk, View, judge
+from tradebot.core.model import DAY, MINUTE, SECOND, AccountModel, Order, OrderKind, Purpose, Side, Tif
+from tradebot.core.risk import judge
 from tradebot.core.setup import Limits
+from tradebot.core.view import Denied, Shrunk, View
 
 FLAT: dict[str, Any] = {
     "instrument": COIN,
@@ -65,6 +66,50 @@ def halted(level: HaltLevel) -> Ledger:
 def sent(*ago: int) -> Ledger:
     ledger = Ledger()
     ledger.order_times = [START - x for x in ago]
+    return ledger
+
+
+def limit_order(price: str, side: str = "buy") -> Order:
+    return order(side, kind=OrderKind.LIMIT, limit_price=D(price))
+
+
+def unreconciled() -> Ledger:
+    ledger = Ledger()
+    ledger.needs_reconcile = True
+    return ledger
+
+
+def with_sent(seconds_ago: int, **terms: Any) -> Ledger:
+    ledger = Ledger()
+    sent_order = replace(order(name="o0", **terms), ts=START - seconds_ago * SECOND)
+    ledger.evolve(f.Recorded(1, START, 0, f.OrderIntended(ts=sent_order.ts, order=sent_order, price=100.0)))
+    return ledger
+
+
+def with_parent(sent_qty: str) -> Ledger:
+    ledger = Ledger()
+    opened = f.ParentOpened(
+        ts=START,
+        parent_id="p1",
+        strategy="s",
+        instrument="COIN",
+        side=Side.BUY,
+        qty=D(10),
+        algorithm="twap",
+        schedule=(START,),
+        slices=(D(10),),
+        purpose="target",
+        on_late="catch_up",
+    )
+    child = order(qty=sent_qty, name="o0", parent_id="p1")
+    ledger.evolve(f.Recorded(1, START, 0, opened))
+    ledger.evolve(f.Recorded(2, START, 0, f.OrderIntended(ts=START, order=child, price=100.0)))
+    return ledger
+
+
+def noisy(count: int) -> Ledger:
+    ledger = Ledger()
+    ledger.message_times = [START - SECOND, *[START - 1] * count]
     return ledger
 
 
@@ -149,6 +194,65 @@ CASH = {"model": AccountModel.CASH}
             "the order costs 1000 USD, free are 500",
             {"cost": 1_000.0, "free": 500.0},
         ),
+        (
+            {"ledger": unreconciled()},
+            order(),
+            "reconciled",
+            "account main was not compared with the venue yet",
+            {},
+        ),
+        ({"price": 0.0}, order(), "price_missing", "no price of COIN was seen yet", {}),
+        (
+            {"limits": Limits(max_data_age=2 * MINUTE), "overdue": 3 * MINUTE},
+            order(),
+            "data_age",
+            "the next price of COIN may be 120 s late, is 180 s",
+            {"limit_s": 120.0, "late_s": 180.0},
+        ),
+        ({"is_open": False}, order(), "session_closed", "waits for the session to open", {}),
+        ({"is_allowed": False}, order(), "symbol", "strategy s does not trade COIN", {}),
+        (
+            {"limits": Limits(collar=0.02)},
+            limit_order("102.01"),
+            "collar",
+            "a price may lie 0.02 beyond the last one 100, 102.01 lies 0.0201",
+            {"limit": 0.02, "beyond": 102.01 / 100 - 1.0},
+        ),
+        (
+            {"capital": 5_000.0, "ours": 4_500.0},
+            order(),
+            "capital",
+            "capital is 5000, would be 5500",
+            {"limit": 5_000.0, "after": 5_500.0},
+        ),
+        (
+            {"ledger": with_parent("8")},
+            order(qty="3", parent_id="p1"),
+            "parent",
+            "the parent is of 10, its orders would be of 11",
+            {"limit": 10.0, "after": 11.0},
+        ),
+        (
+            {"ledger": with_sent(3), "limits": Limits(duplicate_window=5 * SECOND)},
+            order(),
+            "duplicate",
+            "the same as o0, sent 3 s before",
+            {"window_s": 5.0, "ago_s": 3.0},
+        ),
+        (
+            {"ledger": noisy(2), "limits": Limits(max_messages_per_second=2)},
+            order(),
+            "max_messages_per_second",
+            "max_messages_per_second is 2, 2 were sent",
+            {"limit": 2.0, "sent": 2.0},
+        ),
+        (
+            {"ledger": noisy(4), "limits": Limits(max_messages_per_second=2)},
+            order("sell", purpose=Purpose.PROTECT),
+            "max_messages_per_second",
+            "max_messages_per_second is 4, 4 were sent",
+            {"limit": 4.0, "sent": 4.0},
+        ),
     ],
 )
 def test_each_rule_says_no_with_its_numbers(
@@ -170,6 +274,17 @@ def test_each_rule_says_no_with_its_numbers(
         ({"limits": Limits(max_position=1_000.0), "account_held": D(-10)}, order(qty="20")),
         (CASH, order(qty="100")),
         ({**CASH, "held": D(10), "account_held": D(10)}, order("sell")),
+        ({"limits": Limits(collar=0.02)}, limit_order("102")),
+        ({"limits": Limits(collar=0.02)}, limit_order("50")),
+        ({"limits": Limits(collar=0.02)}, limit_order("150", "sell")),
+        ({"limits": Limits(max_data_age=2 * MINUTE), "overdue": 2 * MINUTE}, order()),
+        ({"is_open": False}, order(tif=Tif.AT_OPEN)),
+        ({"ledger": with_parent("8")}, order(qty="2", parent_id="p1")),
+        ({"ledger": with_sent(3), "limits": Limits(duplicate_window=3 * SECOND)}, order()),
+        ({"ledger": with_sent(1), "limits": Limits(duplicate_window=3 * SECOND)}, order(qty="9")),
+        ({"ledger": with_sent(1), "limits": Limits(duplicate_window=3 * SECOND)}, limit_order("100")),
+        ({"ledger": noisy(3), "limits": Limits(max_messages_per_second=2)}, order(purpose=Purpose.PROTECT)),
+        ({"capital": 5_000.0, "ours": 4_000.0}, order()),
     ],
 )
 def test_what_stays_within_every_limit_may_leave(seen: dict[str, Any], asked: Order) -> None:
@@ -187,6 +302,7 @@ def test_what_stays_within_every_limit_may_leave(seen: dict[str, Any], asked: Or
             "4",
         ),
         ({"limits": Limits(max_order=350.0), "rate": 2.0}, "max_order", "1.75"),
+        ({"limits": Limits(max_order_qty=4.0005)}, "max_order_qty", "4"),
     ],
 )
 def test_a_size_limit_cuts_an_order_down_to_what_fits(seen: dict[str, Any], rule: str, allowed: str) -> None:
@@ -197,7 +313,20 @@ def test_a_size_limit_cuts_an_order_down_to_what_fits(seen: dict[str, Any], rule
 
 EVERYTHING_SHUT: dict[str, Any] = {
     "ledger": halted(HaltLevel.CANCEL_ENTRIES),
-    "limits": Limits(max_order=1.0, max_position=1.0, max_gross=1.0, max_orders_per_day=0),
+    "limits": Limits(
+        max_order=1.0,
+        max_order_qty=0.1,
+        max_position=1.0,
+        max_gross=1.0,
+        max_orders_per_day=0,
+        max_data_age=0,
+        collar=1e-9,
+        duplicate_window=DAY,
+    ),
+    "overdue": DAY,
+    "capital": 1.0,
+    "ours": 2.0,
+    "is_open": False,
     "account_held": D(10),
     "held": D(10),
     "cash": D(0),

@@ -67,7 +67,17 @@ def test_commands_of_a_page_run_as_they_stand(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEBOT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # a daemon that a page starts is this one
     assert run(["init", "--defaults"]) == 0
+    try:
+        type_all(page, monkeypatch, capfd)
+    finally:
+        run(["stop"])  # what a page started and did not end
+
+
+def type_all(page: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Do what a page says, from top to bottom."""
     for block in blocks(page):
         write(block)
         for command, wanted in commands(block):

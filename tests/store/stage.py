@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.property.test_worlds import run
-from tradebot.core.facts import Recorded
+from tradebot.core.facts import OrderFilled, OrderIntended, Recorded, TargetSet
 from tradebot.core.ledger import Ledger
 from tradebot.store.journal import Identity, Journal
 
@@ -19,8 +19,17 @@ HISTORY = ("fills", "decisions", "halts", "runs")
 
 @lru_cache(maxsize=8)
 def world_facts(number: int) -> tuple[Recorded, ...]:
-    """Return all facts of a random world of this run's seed."""
-    return tuple(run(number).facts)
+    """Return all facts of a random world of this run's seed in which enough was traded to be missed."""
+    for attempt in range(50):
+        facts = tuple(run(number + 10_000 * attempt).facts)
+        kinds = [type(one.fact) for one in facts]
+        if (
+            kinds.count(OrderIntended) >= 40
+            and kinds.count(OrderFilled) >= 20
+            and kinds.count(TargetSet) >= 20
+        ):
+            return facts
+    raise AssertionError("no world of this seed is busy enough")
 
 
 def made(path: Path, **changes: str) -> Journal:

@@ -106,10 +106,7 @@ def base_currency(account: Account) -> str:
 
 def not_simulated(config: Config, account: str) -> tuple[str, ...]:
     """Return one sentence for each setting of the file that a backtest leaves out of account."""
-    limits = config.limits
     asked = {
-        "limits.collar": limits.collar is not None,
-        "limits.max_data_age": limits.max_data_age is not None,
         "backtest.seed": config.backtest.seed != 0,
         **{
             f"strategies.{s.id}.late_entry": s.late_entry != words.LateEntry()
@@ -130,6 +127,12 @@ def _limits(config: Config, base: str) -> Limits:
         max_daily_loss=words.max_daily_loss,
         max_orders_per_day=words.max_orders_per_day,
         max_orders_per_minute=words.max_orders_per_minute,
+        max_order_qty=None if words.max_order_qty is None else float(words.max_order_qty),
+        collar=words.collar,
+        max_data_age=words.max_data_age,
+        duplicate_window=words.duplicate_window,
+        max_repeats=words.max_repeats,
+        max_messages_per_second=words.max_messages_per_second,
     )
 
 

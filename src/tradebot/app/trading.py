@@ -5,6 +5,7 @@ The composition root of the daemon. What differs between paper and live is decid
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from tradebot.app.simulated import sim_venue
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
+from tradebot.config.times import duration_text
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import rebased
@@ -42,6 +44,7 @@ from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
+from tradebot.daemon.stuck import RULE as STUCK
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
@@ -68,6 +71,7 @@ class Request:
     extra_halts: tuple[Halt, ...] = ()
     orphans: Choice = "refuse"
     since: int | None = None
+    until_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,22 @@ def open_account(request: Request) -> Opened:
     ledger = Ledger()
     journal.replay(ledger)
     return _Assembly(request, made, journal, ledger).build()
+
+
+def past_engine(
+    request: Request, journal: Journal, ledger: Ledger, seen: int | None
+) -> tuple[Engine, Callable[[int], Iterable[Slice]]]:
+    """Return the engine that a start with this ledger had, and the warm-up of that start at a moment.
+
+    `seen` is the time of the last market data before it, None before the first. Writes nothing.
+    """
+    made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
+    assembly = _Assembly(request, made, journal, ledger)
+    assembly.progress = {} if seen is None else {"market": seen}
+    market = assembly._market()
+    assembly.events = assembly._events(market, *assembly._span(market))
+    engine = Engine(assembly._setup(market, assembly.events), ledger)
+    return engine, lambda now: assembly._warm_up(market, now)
 
 
 def _instance(request: Request) -> str:
@@ -158,29 +178,12 @@ class _Assembly:
         halts = HaltFlag(self.request.places.halt)
         outbox = Outbox(venue, clock, halts, runner.post)
         runner.outbox = outbox
-        fills = self.config.fills_of(self.name)
-        timeline = Timeline(
-            venue,
-            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
-            close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
-        )
-        runner.timers = timeline
+        runner.timers = timeline = self._timeline(venue, events)
+        instance = self.journal.meta["instance"]
         reconciler = Reconciler(
-            runner,
-            outbox,
-            venue,
-            clock,
-            instance=self.journal.meta["instance"],
-            patience=_patience(self.config),
+            runner, outbox, venue, clock, instance=instance, patience=_patience(self.config)
         )
-        player = Player(
-            runner,
-            timeline,
-            clock,
-            self._slices(market),
-            pace=self.config.accounts[self.name].replay.pace,
-            at_rest=reconciler.at_rest,
-        )
+        player = self._player(runner, timeline, clock, market, reconciler.at_rest)
         parts = Parts(
             name=self.name,
             runner=runner,
@@ -192,6 +195,9 @@ class _Assembly:
             feed=self._fed(player, runner, begin),
             catch_up=lambda: player.sleep_through(self._missed(market)),
             warm_up=lambda: self._warm_up(market, clock.now()),
+            until_end=self.request.until_end,
+            source=self._source(market),
+            seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
 
@@ -204,6 +210,20 @@ class _Assembly:
             let_go()
 
         return Opened(account=account, journal=self.journal, close=close, let_go=let_go)
+
+    def _timeline(self, venue: PaperVenue, events: Sequence[Event]) -> Timeline:
+        market_at = MarketAt(self.config.fills_of(self.name).market_at)
+        return Timeline(
+            venue,
+            events=[e for e in events if e.ts > self.progress.get(event_stream(e), -1)],
+            close_first=market_at is not MarketAt.SAME_CLOSE,
+        )
+
+    def _player(
+        self, runner: Runner, timeline: Timeline, clock: DataClock, market: Market, at_rest: asyncio.Lock
+    ) -> Player:
+        pace = self.config.accounts[self.name].replay.pace
+        return Player(runner, timeline, clock, self._slices(market), pace=pace, at_rest=at_rest)
 
     # --- data ---------------------------------------------------------------------------------------
 
@@ -260,6 +280,13 @@ class _Assembly:
         left = [s for s in market.series.values() if s.start < len(s.columns)]
         return slices_of(left, dress=told_apart) if left else iter(())
 
+    def _source(self, market: Market) -> str:
+        """Return what is played, with the label of data that no market made, and how fast."""
+        words = dict.fromkeys(f"{s.instrument} {s.label or s.source}" for s in market.series.values())
+        pace = self.config.accounts[self.name].replay.pace
+        speed = "as fast as it is traded" if pace is None else f"{duration_text(pace)} a second"
+        return f"stored data ({', '.join(words)}), {speed}"
+
     def _missed(self, market: Market) -> Iterator[Slice]:
         """Return the market data that passed while the daemon was down."""
         missed = [
@@ -291,6 +318,8 @@ class _Assembly:
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
+        stuck = {halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == STUCK}
+        stuck |= {fact.scope.strategy for fact in self.ledger.halts.values() if fact.rule == STUCK}
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             spec = plan.strategy_spec(
@@ -298,6 +327,7 @@ class _Assembly:
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
+            spec = replace(spec, is_disabled=recipe.words.id in stuck)
             specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
         if self.request.orphans == "close":
             specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]
@@ -308,6 +338,7 @@ class _Assembly:
             quanta={},
             instance=self.journal.meta["instance"],
             needs_reconcile=True,
+            remembers=True,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:

@@ -21,6 +21,7 @@ import click
 from tradebot.cli import failure, out
 from tradebot.cli.root import root
 from tradebot.cli.words import INTERRUPTED
+from tradebot.daemon import ending
 from tradebot.errors import ExitCode, PermissionRefused, TradebotError
 
 _COMPLETE = "_TRADEBOT_COMPLETE"
@@ -38,7 +39,8 @@ def main() -> NoReturn:
 def _leave(code: int) -> NoReturn:
     # Python would take all those objects apart one by one first: a tenth of a backtest's time.
     if threading.active_count() > 1:
-        sys.exit(code)  # somebody's thread is to be waited for
+        ending.at_the_latest(code)
+        sys.exit(code)  # somebody's thread is to be waited for, but not for ever
     atexit._run_exitfuncs()
     _close_quietly()
     os._exit(code)

@@ -30,6 +30,8 @@ from tradebot.config.fields import (
     Loss,
     Name,
     OneOrMany,
+    OrNone,
+    Positive,
     Section,
 )
 from tradebot.config.shown import found
@@ -37,7 +39,7 @@ from tradebot.config.simulation import Fees, Fills, Latency, NoFee, NoSlippage, 
 from tradebot.config.strategies import Strategy
 from tradebot.config.times import Moment
 from tradebot.config.units import Cash, Json, Money, Unit, Whole, Word, text_of
-from tradebot.core.model import MINUTE, AccountModel
+from tradebot.core.model import MINUTE, SECOND, AccountModel
 
 VENUE = r"[a-z][a-z0-9_]{1,31}"
 _VENUE = Word(VENUE, "sim, alpaca or an exchange's id such as binance")
@@ -136,7 +138,18 @@ class Limits(Section):
     max_daily_loss: Loss | None = Field(default=None, description="Loss of a day that halts until the next")
     max_orders_per_day: Count | None = None
     max_orders_per_minute: Count | None = None
+    max_messages_per_second: Count | None = Field(
+        default=None,
+        description="Orders, changes and cancels; cancels always leave, exits have as many again",
+    )
+    max_repeats: Count | None = Field(
+        default=None, description="Orders of one side that may trade in a minute towards one target"
+    )
+    duplicate_window: Length | None = Field(
+        default=None, description="How soon the same order may be sent again"
+    )
     max_order: Amount | None = Field(default=None, description="Largest notional of one order")
+    max_order_qty: Positive | None = Field(default=None, description="Largest quantity of one order")
     max_position: Amount | None = Field(default=None, description="Largest notional of one instrument")
     max_gross: Amount | None = Field(
         default=None, description="Largest sum of all positions, longs and shorts"
@@ -144,7 +157,13 @@ class Limits(Section):
     collar: Loss | None = Field(
         default=None, description="Farthest an order's price may be from the last price"
     )
-    max_data_age: Length | None = Field(default=None, description="Oldest price an order may be based on")
+    max_data_age: Length | None = Field(
+        default=None, description="How overdue the next price may be when an order is sent"
+    )
+    time_budget: Length = Field(
+        default=10 * SECOND,
+        description="Longest that one call of a strategy may take; over it, the strategy is halted",
+    )
 
 
 class Backtest(Section):
@@ -209,6 +228,14 @@ class Notify(Section):
         return None if value is None else "***"
 
 
+class Metrics(Section):
+    """The page with figures for a Prometheus on the same machine."""
+
+    port: Annotated[int | None, OrNone(Whole(at_least=0, at_most=65_535))] = Field(
+        default=9477, description="Port on 127.0.0.1 for /metrics; 0 takes a free one, none serves nothing"
+    )
+
+
 class Unknown(Section):
     """What happens to an order whose fate the venue cannot tell."""
 
@@ -241,6 +268,7 @@ class Config(Section):
     slippage: Slippage = NoSlippage()
     latency: Latency = Latency()
     notify: tuple[Notify, ...] = ()
+    metrics: Metrics = Metrics()
     calendars: dict[InstrumentId, Annotated[str, _CALENDAR]] = Field(
         default_factory=dict, description="Trading calendar of an instrument, instead of its own"
     )

@@ -6,13 +6,14 @@ every amount arrives exact, and the ledger's decimal context traps anything else
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO, AccountBook, Position
-from tradebot.core.model import Lot, Order, Purpose
+from tradebot.core.model import DAY, SECOND, Lot, Order, Purpose
 from tradebot.core.orders import Event, OrderRecord
 from tradebot.errors import InvariantError
 
@@ -29,6 +30,23 @@ def open_order(ledger: Ledger, order: Order) -> None:
     ledger.open.setdefault((order.strategy, order.instrument), {})[order.client_order_id] = record
     if order.group_id is not None:
         ledger.groups.setdefault(order.group_id, []).append(record)
+
+
+def count_order(ledger: Ledger, ts: int) -> None:
+    """Count an order, for limits a minute and a day; it is a message too."""
+    _push(ledger.order_times, ts, DAY)
+    count_message(ledger, ts)
+
+
+def count_message(ledger: Ledger, ts: int) -> None:
+    """Count what was sent, for limits a second."""
+    _push(ledger.message_times, ts, SECOND)
+
+
+def _push(times: list[int], ts: int, span: int) -> None:
+    times.append(ts)
+    if times[0] <= ts - span:
+        del times[: bisect_right(times, ts - span)]
 
 
 def end_order(ledger: Ledger, client_order_id: str, event: Event, reason: str) -> None:

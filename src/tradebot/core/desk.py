@@ -18,6 +18,7 @@ from math import isfinite
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
 from tradebot.core.execution import Parents
+from tradebot.core.flattening import Flattener
 from tradebot.core.gate import Gate
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
@@ -52,6 +53,7 @@ class Desk:
         self._parents = parents
         self._marks = marks
         self._valuers = valuers
+        self._flattener = Flattener(recorder, gate, marks)
 
     # --- what is wanted -------------------------------------------------------------------------
 
@@ -212,6 +214,8 @@ class Desk:
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""
         wish = self._ledger.wish(leg.key)
+        if wish.suspended is not None and wish.suspended.because == "flatten":
+            self._flattener.follow(leg)
         if self._ledger.is_stopping or wish.given_up or wish.retry_at is not None:
             return
         diff, purpose = self.difference(leg)
@@ -240,7 +244,7 @@ class Desk:
             elif self._parents.open(leg, diff, cause):
                 leg.end_skip(self._rec)
             else:
-                self.retry(leg)
+                self._refused(leg)
             return
         order = self.order_for(leg, diff, purpose)
         if order is None:
@@ -248,14 +252,19 @@ class Desk:
         denied = self._gate.send(leg, order, cause)
         if denied is None:
             leg.end_skip(self._rec)
-        elif denied.rule not in WAITING:
-            self.retry(leg)
+        else:
+            self._refused(leg)
 
     def advance(self, leg: Leg, parent: ParentState) -> None:
         """Let a parent hand on what is due; what it does not do is worked out anew."""
         if self._parents.advance(leg, parent):
             self.work(leg)
         else:
+            self._refused(leg)
+
+    def _refused(self, leg: Leg) -> None:
+        """Try again later, unless something else will bring us back: the next price, a session, a word."""
+        if leg.skip_rule not in WAITING:
             self.retry(leg)
 
     def order_for(
@@ -266,6 +275,8 @@ class Desk:
         tif = style.tif if style.auction is None else style.auction
         if tif is Tif.AT_OPEN and self._ledger.is_session_open(leg.instrument.calendar):
             tif = style.tif  # a decision inside the session has missed the auction
+        if purpose is Purpose.FLATTEN and (order := self._flattener.order(leg, side, abs(diff), tif)):
+            return order
         if style.kind is OrderKind.MARKET or purpose is Purpose.FLATTEN:
             return self._gate.new_order(leg, side, abs(diff), purpose, tif=tif, parent_id=parent_id)
         price = self._marks.get(leg.instrument.id)

@@ -62,7 +62,15 @@ class Engine:
         self._memory = Memory(self._rec, self.marks, remembers=setup.remembers)
         self._hearing = Hearing(self._rec, self._desk, self._quoter, self.marks)
         self._callers = Callers(self._rec, self._desk, self._hearing, self._memory, self.marks)
-        self._intake = Intake(self._rec, self._breakers, self._callers, self.marks)
+        self._intake = Intake(
+            self._rec,
+            self._breakers,
+            self._callers,
+            self.marks,
+            waiting=self._gate.waiting,
+            work=self._desk.work,
+        )
+        self._gate.late = self._intake.last_of
         self._take = self._intake.take
         self._alarms = Alarms(
             self._rec, self._desk, self._guard, self._callers, self._gate, legs=self._legs, seats=self._seats
@@ -81,7 +89,10 @@ class Engine:
         self._reports = Reports(
             setup, self._rec, self._desk, self._guard, self._callers, halts=self._halts, legs=self._legs
         )
-        self._inputs: dict[type, Callable[[Any], None]] = {
+        self._inputs = self._handlers()
+
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
             m.Start: self._start,
             m.WarmedUp: self._warmed_up,
             m.StopTrading: self._stop_trading,
@@ -241,7 +252,8 @@ class Engine:
         self._intake.seat(self._seats)
         self._memory.recall(self._seats)
         for seat in self._seats:
-            self._memory.greet(seat)
+            if not seat.is_failed:
+                self._memory.greet(seat)
         self._take = self._take_first
 
     def _warmed_up(self, warmed: m.WarmedUp) -> None:

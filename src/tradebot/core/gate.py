@@ -6,7 +6,7 @@ Refuses to choose quantities: callers do; the rules may only shrink or deny them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -18,8 +18,14 @@ from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
 from tradebot.core.model import Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
-from tradebot.core.risk import WAITING, Denied, Shrunk, View, judge
+from tradebot.core.risk import FOR_DATA, WAITING, judge
 from tradebot.core.setup import AccountSpec, Setup
+from tradebot.core.view import Denied, Shrunk, View
+
+# Returns when an instrument's last price was true and how long after it the next one is due (ns).
+Lateness = Callable[[str], tuple[int, int]]
+
+_FLATTEN_COLLAR = 0.01
 
 
 class Gate:
@@ -34,6 +40,8 @@ class Gate:
         self._marks = marks
         self._accounts = accounts
         self._specs: dict[str, AccountSpec] = {a.name: a for a in setup.accounts}
+        self.late: Lateness | None = None  # the intake's; set by the engine, which builds both
+        self.waiting: dict[tuple[str, str], Leg] = {}  # for the next price
         self._traders: dict[tuple[str, str], int] = {}
         for spec in setup.strategies:
             for name in spec.instruments:
@@ -82,6 +90,10 @@ class Gate:
             reduce_only=only_ours and purpose in (Purpose.PROTECT, Purpose.FLATTEN),
             post_only=post_only,
         )
+
+    def collar_of(self, account: str) -> float:
+        """Return how far beyond the last price an owner's flatten first reaches."""
+        return self._specs[account].limits.collar or _FLATTEN_COLLAR
 
     def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
         """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""
@@ -134,6 +146,8 @@ class Gate:
             order = replace(order, qty=verdict.qty)
 
     def _deny(self, leg: Leg, order: Order, denied: Denied) -> None:
+        if denied.rule in FOR_DATA:
+            self.waiting[leg.key] = leg
         if leg.skip_rule == denied.rule:
             leg.repeats += 1
             return
@@ -201,4 +215,28 @@ class Gate:
             gross=valuer.gross(self._marks) + reserved * rate,
             cash=account.settled(instrument.quote, self._rec.now),
             reserved=reserved,
+            capital=None if spec.capital is None else float(spec.capital),
+            ours=0.0 if spec.capital is None else self._ours(order.account) + reserved * rate,
+            overdue=self._overdue(leg, spec),
+            is_open=ledger.is_session_open(instrument.calendar),
+            is_allowed=order.instrument in leg.spec.instruments,
         )
+
+    def _ours(self, account: str) -> float:
+        """Return what strategies hold of an account, longs and shorts, in its base currency."""
+        total, base = 0.0, self._ledger.accounts[account].base_currency
+        for sub in self._ledger.subs.values():
+            for name, position in sub.positions.items() if sub.account == account else ():
+                held = self._setup.instruments[name]
+                rate = 1.0 if held.quote == base else self._ledger.rates.get((held.quote, base), 1.0)
+                total += abs(float(position.qty * held.multiplier)) * self._marks.get(name, 0.0) * rate
+        return total
+
+    def _overdue(self, leg: Leg, spec: AccountSpec) -> int:
+        """Return how late the next price of an instrument is; a closed session's time does not count."""
+        if spec.limits.max_data_age is None or self.late is None:
+            return 0
+        last, interval = self.late(leg.instrument.id)
+        session = self._ledger.sessions.get(leg.instrument.calendar)
+        opened = session.ts if isinstance(session, f.SessionOpened) else 0
+        return max(self._rec.now - max(last + interval, opened), 0)

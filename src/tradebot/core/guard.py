@@ -19,7 +19,7 @@ from tradebot.core.gate import Gate
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg
 from tradebot.core.messages import SetTimer
-from tradebot.core.model import Order, OrderKind, Purpose, Side
+from tradebot.core.model import SECOND, Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import decimal_of, price_for, qty_down, stop_price_for
 from tradebot.core.recorder import Recorder
@@ -39,10 +39,7 @@ class Guard:
         if was_asked or lost <= 1:
             self.protect(leg)
         elif lost <= 1 + rules.times:
-            key = f"protect/{leg.spec.id}/{leg.instrument.id}"
-            at = self._rec.now + int(rules.first * rules.factor ** (lost - 2))
-            self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
-            self._rec.command(SetTimer(key=key, at=at))
+            self._again_at(leg, self._rec.now + int(rules.first * rules.factor ** (lost - 2)))
         elif lost == 2 + rules.times:
             self._rec.fact(
                 Skipped(
@@ -53,6 +50,11 @@ class Guard:
                     reason="the venue keeps refusing the protective order; the position has none",
                 )
             )
+
+    def _again_at(self, leg: Leg, at: int) -> None:
+        key = f"protect/{leg.spec.id}/{leg.instrument.id}"
+        self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
+        self._rec.command(SetTimer(key=key, at=at))
 
     def protect(self, leg: Leg) -> None:
         """Place, replace or cancel protective orders after the position changed."""
@@ -75,9 +77,13 @@ class Guard:
             if found is None:
                 if group is None:
                     group = f"g{order.client_order_id}"
-                self._gate.send(leg, _in_group(order, group))
+                denied = self._gate.send(leg, _in_group(order, group))
             elif not _same(found, order) and found.status not in (Status.PENDING_CANCEL, Status.UNKNOWN):
-                self._gate.replace(leg, found, _in_group(order, group))
+                denied = self._gate.replace(leg, found, _in_group(order, group))
+            else:
+                continue
+            if denied is not None and denied.rule == "max_messages_per_second":
+                self._again_at(leg, self._rec.now + SECOND)
 
     def _wanted(self, leg: Leg, qty: Decimal, entry: float | None) -> dict[OrderKind, Order]:
         exits = self._ledger.wish(leg.key).exits

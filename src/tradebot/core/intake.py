@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
 from tradebot.core.facts import BadDataSeen
-from tradebot.core.legs import Seat
+from tradebot.core.legs import Leg, Seat
 from tradebot.core.market import problem_of
 from tradebot.core.messages import Slice
 from tradebot.core.model import Bar, Book, MarketData, Quote
@@ -23,15 +23,37 @@ _TOP = 1e300  # a price above it cannot be multiplied by anything
 class Intake:
     """Applies all market data of one instant, then has the strategies called that follow it."""
 
-    __slots__ = ("_bar_seats", "_breakers", "_callers", "_lone", "_marks", "_quote_seats", "_rec")
+    __slots__ = (
+        "_bar_seats",
+        "_breakers",
+        "_callers",
+        "_lone",
+        "_marks",
+        "_quote_seats",
+        "_quoted",
+        "_rec",
+        "_work",
+        "waiting",
+    )
 
     def __init__(
-        self, recorder: Recorder, breakers: Breakers, callers: Callers, marks: dict[str, float]
+        self,
+        recorder: Recorder,
+        breakers: Breakers,
+        callers: Callers,
+        marks: dict[str, float],
+        *,
+        waiting: dict[tuple[str, str], Leg],
+        work: Callable[[Leg], None],
     ) -> None:
+        """`waiting` are the legs that the gate keeps back for want of a price; `work` works one again."""
         self._rec = recorder
         self._breakers = breakers
         self._callers = callers
         self._marks = marks
+        self.waiting = waiting
+        self._work = work
+        self._quoted: dict[str, int] = {}  # when the last quote was
         self._bar_seats: dict[str, list[Seat]] = {}
         self._quote_seats: dict[str, list[Seat]] = {}
         self._lone: dict[str, Seat] = {}  # who alone follows an instrument, and nothing else
@@ -97,6 +119,8 @@ class Intake:
         if is_watched:
             self._breakers.begin()
         due, quoted = self._mark(items)
+        if self.waiting and not self._rec.is_muted:
+            self._work_waiting()
         if is_watched:
             self._breakers.watch()
         for seat in due:
@@ -107,6 +131,23 @@ class Intake:
         for item in quoted:
             for seat in self._quote_seats.get(item.instrument, ()):
                 self._callers.call_quote(seat, item)
+
+    def _work_waiting(self) -> None:
+        """Work what waited for a price again, now that some have come."""
+        waiting = list(self.waiting.values())
+        self.waiting.clear()
+        for leg in waiting:
+            self._work(leg)
+
+    def last_of(self, instrument: str) -> tuple[int, int]:
+        """Return when the last price of an instrument was true, and how long after it the next is due (ns)."""
+        last, interval = self._quoted.get(instrument, 0), 0
+        for seat in self._bar_seats.get(instrument, ()):
+            bars = [seat.bar] if seat.is_single else [b for n, b in seat.bars.items() if n[0] == instrument]
+            for bar in bars:
+                if bar is not None and bar.ts > last:
+                    last, interval = bar.ts, bar.interval
+        return last, interval
 
     def _mark(self, items: tuple[MarketData, ...]) -> tuple[list[Seat], list[Quote | Book]]:
         """Note all prices; return the seats whose bars are complete, and the quotes that can be true."""
@@ -125,6 +166,7 @@ class Intake:
                     self._bad(item.instrument, problem)
                     continue
                 self._marks[item.instrument] = (item.bid + item.ask) * 0.5
+                self._quoted[item.instrument] = item.ts
                 quoted.append(item)
             else:
                 quoted.append(item)

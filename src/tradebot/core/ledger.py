@@ -16,7 +16,7 @@ from tradebot.core import booking
 from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
 from tradebot.core.messages import HaltLevel, Scope
-from tradebot.core.model import DAY, Purpose
+from tradebot.core.model import Purpose
 from tradebot.core.orders import Event, OrderRecord, Status
 from tradebot.core.quantize import LEDGER_CONTEXT
 from tradebot.core.wishes import ParentState, WishState
@@ -54,7 +54,8 @@ class Ledger:
         self.timers: dict[str, int] = {}
         self.days: dict[str, f.DayStarted] = {}
         self.accrued: dict[int, f.DividendAccrued] = {}  # by the seq of the fact, until paid
-        self.order_times: list[int] = []  # when orders of the current day were intended
+        self.order_times: list[int] = []  # when orders of the last day were intended
+        self.message_times: list[int] = []  # when orders, replaces and cancels of the last second were
         self.version = 0  # grows whenever money or positions change; lets readers cache
 
     def evolve(self, recorded: f.Recorded) -> None:
@@ -211,7 +212,10 @@ def _parent_closed(ledger: Ledger, fact: f.ParentClosed) -> None:
 
 def _intended(ledger: Ledger, fact: f.OrderIntended) -> None:
     booking.open_order(ledger, fact.order)
-    ledger.order_times.append(fact.ts)
+    booking.count_order(ledger, fact.ts)
+    parent = None if fact.order.parent_id is None else ledger.parents.get(fact.order.parent_id)
+    if parent is not None:
+        parent.ordered += fact.order.qty
     if fact.order.parent_id is None and fact.order.purpose is Purpose.TARGET:
         ledger.wish((fact.order.strategy, fact.order.instrument)).refused = None
 
@@ -219,7 +223,7 @@ def _intended(ledger: Ledger, fact: f.OrderIntended) -> None:
 def _replace_requested(ledger: Ledger, fact: f.ReplaceRequested) -> None:
     ledger.orders[fact.client_order_id].apply(Event.REPLACE_REQUESTED)
     booking.open_order(ledger, fact.order)
-    ledger.order_times.append(fact.ts)
+    booking.count_order(ledger, fact.ts)
 
 
 def _accepted(ledger: Ledger, fact: f.OrderAccepted) -> None:
@@ -264,6 +268,7 @@ def _unknown_released(ledger: Ledger, fact: f.UnknownReleased) -> None:
 
 def _cancel_requested(ledger: Ledger, fact: f.CancelRequested) -> None:
     ledger.orders[fact.client_order_id].apply(Event.CANCEL_REQUESTED, fact.because)
+    booking.count_message(ledger, fact.ts)
 
 
 def _cancel_refused(ledger: Ledger, fact: f.CancelRefused) -> None:
@@ -283,6 +288,8 @@ def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     booking.filled(ledger, fact)
     wish = ledger.wish((fact.strategy, fact.fill.instrument))
     wish.exits_lost = 0
+    if ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
+        wish.note_trade(fact.ts, fact.fill.client_order_id, fact.fill.side)
     if fact.opens and ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
         # The position keeps the exit terms of the entry that opened it, whatever comes later.
         wish.exits = None if wish.target is None else wish.target.exits
@@ -318,7 +325,6 @@ def _halt_set(ledger: Ledger, fact: f.HaltSet) -> None:
 
 def _day_started(ledger: Ledger, fact: f.DayStarted) -> None:
     ledger.days[fact.account] = fact
-    ledger.order_times = [at for at in ledger.order_times if at > fact.ts - DAY]
 
 
 _BOOKS: dict[type[f.Fact], Callable[[Ledger, f.Fact], None]] = {}

@@ -203,7 +203,7 @@ class Seat:
         self.interval = spec.interval
         self.is_quoting = isinstance(decider, QuoteStrategy)
         self.is_joint = is_joint(decider)
-        self.is_failed = False
+        self.is_failed = spec.is_disabled
         self.is_new = False  # warmed up, and a leg's first word has not been judged yet
         self.is_single = False
         self.needs: tuple[tuple[str, int], ...] = ()

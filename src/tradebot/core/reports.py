@@ -15,7 +15,7 @@ from tradebot.core.desk import Desk
 from tradebot.core.guard import Guard
 from tradebot.core.halting import UNKNOWN_ORDER, Halts
 from tradebot.core.legs import Leg
-from tradebot.core.model import Fill, OrderKind, Purpose, Side
+from tradebot.core.model import MINUTE, Explained, Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
@@ -50,6 +50,7 @@ class Reports:
         self._callers = callers
         self._halts = halts
         self._legs = legs
+        self._repeats = {a.name: a.limits.max_repeats for a in setup.accounts}
         self._settle = {a.name: a.settle_after for a in setup.accounts}
 
     def take(self, report: m.VenueReport) -> None:
@@ -129,6 +130,7 @@ class Reports:
             self._desk.suspend(leg, "overshoot")
             self._desk.work(leg)
         self._guard.protect(leg)
+        self._watch_repeats(leg, fill)
         self._callers.on_fill(leg, fill)
         if not record.is_open:
             self.over(record, was_asked=True)
@@ -136,6 +138,31 @@ class Reports:
             for other in self._legs.values():
                 if other.spec.account == order.account:
                     self._desk.cash_came(other)
+
+    def _watch_repeats(self, leg: Leg, fill: Fill) -> None:
+        """Stop a strategy whose orders trade again and again towards one target: nobody can want that."""
+        limit = self._repeats[leg.spec.account]
+        if limit is None:
+            return
+        since = self._rec.now - MINUTE
+        count = sum(1 for at, _, side in leg.wish.traded if at > since and side == fill.side.value)
+        scope = m.Scope(leg.spec.id, None)
+        if count <= limit or self._ledger.halt_level(*scope)[0].value >= m.HaltLevel.NO_NEW_RISK.value:
+            return
+        numbers = (
+            Explained(name="limit", value=float(limit)),
+            Explained(name="traded", value=float(count)),
+        )
+        self._halts.take(
+            m.SetHalt(
+                ts=self._rec.now,
+                level=m.HaltLevel.NO_NEW_RISK,
+                reason=f"max_repeats is {limit}, {count} orders traded in a minute towards one target",
+                scope=scope,
+                rule="max_repeats",
+                numbers=numbers,
+            )
+        )
 
     def _is_unwanted(self, leg: Leg, fill: Fill) -> bool:
         """Return whether a target that rests meanwhile never wanted the side that a fill opened."""

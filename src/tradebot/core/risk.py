@@ -1,7 +1,8 @@
 """Decide whether an order may leave: allow, shrink or deny, with the numbers.
 
-Owns the pre-trade rules, in the order they are asked. Each is a pure function of a view and an
-order. Refuses state: counters and levels come from the ledger, prices from the market.
+Owns the pre-trade rules about amounts and the order in which all rules are asked. Each is a pure
+function of a view and an order. Refuses state: counters and levels come from the ledger, prices from
+the market.
 
 Orders that can only reduce the strategy's position are exempt from the rules that bound
 exposure and loss: a limit must never keep us from getting out.
@@ -9,107 +10,21 @@ exposure and loss: a limit must never keep us from getting out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 
+from tradebot.core import conduct
 from tradebot.core.books import ZERO
-from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltLevel
-from tradebot.core.model import (
-    DAY,
-    MINUTE,
-    AccountModel,
-    Explained,
-    Instrument,
-    Order,
-    OrderKind,
-    Purpose,
-    Side,
-)
+from tradebot.core.model import AccountModel, Order, Side
 from tradebot.core.quantize import qty_down, qty_for
-from tradebot.core.setup import Limits
 from tradebot.core.trades import grid_problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What the rules may look at, gathered once per order.
-
-    `price` is the market price the decision used; `held` the strategy's signed quantity, `alike` what
-    its other orders on the same side have left (positive); `account_held`, `account_working` the account's; `gross` the account's gross
-    exposure; money in the base currency, floats.
-    """
-
-    ledger: Ledger
-    instrument: Instrument
-    limits: Limits
-    model: AccountModel
-    now: int
-    price: float
-    rate: float
-    equity: float
-    held: Decimal
-    alike: Decimal
-    account_held: Decimal
-    account_working: Decimal
-    gross: float
-    cash: Decimal
-    reserved: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Denied:
-    """The order must not leave."""
-
-    rule: str
-    reason: str
-    numbers: tuple[Explained, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shrunk:
-    """A smaller quantity may leave."""
-
-    rule: str
-    reason: str
-    qty: Decimal
-
-
-Verdict = Denied | Shrunk | None
-Rule = Callable[[View, Order], Verdict]
-
-
-def _numbers(**values: float) -> tuple[Explained, ...]:
-    return tuple(Explained(name=name, value=value) for name, value in values.items())
-
-
-def is_reducing(view: View, order: Order) -> bool:
-    """Return whether the order can only bring the strategy's position nearer to zero."""
-    if order.purpose in (Purpose.PROTECT, Purpose.FLATTEN) or order.reduce_only:
-        return True
-    is_against = bool(view.held) and (view.held > 0) == (order.side is Side.SELL)
-    return is_against and order.qty + view.alike <= abs(view.held)  # two halves each would close it twice
-
-
-def halted(view: View, order: Order) -> Verdict:
-    """Nothing that increases exposure leaves while a halt or pause covers it."""
-    level, reason = view.ledger.halt_level(order.strategy, order.instrument)
-    if level is HaltLevel.NONE:
-        return None
-    return Denied(rule="halted", reason=f"{level.name.lower()}: {reason}")
-
-
-def reconciled(view: View, order: Order) -> Verdict:
-    """Nothing that increases exposure leaves before the account was compared with the venue."""
-    if view.ledger.is_reconciled(order.account):
-        return None
-    return Denied(rule="reconciled", reason=f"account {order.account} was not compared with the venue yet")
+from tradebot.core.view import Denied, Rule, Shrunk, Verdict, View, is_reducing, numbers, value_of
 
 
 def on_grid(view: View, order: Order) -> Verdict:
-    """Quantity and prices are on the venue's grid and above zero."""
+    """Quantity and prices are finite, on the venue's grid and above zero."""
     prices = {"limit_price": order.limit_price, "stop_price": order.stop_price}
+    if not all(x is None or x.is_finite() for x in (order.qty, *prices.values())):
+        return Denied(rule="grid", reason=f"quantity and prices must be finite, were {order.qty}, {prices}")
     problem = grid_problem(view.instrument, order.qty, prices)
     return Denied(rule="grid", reason=problem) if problem else None
 
@@ -120,14 +35,14 @@ def minimum(view: View, order: Order) -> Verdict:
         return Denied(
             rule="min_qty",
             reason=f"the venue takes {view.instrument.min_qty} or more, was {order.qty.normalize():f}",
-            numbers=_numbers(qty=float(order.qty), min_qty=float(view.instrument.min_qty)),
+            numbers=numbers(qty=float(order.qty), min_qty=float(view.instrument.min_qty)),
         )
-    value, least = _value(view, order), float(view.instrument.min_notional)
+    value, least = value_of(view, order), float(view.instrument.min_notional)
     if value < least:
         return Denied(
             rule="min_notional",
             reason=f"the venue takes a notional of {least:g} or more, was {value:.8g}",
-            numbers=_numbers(notional=value, min_notional=least),
+            numbers=numbers(notional=value, min_notional=least),
         )
     return None
 
@@ -146,26 +61,53 @@ def shortable(view: View, order: Order) -> Verdict:
         reason = f"{view.instrument.id} cannot be borrowed, would hold {after.normalize():f}"
     else:
         return None
-    return Denied(rule="short", reason=reason, numbers=_numbers(after=float(after)))
+    return Denied(rule="short", reason=reason, numbers=numbers(after=float(after)))
 
 
 def buying_power(view: View, order: Order) -> Verdict:
     """In a cash account a buy, with everything already reserved, is covered by cash."""
     if view.model is not AccountModel.CASH or order.side is Side.SELL:
         return None
-    cost, free = _value(view, order), float(view.cash) - view.reserved
+    cost, free = value_of(view, order), float(view.cash) - view.reserved
     if cost <= free * (1.0 + 1e-12):
         return None
     return Denied(
         rule="buying_power",
         reason=f"the order costs {cost:.8g} {view.instrument.quote}, free are {free:.8g}",
-        numbers=_numbers(cost=cost, free=free),
+        numbers=numbers(cost=cost, free=free),
     )
 
 
 def max_order(view: View, order: Order) -> Verdict:
     """One order's notional stays below the limit; a larger one is cut down to it."""
     return _cut(view, order, "max_order", view.limits.max_order, ZERO)
+
+
+def max_order_qty(view: View, order: Order) -> Verdict:
+    """One order's quantity stays below the limit; a larger one is cut down to it."""
+    limit = view.limits.max_order_qty
+    if limit is None or float(order.qty) <= limit:
+        return None
+    room = qty_for(limit, view.instrument.lot_size)
+    reason = f"max_order_qty is {limit:g}, would be {float(order.qty):g}"
+    if not room:
+        return Denied(rule="max_order_qty", reason=reason, numbers=numbers(limit=limit, qty=float(order.qty)))
+    return Shrunk(rule="max_order_qty", reason=reason, qty=room)
+
+
+def collar(view: View, order: Order) -> Verdict:
+    """A limit price does not pay more than the collar beyond the last price."""
+    limit = view.limits.collar
+    if limit is None or order.limit_price is None:
+        return None
+    beyond = (float(order.limit_price) / view.price - 1.0) * order.side.sign
+    if beyond <= limit + 1e-9:
+        return None
+    return Denied(
+        rule="collar",
+        reason=f"a price may lie {limit:.4g} beyond the last one {view.price:.8g}, {order.limit_price} lies {beyond:.4g}",
+        numbers=numbers(limit=limit, beyond=beyond),
+    )
 
 
 def max_position(view: View, order: Order) -> Verdict:
@@ -185,7 +127,7 @@ def _cut(view: View, order: Order, rule: str, limit: float | None, before: Decim
     room = qty_for(max(limit / unit - float(before) * order.side.sign, 0.0), view.instrument.lot_size)
     reason = f"{rule} is {limit:g}, would be {after:.8g}"
     if not room or room >= order.qty:
-        return Denied(rule=rule, reason=reason, numbers=_numbers(limit=limit, after=after))
+        return Denied(rule=rule, reason=reason, numbers=numbers(limit=limit, after=after))
     return Shrunk(rule=rule, reason=reason, qty=room)
 
 
@@ -194,75 +136,55 @@ def max_gross(view: View, order: Order) -> Verdict:
     limit = view.limits.max_gross
     if limit is None:
         return None
-    after = view.gross + _value(view, order) * view.rate
+    after = view.gross + value_of(view, order) * view.rate
     if after <= limit:
         return None
     return Denied(
         rule="max_gross",
         reason=f"max_gross is {limit:g}, would be {after:.8g}",
-        numbers=_numbers(limit=limit, after=after),
+        numbers=numbers(limit=limit, after=after),
     )
 
 
-def rate_of_orders(view: View, order: Order) -> Verdict:
-    """No more orders a minute and a day than agreed."""
-    times = view.ledger.order_times
-    for rule, limit, span in (
-        ("max_orders_per_minute", view.limits.max_orders_per_minute, MINUTE),
-        ("max_orders_per_day", view.limits.max_orders_per_day, DAY),
-    ):
-        if limit is None:
-            continue
-        count = sum(1 for at in times if at > view.now - span)
-        if count >= limit:
-            return Denied(
-                rule=rule,
-                reason=f"{rule} is {limit}, {count} were sent",
-                numbers=_numbers(limit=float(limit), sent=float(count)),
-            )
-    return None
-
-
-def self_cross(view: View, order: Order) -> Verdict:
-    """A limit order does not meet a resting order of our own at the same account."""
-    if order.kind is not OrderKind.LIMIT or order.limit_price is None:
+def capital(view: View, order: Order) -> Verdict:
+    """What strategies hold and are about to buy stays within the account's capital."""
+    limit = view.capital
+    if limit is None:
         return None
-    for (_, instrument), working in view.ledger.open.items():
-        if instrument != order.instrument:
-            continue
-        for record in working.values():
-            theirs = record.order.limit_price
-            if record.order.side is order.side or theirs is None or record.order.account != order.account:
-                continue
-            if record.order.client_order_id == order.replaces or record.order.purpose is Purpose.PROTECT:
-                continue
-            if (order.limit_price >= theirs) if order.side is Side.BUY else (order.limit_price <= theirs):
-                return Denied(
-                    rule="self_cross",
-                    reason=f"{order.limit_price} would meet our own {record.order.client_order_id} at {theirs}",
-                )
-    return None
-
-
-def _value(view: View, order: Order) -> float:
-    price = float(order.limit_price) if order.limit_price is not None else view.price
-    return float(order.qty) * price * float(view.instrument.multiplier)
+    after = view.ours + value_of(view, order) * view.rate
+    if after <= limit * (1.0 + 1e-9):
+        return None
+    return Denied(
+        rule="capital",
+        reason=f"capital is {limit:g}, would be {after:.8g}",
+        numbers=numbers(limit=limit, after=after),
+    )
 
 
 # What one of these keeps back waits for an event that works it again; it is no refusal to try anew later.
-WAITING = ("reconciled",)
+WAITING = ("reconciled", "price_missing", "data_age", "session_closed")
+# Of these, what waits for the next price.
+FOR_DATA = ("price_missing", "data_age")
 
-ALWAYS: tuple[Rule, ...] = (on_grid, minimum)
+ALWAYS: tuple[Rule, ...] = (on_grid, minimum, conduct.messages)
 INCREASING: tuple[Rule, ...] = (
-    halted,
-    reconciled,
+    conduct.halted,
+    conduct.reconciled,
+    conduct.fresh,
+    conduct.in_session,
+    conduct.allowed,
     shortable,
-    rate_of_orders,
+    conduct.rate_of_orders,
+    max_order_qty,
     max_order,
+    collar,
     max_position,
     max_gross,
+    capital,
+    conduct.within_parent,
+    conduct.duplicate,
     buying_power,
-    self_cross,
+    conduct.self_cross,
 )
 
 

@@ -107,7 +107,10 @@ class ExecutionSpec:
 class Limits:
     """Pre-trade limits and breakers; None = not set. Amounts in the account's base currency.
 
-    Fractions are of the account's equity: drawdown from its peak, loss since the day began.
+    Fractions are of the account's equity: drawdown from its peak, loss since the day began; `collar` is
+    how far a limit price may lie from the last price on the paying side. `max_data_age` (ns) is how
+    overdue the next price may be, `duplicate_window` (ns) how soon the same order may be sent again,
+    `max_repeats` how many orders of one side may trade within a minute towards one target.
     """
 
     max_order: float | None = None
@@ -117,6 +120,12 @@ class Limits:
     max_daily_loss: float | None = None
     max_orders_per_day: int | None = None
     max_orders_per_minute: int | None = None
+    max_order_qty: float | None = None
+    collar: float | None = None
+    max_data_age: int | None = None
+    duplicate_window: int | None = None
+    max_repeats: int | None = None
+    max_messages_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,7 @@ class StrategySpec:
     instrument that may split; without it a split leaves the memory as it is. A portfolio's
     `settings` and `code` are recorded when they change. A portfolio's
     `weights` are asked once per `schedule`, and when one is `drift` away from what it said.
+    `is_disabled`: it is never called in this run; what it holds stays protected.
     """
 
     id: str
@@ -170,6 +180,7 @@ class StrategySpec:
     settings: str = ""
     code: str = ""
     renew: Callable[[str], Strategy] | None = None
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

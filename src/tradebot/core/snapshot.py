@@ -106,12 +106,14 @@ class _Wish(NamedTuple):
     given_up: bool
     skip_rule: str
     counted: f.BarsCounted | None
+    traded: tuple[tuple[int, str, str], ...]
 
 
 class _Parent(NamedTuple):
     opened: f.ParentOpened
     done: tuple[Decimal, ...]
     closed: bool
+    ordered: Decimal
 
 
 class _Note(NamedTuple):
@@ -198,6 +200,7 @@ class _State(NamedTuple):
     days: tuple[f.DayStarted, ...]
     accrued: tuple[_Accrual, ...]
     order_times: tuple[int, ...]
+    message_times: tuple[int, ...]
 
 
 _PLAIN = ("seq", "seen", "epoch", "run_id", "version", "is_stopping", "needs_reconcile")
@@ -254,7 +257,7 @@ def _state(ledger: Ledger) -> _State:
             for group, records in ledger.groups.items()
         ),
         wishes=tuple(_wish(*key, wish) for key, wish in ledger.wishes.items()),
-        parents=tuple(_Parent(p.opened, tuple(p.done), p.closed) for p in ledger.parents.values()),
+        parents=tuple(_Parent(p.opened, tuple(p.done), p.closed, p.ordered) for p in ledger.parents.values()),
         running=tuple(ledger.running),
         configured=tuple(_Settings(name, *found) for name, found in ledger.configured.items()),
         saved=tuple(ledger.saved.values()),
@@ -270,6 +273,7 @@ def _state(ledger: Ledger) -> _State:
         days=tuple(ledger.days.values()),
         accrued=tuple(_Accrual(seq, fact) for seq, fact in ledger.accrued.items()),
         order_times=tuple(ledger.order_times),
+        message_times=tuple(ledger.message_times),
     )
 
 
@@ -308,6 +312,7 @@ def _order(record: OrderRecord) -> _Order:
 
 def _wish(strategy: str, instrument: str, wish: WishState) -> _Wish:
     parts = {name: getattr(wish, name) for name in _Wish._fields[2:]}
+    parts["traded"] = tuple(wish.traded)
     if wish.refused is not None:
         parts["refused"] = _Refused(*wish.refused)
     return _Wish(strategy=strategy, instrument=instrument, **parts)
@@ -329,7 +334,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
         ledger.wishes[wish.strategy, wish.instrument] = _filled_wish(wish)
     for part in state.parents:
         parent = ledger.parents[part.opened.parent_id] = ParentState(part.opened)
-        parent.done, parent.closed = list(part.done), part.closed
+        parent.done, parent.closed, parent.ordered = list(part.done), part.closed, part.ordered
     ledger.running = {key: ledger.parents[key] for key in state.running}
     ledger.configured = {one.strategy: (one.settings, one.code) for one in state.configured}
     ledger.saved = {(one.strategy, one.instrument): one for one in state.saved}
@@ -345,6 +350,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
     ledger.days = {day.account: day for day in state.days}
     ledger.accrued = dict(state.accrued)
     ledger.order_times = list(state.order_times)
+    ledger.message_times = list(state.message_times)
 
 
 def _filled_account(account: _Account) -> AccountBook:
@@ -378,6 +384,7 @@ def _fill_orders(ledger: Ledger, state: _State) -> None:
 def _filled_wish(part: _Wish) -> WishState:
     wish = WishState()
     _set(wish, part, _Wish._fields[2:])
+    wish.traded = list(part.traded)
     wish.refused = None if part.refused is None else (part.refused.rule, part.refused.reason)
     return wish
 

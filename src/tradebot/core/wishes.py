@@ -17,7 +17,9 @@ from tradebot.core.facts import (
     TargetSet,
     TargetSuspended,
 )
-from tradebot.core.model import ExitRules
+from tradebot.core.model import ExitRules, Side
+
+REMEMBERED = 1000  # orders of one target; no sensible limit of repeats is above
 
 
 class WishState:
@@ -29,7 +31,7 @@ class WishState:
     protective orders that the venue refused or ended by itself since the last fill, `fee_qty` what
     fees in the base asset took from the fills towards this target: that much is not bought again.
     `skip_rule` is the rule of a run of refusals that was not closed yet, `counted` what timed rules
-    have counted.
+    have counted, `traded` the last orders that traded towards this target: (when first, id, side).
     """
 
     __slots__ = (
@@ -45,6 +47,7 @@ class WishState:
         "skip_rule",
         "suspended",
         "target",
+        "traded",
     )
 
     def __init__(self) -> None:
@@ -60,9 +63,11 @@ class WishState:
         self.given_up = False
         self.skip_rule = ""
         self.counted: BarsCounted | None = None
+        self.traded: list[tuple[int, str, str]] = []
 
     def set_target(self, fact: TargetSet) -> None:
         self.target = fact
+        self.traded = []
         self.fee_qty = ZERO
         if fact.because != "retry":
             self.attempts, self.retry_at, self.given_up = 0, None, False
@@ -75,6 +80,12 @@ class WishState:
 
     def set_quotes(self, fact: QuotesSet) -> None:
         self.quotes = fact
+        self.traded = []
+
+    def note_trade(self, ts: int, order_id: str, side: Side) -> None:
+        """Remember that an order traded; the last ones are enough to see it happen again and again."""
+        if all(known != order_id for _, known, _ in self.traded):
+            self.traded = [*self.traded, (ts, order_id, side.value)][-REMEMBERED:]
 
     @property
     def wanted_qty(self) -> Decimal:
@@ -84,12 +95,13 @@ class WishState:
 class ParentState:
     """How far an execution parent has come."""
 
-    __slots__ = ("closed", "done", "opened")
+    __slots__ = ("closed", "done", "opened", "ordered")
 
     def __init__(self, opened: ParentOpened) -> None:
         self.opened = opened
         self.done: list[Decimal] = []  # quantity handed on per slice, in order
         self.closed = False
+        self.ordered = ZERO  # quantity of the orders that were sent for it
 
     def progressed(self, fact: ParentProgressed) -> None:
         self.done.append(fact.qty)

@@ -53,7 +53,8 @@ class Parts:
     """What an account is made of.
 
     `catch_up` lets pass what happened while the daemon was down, `warm_up` gives past market data, `feed`
-    runs until the data end.
+    runs until the data end; with `until_end` the account stops then. `source` says
+    in words where the data come from.
     """
 
     name: str
@@ -66,6 +67,9 @@ class Parts:
     feed: Callable[[], Awaitable[None]]
     catch_up: Callable[[], Awaitable[None]]
     warm_up: Callable[[], Iterable[Slice]]
+    until_end: bool = False
+    source: str = ""
+    seen: int | None = None  # the time of the last market data that the run before decided on
 
 
 class TradingAccount:
@@ -75,6 +79,8 @@ class TradingAccount:
         """`extra_halts` are set at the start (a crash loop, a clock that is off)."""
         self.parts = parts
         self.phase = Phase.REPLAYED
+        self.entered: Callable[[Phase], None] = lambda phase: None  # told of each new phase
+        self.listeners: list[Callable[[f.Recorded], None]] = []  # told of each committed fact
         self.waits_since: float | None = None
         self.found: tuple[Finding, ...] = ()
         self.feed_is_over = False
@@ -91,20 +97,22 @@ class TradingAccount:
     # --- start ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover, in order, up to READY. Raises what makes trading impossible."""
-        parts = self.parts
-        self._engine = asyncio.get_running_loop().create_task(parts.runner.run())
-        recovery = asyncio.get_running_loop().create_task(self._recover())
-        sending = asyncio.get_running_loop().create_task(parts.outbox.failed())
-        await asyncio.wait({self._engine, recovery, sending}, return_when=asyncio.FIRST_COMPLETED)
-        if not recovery.done():
-            recovery.cancel()
-            await asyncio.wait({recovery})
-        for task in (self._engine, sending):
-            if task.done():
-                await task
-        sending.cancel()
-        await recovery
+        """Recover, in order, up to READY, or to where `stop` ends it. Raises what makes trading impossible."""
+        loop = asyncio.get_running_loop()
+        self._engine = loop.create_task(self.parts.runner.run())
+        recovery = loop.create_task(self._recover())
+        sending = loop.create_task(self.parts.outbox.failed())
+        stop = loop.create_task(self._stop.wait())
+        await asyncio.wait({self._engine, recovery, sending, stop}, return_when=asyncio.FIRST_COMPLETED)
+        is_cut_short = not recovery.done()
+        broken = [task for task in (self._engine, sending) if task.done()]
+        for one in (recovery, sending, stop):
+            one.cancel()
+        await asyncio.wait({recovery, sending, stop})
+        for task in broken:
+            await task
+        if not is_cut_short:
+            await recovery
 
     async def _recover(self) -> None:
         runner, clock = self.parts.runner, self.parts.clock
@@ -114,11 +122,15 @@ class TradingAccount:
         self.found = await self._venue_word()
         ready = Reconciled(ts=clock.now(), account=self.name)
         await runner.settled(ready)
-        self.phase = Phase.WARMING_UP
+        self._enter(Phase.WARMING_UP)
         engine = runner.engine
-        await runner.look(lambda: engine.warm_up(self.parts.warm_up()))
+        await runner.look(lambda: engine.warm_up(self.parts.warm_up(), self.parts.seen))
         await runner.settled(WarmedUp(ts=clock.now()))
-        self.phase = Phase.READY
+        self._enter(Phase.READY)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.entered(phase)
 
     async def _halts_agree(self) -> None:
         """Make facts of halts that only the flag knows, and flags of those that only the facts know."""
@@ -132,16 +144,18 @@ class TradingAccount:
             parts.halts.set(
                 Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
             )
+        for scope, fact in parts.runner.engine.ledger.halts.items():
+            parts.halts.booked(scope, fact.level, fact.ts)
 
     async def _venue_word(self) -> tuple[Finding, ...]:
         """Ask the venue until it answers; meanwhile nothing is sent."""
         wait = _FIRST_WAIT
         while True:
-            self.phase = Phase.RECONCILING
+            self._enter(Phase.RECONCILING)
             try:
                 return await self.parts.reconciler.look(is_start=True)
             except VenueError:
-                self.phase = Phase.WAITING
+                self._enter(Phase.WAITING)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 
@@ -161,9 +175,9 @@ class TradingAccount:
         try:
             while not stop.done():
                 await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-                for task in [task for task in tasks if task.done()]:
-                    await task  # raises what it raised
-                    tasks.remove(task)
+                for ended in [task for task in tasks if task.done()]:
+                    await ended  # raises what it raised
+                    tasks.remove(ended)
             async with self.parts.reconciler.at_rest:  # no instant is left half done
                 for task in (feed, watch):
                     task.cancel()
@@ -174,13 +188,15 @@ class TradingAccount:
                 await self._engine  # why nobody gets an answer any more
             raise
         finally:
-            for each in (feed, watch, stop, sending):
-                each.cancel()
+            for one in (feed, watch, stop, sending):
+                one.cancel()
             await self._close()
 
     async def _fed(self) -> None:
         await self.parts.feed()
         self.feed_is_over = True
+        if self.parts.until_end:
+            self.stop("the data have ended")
 
     def stop(self, reason: str) -> None:
         """Ask for an orderly end: entries and quotes are cancelled, positions and protection stay."""
@@ -188,7 +204,7 @@ class TradingAccount:
         self._stop.set()
 
     async def _wind_down(self) -> None:
-        self.phase = Phase.STOPPING
+        self._enter(Phase.STOPPING)
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(StopTrading(ts=clock.now(), reason=self._why))
         try:
@@ -196,7 +212,7 @@ class TradingAccount:
         except VenueError:
             pass  # what the venue did meanwhile is the next start's first question
         await runner.settled(End(ts=clock.now(), reason=self._why))
-        self.phase = Phase.STOPPED
+        self._enter(Phase.STOPPED)
 
     async def _close(self) -> None:
         if self._engine is not None:
@@ -231,6 +247,9 @@ class TradingAccount:
                         since=fact.ts,
                     )
                 )
+            self.parts.halts.booked(fact.scope, fact.level, fact.ts)
+        for listener in self.listeners:
+            listener(recorded)
 
 
 def _as_input(halt: Halt, now: int) -> SetHalt:

@@ -8,6 +8,7 @@ the same calls in line, so that one seed gives one order of things.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -37,7 +38,13 @@ class OwnThread:
     """Runs it in one thread that lives as long as this object."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"engine-{name}")
+        self.ident: int | None = None  # of the thread, once it runs
+        self._pool = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix=f"engine-{name}", initializer=self._begin
+        )
+
+    def _begin(self) -> None:
+        self.ident = threading.get_ident()
 
     async def run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function)

@@ -38,6 +38,7 @@ class HaltFlag:
         """Read the file. Raises StoreError when it cannot be understood: then nothing may be sent."""
         self._path = path
         self._halts: dict[Scope, Halt] = {}
+        self._booked: dict[Scope, int] = {}  # when the engine booked what stands, by scope
         if path is not None and path.exists():
             self._halts = {halt.scope: halt for halt in _read(path)}
 
@@ -47,22 +48,33 @@ class HaltFlag:
 
     def set(self, halt: Halt) -> None:
         """Latch a halt, or lift that of its scope with level NONE; memory first, then the file."""
+        self._booked.pop(halt.scope, None)
         if halt.level is HaltLevel.NONE:
             self._halts.pop(halt.scope, None)
         else:
             self._halts[halt.scope] = halt
         self._write()
 
+    def booked(self, scope: Scope, level: HaltLevel, at: int) -> None:
+        """Note that the engine knows a halt since `at` (ns UTC): what it decides later it decides with it."""
+        halt = self._halts.get(scope)
+        if halt is not None and halt.level is level:
+            self._booked[scope] = at
+
     def stops(self, order: Order) -> Halt | None:
         """Return the halt that keeps this order from being sent, None when it may leave.
 
-        What protects or flattens always may: no halt keeps us from getting out.
+        What protects or flattens always may: no halt keeps us from getting out. An order that was decided
+        on after the engine had booked the halt has passed the gate, which lets through what reduces risk.
         """
         if order.purpose in _GETS_OUT:
             return None
         for halt in self._halts.values():
             strategy, instrument = halt.scope
-            if strategy in (None, order.strategy) and instrument in (None, order.instrument):
+            if strategy not in (None, order.strategy) or instrument not in (None, order.instrument):
+                continue
+            booked = self._booked.get(halt.scope)
+            if booked is None or order.ts <= booked:
                 return halt
         return None
 

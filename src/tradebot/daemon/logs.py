@@ -153,7 +153,7 @@ class Logs:
 
     def _write(self, event: Event, now: float) -> None:
         level = str(event.get("level", "info"))
-        shown = {"at": event.get("at"), "level": level, **event}
+        shown = {"at": event.get("at"), "level": level, "event": event.get("event"), **event}
         shown = {name: self._cut(value) for name, value in shown.items()}
         body = self._finished(shown)
         if not self.ceiling.passes(len(body), now, urgent=LEVELS.get(level, 20) >= LEVELS["warning"]):

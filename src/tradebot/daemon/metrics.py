@@ -87,7 +87,7 @@ class Metrics:
         self.equity = gauge("equity", "Value of an account in its base currency.", ("account", "asset"))
         self.drawdown = gauge("drawdown_ratio", "Loss from the highest equity, 0.1 is 10 %.", _ACCOUNT)
         self.halt_level = gauge(
-            "halt_level", "0 trades, 1 no new risk, 2 orders cancelled, 3 flat.", _ACCOUNT
+            "halt_level", "0 trades, 1 paused, 2 no new risk, 3 entries cancelled, 4 flat.", _ACCOUNT
         )
         self.breaker = gauge("breaker_tripped", "1 while a loss limit holds trading.", ("account", "breaker"))
         self.database = gauge("database_bytes", "Size of a database on disk.", ("account", "file"))

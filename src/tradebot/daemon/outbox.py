@@ -8,8 +8,10 @@ twice and to guess: what did not answer is unknown, and is asked for by id elsew
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from tradebot.core.messages import (
     CancelOrder,
@@ -31,6 +33,11 @@ Lane = tuple[str, str]
 _LANES_KEPT = 20_000
 
 
+class _Waiting(NamedTuple):
+    command: Request
+    since: float | None
+
+
 class Outbox:
     """The only caller of a venue's submit, cancel and replace."""
 
@@ -49,7 +56,7 @@ class Outbox:
         self._halts = halts
         self._post = post
         self._deadline = deadline
-        self._lanes: dict[Lane, deque[Request]] = {}
+        self._lanes: dict[Lane, deque[_Waiting]] = {}
         self._lane_of: dict[str, Lane] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
@@ -57,11 +64,16 @@ class Outbox:
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
         self.sent = 0
+        self.latency: Callable[[float], None] = lambda seconds: None
 
-    def put(self, command: Request) -> None:
-        """Take a command whose facts are committed."""
+    def put(self, command: Request, since: float | None = None) -> None:
+        """Take a command whose facts are committed.
+
+        `since`: when the input behind it was queued, by the monotonic clock; `latency` is told how long it
+        took from there to the venue.
+        """
         lane = self._lane(command)
-        self._lanes.setdefault(lane, deque()).append(command)
+        self._lanes.setdefault(lane, deque()).append(_Waiting(command, since))
         if lane not in self._tasks:
             self._idle.clear()
             task = asyncio.get_running_loop().create_task(self._work(lane))
@@ -86,7 +98,7 @@ class Outbox:
 
     def under_way(self) -> frozenset[str]:
         """Return the ids of orders that a command is being sent for, or waits to be."""
-        return frozenset(i for commands in self._lanes.values() for c in commands for i in _ids(c))
+        return frozenset(i for lane in self._lanes.values() for w in lane for i in _ids(w.command))
 
     async def close(self) -> None:
         """End all lanes; a command on its way stays unknown until the next start asks."""
@@ -108,12 +120,12 @@ class Outbox:
         return lane
 
     async def _work(self, lane: Lane) -> None:
-        commands = self._lanes[lane]
+        waiting = self._lanes[lane]
         try:
-            while commands:
-                for report in await self._send(commands[0]):
+            while waiting:
+                for report in await self._send(*waiting[0]):
                     self._post(report)
-                commands.popleft()
+                waiting.popleft()
         finally:
             del self._lanes[lane], self._tasks[lane]
             if not self._tasks:
@@ -124,13 +136,15 @@ class Outbox:
             self._failure = task.exception()
             self._failed.set()
 
-    async def _send(self, command: Request) -> Iterable[VenueReport]:
+    async def _send(self, command: Request, since: float | None) -> Iterable[VenueReport]:
         if isinstance(command, CancelOrder):
             return await self._cancel(command.client_order_id)
         halt = self._halts.stops(command.order)
         if halt is not None:
             return self._not_sent(command, f"halted before it was sent: {halt.reason}")
         self.sent += 1
+        if since is not None:
+            self.latency(time.monotonic() - since)
         if isinstance(command, SubmitOrder):
             return await self._submit(command.order)
         return await self._replace(command)

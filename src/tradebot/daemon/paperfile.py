@@ -50,7 +50,7 @@ class PaperFile:
         try:
             if isinstance(path, Path):
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._sync("NORMAL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -14,19 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tradebot.daemon.account import Phase, TradingAccount
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, TradebotError
 
 _BEAT = 5.0  # seconds between two heartbeats
 _STOP_WITHIN = 60.0
+_END_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once."""
+    """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once.
+
+    `failing`: an account ends by an error of ours.
+    """
 
     ready: Callable[[], None] = lambda: None
     beat: Callable[[], None] = lambda: None
     stopping: Callable[[str], None] = lambda reason: None
+    failing: Callable[[TradingAccount, TradebotError], None] = lambda account, exc: None
 
 
 class Daemon:
@@ -46,8 +51,10 @@ class Daemon:
         self.started = started
         self.config_digest = config_digest
         self.last_beat: float | None = None
+        self.is_stopping = False
         self._hooks = hooks
         self._signals = 0
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -65,27 +72,35 @@ class Daemon:
         finally:
             for task in (*lives, beat):
                 task.cancel()
-            await asyncio.wait({*lives, beat})
+            # An engine that hangs holds nobody up: the process ends without it.
+            await asyncio.wait({*lives, beat}, timeout=_END_WITHIN)
+            if self._deadline is not None:
+                self._deadline.cancel()
         return ExitCode.OK
 
     async def _all_of(self, tasks: set[asyncio.Task[None]], until: Sequence[asyncio.Task[None]]) -> None:
         waiting = set(tasks)
         while not all(task.done() for task in until):
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in sorted(done, key=until.__contains__, reverse=True):  # an account's own error first
                 await task
 
     async def _live(self, account: TradingAccount) -> None:
-        await account.start()
-        if self.is_ready:
-            self._hooks.ready()
-        await account.run()
+        try:
+            await account.start()
+            if self.is_ready:
+                self._hooks.ready()
+            await account.run()
+        except TradebotError as exc:
+            self._hooks.failing(account, exc)
+            raise
 
     async def _beat(self) -> None:
         """Say that everything works, each time that it has been seen to."""
         while True:
             for account in self.accounts.values():
-                await account.parts.runner.look(lambda: None)
+                if account.phase not in (Phase.STOPPING, Phase.STOPPED):
+                    await account.parts.runner.look(lambda: None)
             self.last_beat = asyncio.get_running_loop().time()
             self._hooks.beat()
             await asyncio.sleep(_BEAT)
@@ -94,10 +109,13 @@ class Daemon:
 
     def stop(self, reason: str) -> None:
         """Let every account end in order; what takes too long is left to the next start."""
+        self.is_stopping = True
         self._hooks.stopping(reason)
         for account in self.accounts.values():
             account.stop(reason)
-        asyncio.get_running_loop().call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
 
     def _signalled(self, name: str) -> None:
         self._signals += 1

@@ -27,6 +27,8 @@ from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError
 
+MISMATCH = "mismatch"  # the rule of halts that a difference with the venue caused
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -210,22 +212,20 @@ class Reconciler:
         return findings
 
     async def _halt(self, finding: Finding) -> None:
-        is_cash = finding.verdict is Verdict.CASH_DIFFERS
-        scope = EVERYTHING if is_cash else Scope(None, finding.what)
+        scope = mismatch_scope(finding)
         reason = (
             f"{finding.what}: {finding.ours} here, {finding.theirs} at the venue, and nothing explains it"
         )
         level = await self._runner.look(lambda: self._ledger.halts.get(scope))
         if level is None or level.reason != reason:
-            await self._runner.settled(
-                SetHalt(
-                    ts=self._clock.now(),
-                    level=HaltLevel.NO_NEW_RISK,
-                    reason=reason,
-                    scope=scope,
-                    rule="unexplained_cash" if is_cash else "mismatch",
-                )
-            )
+            now = self._clock.now()
+            halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope, rule=MISMATCH)
+            await self._runner.settled(halt)
+
+
+def mismatch_scope(finding: Finding) -> Scope:
+    """Return what a difference stops: its symbol, or everything when it is cash."""
+    return EVERYTHING if finding.verdict is Verdict.CASH_DIFFERS else Scope(None, finding.what)
 
 
 def _open_ids(ledger: Ledger) -> list[str]:

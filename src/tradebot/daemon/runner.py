@@ -9,6 +9,7 @@ those post inputs here.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -57,6 +58,7 @@ class _Entry(NamedTuple):
     at: int | None
     before_sending: Callable[[], None] | None = None
     done: asyncio.Future[None] | None = None
+    since: float | None = None  # when it was queued, by the monotonic clock
 
 
 class _Work(NamedTuple):
@@ -89,6 +91,7 @@ class Runner:
         self._queue: deque[_Entry] = deque()
         self._wake = asyncio.Event()
         self._deciding = False
+        self._abandoned = ""
         self._is_over = False
         self.conflated = 0
         self.cycles = 0  # batches that were decided, committed and handed on
@@ -101,7 +104,7 @@ class Runner:
         When the queue is full the oldest quote makes room: a newer one says more. Raises
         InvariantError when there is none, because nothing else may be lost.
         """
-        self._put(_Entry(message, at))
+        self._put(_Entry(message, at, since=time.monotonic()))
 
     async def settled(
         self,
@@ -114,7 +117,7 @@ class Runner:
         Cancelled when `run` ends before that.
         """
         done = asyncio.get_running_loop().create_future()
-        self._put(_Entry(message, at, before_sending, done))
+        self._put(_Entry(message, at, before_sending, done, time.monotonic()))
         await done
         if self.outbox is not None:
             await self.outbox.idle()
@@ -122,6 +125,10 @@ class Runner:
     async def look(self, function: Callable[[], T]) -> T:
         """Run a function that reads the engine where nothing changes it meanwhile."""
         return await self._executor.run(function)
+
+    def abandon(self, why: str) -> None:
+        """Let nothing that is still being decided be recorded or sent: the process is about to end."""
+        self._abandoned = why
 
     @property
     def depth(self) -> int:
@@ -183,7 +190,7 @@ class Runner:
             for entry in batch:
                 if entry.before_sending is not None:
                     entry.before_sending()
-            self._carry(work.commands)
+            self._carry(work.commands, batch[0].since)
             if self._watch is not None:
                 for recorded in work.facts:
                     self._watch(recorded)
@@ -220,16 +227,18 @@ class Runner:
             outcome = engine.decide(message, max(at, engine.now))
             facts += outcome.facts
             commands += outcome.commands
+        if self._abandoned:
+            raise InvariantError(f"nothing may be recorded or sent any more: {self._abandoned}")
         self._record.append(facts, durable=_must_last(facts, commands), progress=progress_of(batch))
         return _Work(tuple(commands), tuple(facts))
 
-    def _carry(self, commands: Sequence[Command]) -> None:
+    def _carry(self, commands: Sequence[Command], since: float | None) -> None:
         for command in commands:
             if isinstance(command, SetTimer):
                 if self.timers is not None:
                     self.timers.set_timer(command.key, command.at)
             elif self.outbox is not None:
-                self.outbox.put(command)
+                self.outbox.put(command, since)
             else:
                 raise InvariantError("a command needs an outbox before it can be sent")
 

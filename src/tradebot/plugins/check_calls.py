@@ -89,7 +89,7 @@ class Watch:
         return found if isinstance(found, Bar) else None
 
     def set_timer(self, key: str, at: int) -> None:
-        """Take no timer: what is replayed here are calls with market data."""
+        """Take no timer: market data are all that is shown here."""
 
     def target(
         self,

@@ -37,6 +37,8 @@ MAY_BE_CUT = tuple(
         f.SessionClosed,
         f.RateSet,
         f.StrategySaved,
+        f.WeightsAsked,
+        f.BarsCounted,
         f.InputsMissed,
         f.BadDataSeen,
     )

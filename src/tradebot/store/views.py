@@ -201,6 +201,12 @@ class Views:
             found: int = self.db.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0]
             return found
 
+    def last_seen(self) -> int:
+        """Return when the newest fact was made, ns UTC of the market's time; 0 without facts."""
+        with connect.explained(self.path, "reading"):
+            row = self.db.execute("SELECT seen FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        return 0 if row is None else int(row[0])
+
     def progress(self) -> dict[str, int]:
         """Return up to which ts each stream was seen."""
         query = "SELECT stream, ts FROM progress WHERE substr(stream, 1, ?) <> ? ORDER BY stream"

@@ -160,11 +160,24 @@ def _account(
     }
 
 
+_LIMITS = (
+    "max_order",
+    "max_position",
+    "max_gross",
+    "max_drawdown",
+    "max_daily_loss",
+    "max_orders_per_day",
+    "max_orders_per_minute",
+)
+
+
 def _limits(account: AccountSpec, instrument: Instrument) -> Fields:
     def or_unset(value: float | None) -> float:
         return -1.0 if value is None else value
 
     limits = account.limits
+    bare = Limits(**{name: getattr(limits, name) for name in _LIMITS})
+    refuse_if(limits != bare or account.capital is not None, "a limit that only the engine keeps")
     is_cash = account.model is AccountModel.CASH
     per_day, per_minute = limits.max_orders_per_day, limits.max_orders_per_minute
     return {

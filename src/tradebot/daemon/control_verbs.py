@@ -1,0 +1,320 @@
+"""Do what the owner asks: each verb's way to the accounts of this process.
+
+Owns what a verb may change and in which order; a halt holds before anything else is asked, and needs
+neither the engine's thread nor the disk. Refuses sockets (`control`) and pictures (`control_state`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from tradebot.core.messages import (
+    EVERYTHING,
+    CancelOrder,
+    CashEvent,
+    HaltLevel,
+    Input,
+    PositionChanged,
+    Reconciled,
+    Scope,
+    SetHalt,
+)
+from tradebot.core.model import Purpose
+from tradebot.core.reconcile import Finding, Verdict
+from tradebot.daemon import control_state as state
+from tradebot.daemon import control_words as words
+from tradebot.daemon.account import TradingAccount
+from tradebot.daemon.control_words import Aim, Answer, Asked
+from tradebot.daemon.halts import Halt
+from tradebot.daemon.process import Daemon
+from tradebot.errors import UsageError
+
+_ENGINE_ANSWERS_WITHIN = 0.5  # seconds of the event loop
+_KEYS_KEPT = 256
+OWNER = "owner"
+_MISMATCHES = ("mismatch", "unexplained_cash")  # the rules of halts that a difference with the venue caused
+
+Body = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    print: str
+    task: asyncio.Task[Answer]
+
+
+class Control:
+    """The verbs of one daemon; `answer` is what a `ControlServer` calls."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._done: dict[str, _Done] = {}
+        self._late: set[asyncio.Task[None]] = set()
+        self._reads: Mapping[str, Callable[[Asked], Awaitable[Body]]] = {
+            "status": self._status,
+            "reconcile": self._compare,
+        }
+        self._writes: Mapping[str, Callable[[Asked], Coroutine[Any, Any, Body]]] = {
+            "stop": self._stop,
+            "pause": self._pause,
+            "halt": self._halt,
+            "flatten": self._flatten,
+            "resume": self._resume,
+            "adopt": self._adopt,
+        }
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Answer a request. Raises TradebotError for one that cannot be done as it is put."""
+        read, write = self._reads.get(asked.verb), self._writes.get(asked.verb)
+        if read is None and write is None:
+            known = ", ".join(sorted({*self._reads, *self._writes}))
+            return words.refusal(404, "UsageError", f"no such verb {asked.path[:60]!r}; there are {known}")
+        if asked.method == "GET" and read is not None:
+            return words.ok(await read(asked))
+        if asked.method == "POST" and write is not None:
+            return await self._once(asked, write)
+        return words.refusal(405, "UsageError", f"{asked.verb} is not asked by {asked.method[:10]}")
+
+    async def _once(self, asked: Asked, write: Callable[[Asked], Coroutine[Any, Any, Body]]) -> Answer:
+        """Do it, unless a request under the same key did: then its answer is given again."""
+        key = words.check_key(asked)
+        fingerprint = json.dumps([asked.verb, asked.body], sort_keys=True)
+        found = self._done.get(key)
+        if found is None:
+
+            async def act() -> Answer:
+                return words.ok(await write(asked))
+
+            found = self._done[key] = _Done(fingerprint, asyncio.get_running_loop().create_task(act()))
+            while len(self._done) > _KEYS_KEPT:
+                del self._done[next(iter(self._done))]
+        elif found.print != fingerprint:
+            return words.refusal(409, "UsageError", "this Idempotency-Key was used for another request")
+        # Whoever asked may go away: what was begun is brought to its end.
+        return await asyncio.shield(found.task)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    async def _status(self, asked: Asked) -> Body:
+        return await state.picture(self._daemon, _ENGINE_ANSWERS_WITHIN)
+
+    async def _compare(self, asked: Asked) -> Body:
+        accounts = self._accounts(Aim(account=asked.query.get("account")))
+        found = {a.name: [state.line(x) for x in await a.parts.reconciler.dry_run()] for a in accounts}
+        return {"mode": self._daemon.mode, "findings": found}
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    async def _stop(self, asked: Asked) -> Body:
+        words.check_fields(asked, "reason")
+        reason = words.field(asked, "reason", str) or "asked by the owner"
+        if not self._daemon.is_stopping:
+            self._daemon.stop(reason)
+        return {"mode": self._daemon.mode, "stopping": True}
+
+    # --- halting ------------------------------------------------------------------------------------
+
+    async def _pause(self, asked: Asked) -> Body:
+        return await self._latched(asked, HaltLevel.PAUSED)
+
+    async def _halt(self, asked: Asked) -> Body:
+        return await self._latched(asked, words.level_of(asked), "level")
+
+    async def _flatten(self, asked: Asked) -> Body:
+        return await self._latched(asked, HaltLevel.FLATTEN)
+
+    async def _latched(self, asked: Asked, level: HaltLevel, *more: str) -> Body:
+        words.check_fields(asked, "account", "strategy", "instrument", "reason", *more)
+        aim = words.aim_of(asked)
+        reason = words.field(asked, "reason", str) or f"{asked.verb} by the owner"
+        accounts = self._accounts(aim)
+        scope = Scope(aim.strategy, aim.instrument)
+        stand = [(account, _stricter(account, scope, level)) for account in accounts]
+        # First every flag: from here on nothing leaves, whatever becomes of the rest.
+        latched = [
+            (account, _latch(account, scope, level, reason)) for account, known in stand if known is None
+        ]
+        told = [await self._told(account, halt) for account, halt in latched]
+        rows: list[Body] = [state.halt_row(account.name, halt) for account, halt in latched]
+        rows += [state.halt_row(account.name, known) for account, known in stand if known is not None]
+        return {
+            "mode": self._daemon.mode,
+            "halts": rows,
+            "already": [account.name for account, known in stand if known is not None],
+            "engine_answers": all(told),
+        }
+
+    async def _told(self, account: TradingAccount, halt: Halt) -> bool:
+        """Have the engine book a halt; returns whether it did so soon, else cancels what it cannot."""
+        message = SetHalt(
+            ts=halt.since, level=halt.level, reason=halt.reason, scope=halt.scope, rule=halt.rule
+        )
+        if await self._settled(account, message):
+            return True
+        if halt.level.value >= HaltLevel.CANCEL_ENTRIES.value:
+            _cancel_entries(account, halt)
+        return False
+
+    async def _settled(self, account: TradingAccount, message: Input) -> bool:
+        """Queue an input; returns whether it was carried through soon. It stays queued if not."""
+        work = asyncio.get_running_loop().create_task(account.parts.runner.settled(message))
+        self._late.add(work)
+        work.add_done_callback(self._over)
+        done, _ = await asyncio.wait({work}, timeout=_ENGINE_ANSWERS_WITHIN)
+        # With a full queue it raises: the flag holds, and the next start makes a fact of it.
+        return bool(done) and not work.cancelled() and work.exception() is None
+
+    def _over(self, work: asyncio.Task[None]) -> None:
+        self._late.discard(work)
+        if not work.cancelled():
+            work.exception()  # told in `_settled`, or nobody waits for it any more
+
+    async def _resume(self, asked: Asked) -> Body:
+        words.check_fields(asked, "account", "strategy", "instrument", "reason")
+        aim = words.aim_of(asked)
+        reason = words.field(asked, "reason", str) or ""
+        scope = Scope(aim.strategy, aim.instrument)
+        lifted: list[Body] = []
+        chosen = [(a, h) for a in self._accounts(aim) for h in a.parts.halts.all if _is_meant(h, scope)]
+        needs = [halt for _, halt in chosen if halt.rule != OWNER]
+        if needs and not reason:
+            named = "; ".join(f"{halt.rule}: {halt.reason}" for halt in needs)
+            raise UsageError(
+                f"what a breaker stopped is lifted with a reason only (--reason). It was {named}"
+            )
+        told = True
+        for account, halt in chosen:
+            end = Halt(
+                scope=halt.scope,
+                level=HaltLevel.NONE,
+                reason=reason or "resumed by the owner",
+                rule=halt.rule,
+                since=account.parts.clock.now(),
+            )
+            account.parts.halts.set(end)
+            told = await self._told(account, end) and told
+            lifted.append(state.halt_row(account.name, halt))
+        left = [state.halt_row(a.name, h) for a in self._accounts(aim) for h in a.parts.halts.all]
+        return {"mode": self._daemon.mode, "lifted": lifted, "left": left, "engine_answers": told}
+
+    # --- the venue ----------------------------------------------------------------------------------
+
+    async def _adopt(self, asked: Asked) -> Body:
+        """Book what the venue says where nothing explains the difference; the halts it caused end."""
+        words.check_fields(asked, "account", "reason")
+        reason = words.field(asked, "reason", str)
+        if not reason:
+            raise UsageError("adopting is written down with a reason (--reason)")
+        adopted: dict[str, object] = {}
+        for account in self._accounts(words.aim_of(asked)):
+            findings = await account.parts.reconciler.look()
+            messages = adoption(findings, account.name, account.parts.clock.now(), asked.key)
+            for message in messages:
+                await account.parts.runner.settled(message)
+            taken = [finding for finding in findings if _differs(finding)]
+            await self._unhalted(account, taken, reason)
+            adopted[account.name] = [state.line(finding) for finding in taken]
+        return {"mode": self._daemon.mode, "adopted": adopted}
+
+    async def _unhalted(self, account: TradingAccount, taken: Sequence[Finding], reason: str) -> None:
+        left = {finding.what for finding in await account.parts.reconciler.dry_run() if _differs(finding)}
+        for finding in taken:
+            is_cash = finding.verdict is Verdict.CASH_DIFFERS
+            scope = EVERYTHING if is_cash else Scope(None, finding.what)
+            halt = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
+            if finding.what not in left and halt is not None and halt.rule in _MISMATCHES:
+                now = account.parts.clock.now()
+                end = replace(halt, level=HaltLevel.NONE, reason=f"adopted: {reason}", since=now)
+                account.parts.halts.set(end)
+                await self._told(account, end)
+
+    # --- whom it is about ---------------------------------------------------------------------------
+
+    def _accounts(self, aim: Aim) -> Sequence[TradingAccount]:
+        known = self._daemon.accounts
+        if aim.account is not None and aim.account not in known:
+            raise UsageError(f"no account {aim.account!r}; there are {', '.join(known)}")
+        chosen = [a for name, a in known.items() if aim.account in (None, name)]
+        setups = {a.name: a.parts.runner.engine.setup for a in chosen}
+        if aim.strategy is not None:
+            strategies = [s.id for setup in setups.values() for s in setup.strategies]
+            if aim.strategy not in strategies:
+                raise UsageError(f"no strategy {aim.strategy!r}; there are {', '.join(strategies)}")
+            chosen = [a for a in chosen if any(s.id == aim.strategy for s in setups[a.name].strategies)]
+        if aim.instrument is not None:
+            instruments = list(dict.fromkeys(name for setup in setups.values() for name in setup.instruments))
+            if aim.instrument not in instruments:
+                raise UsageError(f"no symbol {aim.instrument!r}; there are {', '.join(instruments)}")
+            chosen = [a for a in chosen if aim.instrument in setups[a.name].instruments]
+        return chosen
+
+
+def adoption(findings: Sequence[Finding], account: str, now: int, key: str) -> list[Input]:
+    """Return what makes our quantities and cash those of the venue."""
+    messages: list[Input] = []
+    for finding in findings:
+        ref = f"adopt/{key}/{finding.what}"
+        if finding.verdict is Verdict.QTY_DIFFERS:
+            qty = Decimal(finding.theirs) - Decimal(finding.ours)
+            messages.append(
+                PositionChanged(
+                    ts=now, account=account, instrument=finding.what, qty_signed=qty, because="adopted",
+                    venue_ref=ref,
+                )
+            )  # fmt: skip
+        elif finding.verdict is Verdict.CASH_DIFFERS:
+            amount = Decimal(finding.theirs) - Decimal(finding.ours)
+            messages.append(
+                CashEvent(
+                    ts=now,
+                    account=account,
+                    asset=finding.what,
+                    amount=amount,
+                    because="adopted",
+                    venue_ref=ref,
+                )
+            )
+    return [*messages, Reconciled(ts=now, account=account)] if messages else []
+
+
+def _differs(finding: Finding) -> bool:
+    return finding.verdict in (Verdict.QTY_DIFFERS, Verdict.CASH_DIFFERS)
+
+
+def _stricter(account: TradingAccount, scope: Scope, level: HaltLevel) -> Halt | None:
+    """Return the halt of this very scope that goes as far already: it is not made milder."""
+    known = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
+    return known if known is not None and known.level.value >= level.value else None
+
+
+def _latch(account: TradingAccount, scope: Scope, level: HaltLevel, reason: str) -> Halt:
+    known = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
+    if known is not None and known.rule != OWNER:
+        reason = f"{reason} (over {known.rule}: {known.reason})"
+    halt = Halt(scope=scope, level=level, reason=reason, rule=OWNER, since=account.parts.clock.now())
+    account.parts.halts.set(halt)
+    return halt
+
+
+def _is_meant(halt: Halt, scope: Scope) -> bool:
+    """Return whether a resume of `scope` lifts a halt.
+
+    One that names a strategy or symbol lifts what stands on exactly that. One of everything lifts the
+    account's own halt and the owner's others; what a rule stopped narrower must be named.
+    """
+    return halt.scope == scope or (scope == EVERYTHING and halt.rule == OWNER)
+
+
+def _cancel_entries(account: TradingAccount, halt: Halt) -> None:
+    """Cancel entries and quotes from the loop: the engine's thread is stuck, and so changes nothing."""
+    strategy, instrument = halt.scope
+    for key, working in list(account.parts.runner.engine.ledger.open.items()):
+        if strategy in (None, key[0]) and instrument in (None, key[1]):
+            for order_id, record in list(working.items()):
+                if record.order.purpose not in (Purpose.PROTECT, Purpose.FLATTEN):
+                    account.parts.outbox.put(CancelOrder(client_order_id=order_id))

@@ -1,0 +1,274 @@
+"""A real daemon: what it says, how it ends, and what it does about what goes wrong."""
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.served import Project, Systemd, limited_files
+from tradebot.daemon import places
+from tradebot.daemon.control_client import Client
+from tradebot.daemon.startlog import TOO_MANY
+from tradebot.errors import ExitCode
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def page(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if not x.startswith("#"))}
+
+
+def halts(project: Project) -> list[dict[str, object]]:
+    found = project.account / "halt"
+    return json.loads(found.read_text())["halts"] if found.exists() else []
+
+
+def starts(project: Project) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((project.state / "starts").read_text())["starts"]
+    return found
+
+
+def test_it_tells_of_its_start_its_orders_and_its_end(project: Project) -> None:
+    with project.start("--log-level", "debug") as daemon:
+        port = daemon.until("metrics_served")["port"]
+        steps = [daemon.until("phase")["phase"] for _ in range(3)]
+        assert steps == ["reconciling", "warming up", "ready"]
+        assert daemon.until("ready")["start_s"] >= 0.0
+        order = daemon.until("order_intended")["order"]
+        fill = daemon.until("fill")
+        assert (fill["order"], fill["strategy"], fill["instrument"]) == (order, "flip", "SPX")
+        daemon.until("looked")
+        daemon.until("looked")
+        figures = page(port)
+        assert figures['tradebot_fills_total{account="main"}'] >= 1
+        assert figures["tradebot_order_latency_seconds_count"] >= 1
+        assert figures['tradebot_equity{account="main",asset="USD"}'] > 9_000
+        assert figures['tradebot_last_bar_age_seconds{instrument="SPX"}'] < 7 * 86_400
+        assert figures['tradebot_database_bytes{account="main",file="journal.db"}'] > 0
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+
+    assert [start["is_clean"] for start in starts(project)] == [True]
+    assert all(event["mode"] == "paper" for event in daemon.events)
+    assert [e["event"] for e in daemon.events][-1] == "stopped"
+    assert (project.state / "logs" / "tradebot.log").read_text().count("\n") == len(daemon.events)
+
+
+def test_two_accounts_start_trade_and_end_together(project: Project) -> None:
+    file = project.root / "tradebot.yaml"
+    main, flip = (
+        next(x for x in file.read_text().splitlines() if f"{word}" in x) for word in ("  main:", "id: flip")
+    )
+    other = flip.replace("id: flip", "id: flop").replace("account: main", "account: side")
+    text = (
+        file.read_text()
+        .replace(main, f"{main}\n{main.replace('main', 'side')}")
+        .replace(flip, f"{flip}\n{other}")
+    )
+    file.write_text(text)
+    with project.start() as daemon:
+        assert daemon.until("ready")["accounts"] == "main, side"
+        daemon.until("fill", account="main")
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    assert {e["account"] for e in daemon.events if e["event"] == "fill"} == {"main", "side"}
+    assert {e["account"] for e in daemon.events if e.get("phase") == "stopped"} == {"main", "side"}
+    assert not [e for e in daemon.events if e["level"] in ("error", "critical")]
+
+
+def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:
+    with project.start() as first:
+        first.until("ready")
+        with project.start() as second:
+            assert second.ended() == ExitCode.BUSY
+        assert f"is in use by process {first.process.pid} since" in "\n".join(second.text)
+        assert first.ended(signal.SIGINT) == ExitCode.OK
+
+
+def test_a_state_that_cannot_be_written_ends_with_77(project: Project) -> None:
+    project.base.write_text("a file where a folder must be")
+
+    with project.start() as daemon:
+        assert daemon.ended() == ExitCode.PERMISSION
+    assert "must be a folder that can be made" in "\n".join(daemon.text)
+
+
+def test_a_file_that_is_wrong_ends_with_78_and_counts_as_no_crash(project: Project) -> None:
+    project.write(more="limits: {max_drawdwn: 5%}")
+    with project.start() as daemon:
+        assert daemon.ended() == ExitCode.CONFIG
+
+    project.write()
+    (project.root / "strategies" / "flip.py").write_text("nothing = 1\n")
+    with project.start() as daemon:
+        assert daemon.ended() == ExitCode.CONFIG
+    assert [start["is_clean"] for start in starts(project)] == [True]
+
+
+def test_a_strategy_that_does_not_come_back_ends_the_process_and_is_not_called_again(
+    project: Project,
+) -> None:
+    hang = "while self.bars > 8: pass"
+    project.write(body=hang, more="limits: {time_budget: 1s}")
+    with project.start() as daemon:
+        over = daemon.until("time_budget")
+        assert daemon.ended() == ExitCode.FAILED
+    assert (over["strategy"], over["where"]) == ("flip", "flip.py:16 (on_bar)")
+    (halt,) = halts(project)
+    assert (halt["strategy"], halt["rule"], halt["level"]) == ("flip", "time_budget", "NO_NEW_RISK")
+
+    with project.start() as again:
+        again.until("halted", rule="time_budget", scope="flip")
+        again.until("ready")
+        # Market time goes on over the bars at which it hung, and it is not called.
+        assert again.ended(signal.SIGTERM) == ExitCode.OK
+    assert not any(e["event"] in ("time_budget", "order_intended") for e in again.events)
+
+
+def test_a_halt_holds_within_a_moment_of_being_asked_while_a_strategy_spins(project: Project) -> None:
+    project.write(
+        body="if self.bars > 8: open('spinning', 'w').close()\n        while self.bars > 8: pass",
+        more="limits: {time_budget: 5s}",
+    )
+    with project.start() as daemon:
+        daemon.until("ready")
+        spinning = project.root / "spinning"
+        while not spinning.exists():
+            assert daemon.process.poll() is None
+        where = places.find_places(project.root, {"TRADEBOT_STATE": str(project.base)})
+        asked = time.time_ns()
+        Client(where).post("halt", {"level": 1, "reason": "enough"})
+        latched = (project.account / "halt").stat().st_mtime_ns
+        took = (latched - asked) / 1e9
+
+        assert [halt["rule"] for halt in halts(project)] == ["owner"]
+        assert took < 2.0  # 0.1 on a machine that does nothing else; this one may run all tests at once
+        assert daemon.ended() == ExitCode.FAILED  # the budget of the call
+    assert {halt["rule"] for halt in halts(project)} == {"owner", "time_budget"}
+
+
+def test_the_fourth_start_after_crashes_opens_nothing(project: Project) -> None:
+    project.write(begin="2019-10-01")
+    for _ in range(TOO_MANY - 1):
+        with project.start() as daemon:
+            daemon.until("ready")
+            daemon.kill()
+    project.write(pace="", begin="2019-10-01")
+    with project.start() as fourth:
+        assert fourth.until("crash_loop")["starts"] == TOO_MANY
+        fourth.until("halted", rule="crash_loop", scope="everything")
+        fourth.until("feed_over")
+        assert fourth.ended(signal.SIGTERM) == ExitCode.OK
+    opening = [e for e in fourth.events if e["event"] == "order_intended" and e["purpose"] == "target"]
+    assert [e for e in opening if e["side"] == "buy"] == []
+    assert [halt["rule"] for halt in halts(project)] == ["crash_loop"]
+
+
+def test_a_disk_that_is_full_halts_and_ends_and_stays_halted(project: Project) -> None:
+    project.write(pace="", begin="2001-01-01")
+    with project.start(before=limited_files(400 * 1024)) as daemon:
+        failed = daemon.until("failed")
+        assert daemon.ended() == failed["exit_code"] == ExitCode.FAILED
+    (halt,) = halts(project)
+    assert (halt["rule"], halt["strategy"], halt["instrument"]) == ("store", None, None)
+    assert "could not be recorded" in str(halt["reason"])
+
+    with project.start() as again:
+        again.until("halted", rule="store")
+        again.until("ready")
+        assert again.ended(signal.SIGTERM) == ExitCode.OK
+
+
+def test_a_strategy_that_fails_while_warming_up_ends_with_70(project: Project) -> None:
+    project.write(body="1 / 0")
+    with project.start() as daemon:
+        daemon.until("failed", exit_code=int(ExitCode.BUG))
+        assert daemon.ended() == ExitCode.BUG
+
+
+def test_a_port_that_is_taken_is_only_a_warning(project: Project) -> None:
+    with project.start() as first:
+        port = first.until("metrics_served")["port"]
+        other = Project(project.folder / "other")
+        other.write(more="")
+        text = (other.root / "tradebot.yaml").read_text().replace("port: 0", f"port: {port}")
+        (other.root / "tradebot.yaml").write_text(text)
+        with other.start() as second:
+            assert f"127.0.0.1:{port} must be free" in second.until("metrics_not_served")["why"]
+            second.until("ready")
+            assert second.ended(signal.SIGTERM) == ExitCode.OK
+
+
+def test_nothing_heavy_that_trading_does_not_need_is_imported(project: Project) -> None:
+    here = project.folder / "modules"
+    body = f"import sys; open({str(here)!r}, 'w').write(' '.join(sys.modules))"
+    project.write(body=body)
+    for _ in range(2):  # the first may have to make the calendar that the second finds
+        with project.start() as daemon:
+            daemon.until("ready")
+            assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    loaded = set(here.read_text().split())
+
+    assert "tradebot.core.engine" in loaded
+    assert loaded & {"numba", "plotly", "pandas", "ta", "scipy", "ccxt", "alpaca", "apprise"} == set()
+
+
+FRAME = '''
+"""Long always."""
+import sys
+
+import pandas as pd
+
+from tradebot.api import FrameStrategy
+
+
+class Flip(FrameStrategy):
+    """Long always."""
+
+    lookback = 5
+
+    def signals(self, bars: pd.DataFrame) -> pd.Series:
+        with open("modules", "w") as file:
+            file.write(" ".join(sys.modules))
+        return pd.Series(1.0, index=bars.index)
+'''
+
+
+def test_a_strategy_on_frames_brings_pandas_and_no_compiler(project: Project) -> None:
+    (project.root / "strategies" / "flip.py").write_text(FRAME)
+    with project.start() as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    loaded = set((project.root / "modules").read_text().split())
+
+    assert "pandas" in loaded
+    assert loaded & {"numba", "llvmlite", "plotly", "ccxt", "alpaca", "apprise"} == set()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Systemd]:
+    with Systemd(tmp_path / "notify") as listening:
+        yield listening
+
+
+def test_systemd_is_told_of_the_start_the_life_and_the_end(project: Project, systemd: Systemd) -> None:
+    env = {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "60000000"}
+    with project.start(env=env) as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    told = systemd.told()
+
+    order = [
+        next(i for i, t in enumerate(told) if t.startswith(w)) for w in ("EXTEND", "READY=1", "STOPPING=1")
+    ]
+    assert order == sorted(order)
+    assert "STATUS=PAPER ready: main" in told[order[1]]
+    assert "WATCHDOG=1" in told
