@@ -8,7 +8,7 @@ when it dies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,6 +155,12 @@ def _counting(kind: type[Reconciler], saw: Callable[[str], None]) -> type[Reconc
     return Counting
 
 
+def _newest(setup: Setup, progress: Mapping[str, int]) -> int | None:
+    """Return the time of the last market data that the life before this one was given."""
+    market = [ts for stream, ts in progress.items() if stream.partition("/")[0] in setup.instruments]
+    return max(market, default=None)
+
+
 def begin(birth: Birth) -> Life:
     """Start a process on the files in its folder. Raises StoreError when they cannot be trusted."""
     folder, kit, loop = birth.folder, birth.kit, birth.loop
@@ -227,6 +233,7 @@ def begin(birth: Birth) -> Life:
             halts=halts,
             feed=feed,
             warm_up=warm_up,
+            seen=_newest(birth.setup, progress),
         ),
         Start(ts=clock.now(), run_id=f"r{birth.number}", epoch=wall, config_digest="c", code_digest="d"),
         birth.extra_halts,
