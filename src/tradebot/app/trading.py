@@ -116,6 +116,22 @@ def open_account(request: Request) -> Opened:
     return _Assembly(request, made, journal, ledger).build()
 
 
+def past_engine(
+    request: Request, journal: Journal, ledger: Ledger, seen: int | None
+) -> tuple[Engine, Callable[[int], Iterable[Slice]]]:
+    """Return the engine that a start with this ledger had, and the warm-up of that start at a moment.
+
+    `seen` is the time of the last market data before it, None before the first. Writes nothing.
+    """
+    made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
+    assembly = _Assembly(request, made, journal, ledger)
+    assembly.progress = {} if seen is None else {"market": seen}
+    market = assembly._market()
+    assembly.events = assembly._events(market, *assembly._span(market))
+    engine = Engine(assembly._setup(market, assembly.events), ledger)
+    return engine, lambda now: assembly._warm_up(market, now)
+
+
 def _instance(request: Request) -> str:
     """Return two characters that open the client order ids of this installation's account."""
     words = f"{request.places.folder} {request.wall}"
