@@ -1,6 +1,6 @@
 # make run    see the example strategies tested, then traded on paper (sets everything up first)
 # make test   run the tests; SEED=n repeats a run
-# The rest: setup check prove bench wheel lock clean
+# The rest: setup check prove chaos bench wheel lock clean
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +18,7 @@ UV := build/uv/bin/uv
 SEED := $(or $(SEED),$(shell date +%s))
 PYTEST = TRADEBOT_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --hypothesis-seed=$(SEED)
 
-.PHONY: help setup run test check prove bench wheel lock clean
+.PHONY: help setup run test check prove chaos bench wheel lock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 3
@@ -59,6 +59,10 @@ test: setup
 
 prove: setup
 	TRADEBOT_PROVE=1 $(PYTEST) -m "prove or not prove"
+
+# The daemon at a faulty venue, killed again and again: SEEDS=n as many, ONE=n the one that failed.
+chaos: setup
+	TRADEBOT_CHAOS_SEEDS=$(SEEDS) $(if $(ONE),TRADEBOT_CHAOS_ONE=$(ONE)) $(PYTEST) tests/chaos/test_chaos.py
 
 check: setup
 	$(BIN)/ruff check

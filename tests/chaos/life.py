@@ -8,7 +8,7 @@ when it dies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.chaos.venue import Link
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Input, Slice, Start, TimerDue
+from tradebot.core.reconcile import Finding
 from tradebot.core.setup import Setup
 from tradebot.daemon.account import Parts, TradingAccount
 from tradebot.daemon.executor import Inline
@@ -137,7 +138,27 @@ class Birth:
     replayed: Callable[[Ledger], None]
     past: Callable[[], Sequence[Slice]]
     missed: Callable[[dict[str, int]], Sequence[Input]]
+    saw: Callable[[str], None]
     extra_halts: tuple[Halt, ...] = ()
+
+
+def _counting(kind: type[Reconciler], saw: Callable[[str], None]) -> type[Reconciler]:
+    """Return the same reconciler, which says each verdict that it comes to."""
+
+    class Counting(kind):  # type: ignore[misc,valid-type]
+        async def look(self, *, is_start: bool = False) -> tuple[Finding, ...]:
+            found: tuple[Finding, ...] = await super().look(is_start=is_start)
+            for finding in found:
+                saw(f"verdict {finding.verdict.name}")
+            return found
+
+    return Counting
+
+
+def _newest(setup: Setup, progress: Mapping[str, int]) -> int | None:
+    """Return the time of the last market data that the life before this one was given."""
+    market = [ts for stream, ts in progress.items() if stream.partition("/")[0] in setup.instruments]
+    return max(market, default=None)
 
 
 def begin(birth: Birth) -> Life:
@@ -171,7 +192,7 @@ def begin(birth: Birth) -> Life:
     timers = LoopTimers(loop, clock, runner.post)
     runner.timers = timers
     link.listen(runner.post)
-    reconciler = kit.reconciler(
+    reconciler = _counting(kit.reconciler, birth.saw)(
         runner,
         outbox,
         link,
@@ -180,6 +201,7 @@ def begin(birth: Birth) -> Life:
         patience=birth.patience,
     )
     last = [0]
+    told: list[Input] = []
 
     def warm_up() -> Iterable[Slice]:
         past = birth.past()
@@ -188,11 +210,12 @@ def begin(birth: Birth) -> Life:
 
     async def catch_up() -> None:
         for event in birth.missed(progress):
+            told.append(event)
             await runner.settled(event)
 
     async def feed() -> None:
         for message in life.early:
-            if not isinstance(message, Slice) or message.ts > last[0]:
+            if message not in told and (not isinstance(message, Slice) or message.ts > last[0]):
                 runner.post(message)
         life.is_fed = True
         await asyncio.Event().wait()
@@ -210,6 +233,7 @@ def begin(birth: Birth) -> Life:
             halts=halts,
             feed=feed,
             warm_up=warm_up,
+            seen=_newest(birth.setup, progress),
         ),
         Start(ts=clock.now(), run_id=f"r{birth.number}", epoch=wall, config_digest="c", code_digest="d"),
         birth.extra_halts,

@@ -11,7 +11,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from tests.chaos.life import IDENTITY
-from tests.core.world import COIN, GEM
+from tests.core.world import COIN, GEM, START, STOCK
+from tradebot.core.messages import Dividend, SessionClose, SessionOpen, Split
 from tradebot.core.model import (
     MINUTE,
     AccountModel,
@@ -28,7 +29,8 @@ from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, 
 
 D = Decimal
 PEAR = replace(GEM, id="PEAR", base="PEAR")
-FIRST_PRICES = {"COIN": 100.0, "GEM": 40.0, "PEAR": 20.0}
+FIRST_PRICES = {"COIN": 100.0, "GEM": 40.0, "PEAR": 20.0, "STOCK": 50.0}
+SESSIONS = ((30.0, 190.0), (250.0, 370.0), (430.0, 3_000.0))  # seconds at which STOCK is traded
 
 
 class Words(BarStrategy):
@@ -74,6 +76,7 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
         _spec(seed, "a", COIN, 10.0, exits=exits),
         _spec(seed, "b", COIN, 7.0, style=rng.choice([limit, OrderStyle()])),
         _spec(seed, "c", GEM, 9.0, execution=twap, exits=rng.choice([exits, ExitRules()])),
+        _spec(seed, "d", STOCK, 12.0, exits=rng.choice([exits, ExitRules()])),
         StrategySpec(
             id="q",
             account="main",
@@ -81,7 +84,7 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
             interval=0,
             deciders={PEAR.id: Maker(None)},
             sizing=FixedQty(qty=1.0),
-            capital=D("0.25"),
+            capital=D("0.2"),
         ),
     ]
     limits = Limits(max_orders_per_day=rng.choice([None, 12, 25]))
@@ -93,7 +96,7 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
         limits=limits,
     )
     return Setup(
-        instruments={i.id: i for i in (COIN, GEM, PEAR)},
+        instruments={i.id: i for i in (COIN, GEM, PEAR, STOCK)},
         accounts=(account,),
         strategies=tuple(specs),
         quanta={},
@@ -111,7 +114,7 @@ def _spec(seed: int, name: str, instrument: Instrument, qty: float, **terms: obj
         interval=MINUTE,
         deciders={instrument.id: Words(f"{seed}/{name}", 0)},
         sizing=FixedQty(qty=qty),
-        capital=D("0.25"),
+        capital=D("0.2"),
         **terms,  # type: ignore[arg-type]
     )
 
@@ -125,3 +128,29 @@ def fresh(setup: Setup, seed: int) -> Setup:
         decider = Maker(None) if spec.id == "q" else Words(f"{seed}/{spec.id}", silence)
         specs.append(replace(spec, deciders={name: decider}))
     return replace(setup, strategies=tuple(specs))
+
+
+def is_traded(name: str, at: float) -> bool:
+    """Return whether an instrument's market is open `at` seconds."""
+    return name != STOCK.id or any(opens <= at <= closes for opens, closes in SESSIONS)
+
+
+def draw_events(rng: random.Random, strength: float) -> list[SessionOpen | SessionClose | Split | Dividend]:
+    """Return the sessions of STOCK, and perhaps a split over a night and a dividend."""
+    found: list[SessionOpen | SessionClose | Split | Dividend] = []
+    for i, (opens, closes) in enumerate(SESSIONS):
+        following = at(SESSIONS[i + 1][0]) if i + 1 < len(SESSIONS) else None
+        found.append(SessionOpen(ts=at(opens), calendar=STOCK.calendar, closes_at=at(closes)))
+        found.append(SessionClose(ts=at(closes), calendar=STOCK.calendar, opens_at=following))
+    if rng.random() < 0.5 * strength:
+        ratio = rng.choice([D(2), D(3), D("0.5")])
+        found.append(Split(ts=at(rng.choice([215.0, 400.0])), instrument=STOCK.id, ratio=ratio))
+    if rng.random() < 0.5 * strength:
+        pays = at(rng.choice([300.0, 460.0]))
+        found.append(Dividend(ts=at(250.0), instrument=STOCK.id, amount=D("0.25"), pays_at=pays))
+    return sorted(found, key=lambda event: event.ts)
+
+
+def at(second: float) -> int:
+    """Return a moment of the run in ns UTC."""
+    return START + int(second * 1e9)

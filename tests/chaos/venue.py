@@ -20,7 +20,11 @@ from tests.chaos.faults import Faults
 from tests.chaos.loop import Agenda
 from tradebot.core.messages import (
     CancelOrder,
+    Dividend,
     ReplaceOrder,
+    SessionClose,
+    SessionOpen,
+    Split,
     SubmitOrder,
     VenueAcked,
     VenueCanceled,
@@ -158,6 +162,24 @@ class Server:
         self.publish(reports)
         if reports:
             self._changed()
+
+    def on_event(self, event: SessionOpen | SessionClose | Split | Dividend) -> None:
+        """Let a session open or close, or a company act."""
+        self.remember()
+        if isinstance(event, Split):
+            self.exchange.on_split(event)
+        elif isinstance(event, Dividend):
+            self.exchange.on_dividend(event)
+        else:
+            self.exchange.on_session(event)
+        self.publish(self._drain())
+        self._changed()
+
+    def pass_time(self) -> None:
+        """Let what is due be paid."""
+        self.remember()
+        self.exchange.advance(self.now())
+        self.publish(self._drain())
 
     # --- the stream ---------------------------------------------------------------------------------
 

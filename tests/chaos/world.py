@@ -21,11 +21,11 @@ from tests.chaos.faults import Faults
 from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
 from tests.chaos.loop import Agenda, VirtualLoop
 from tests.chaos.owner import Owner
-from tests.chaos.stage import FIRST_PRICES, PEAR, draw_setup, fresh
+from tests.chaos.stage import FIRST_PRICES, PEAR, at, draw_events, draw_setup, fresh, is_traded
 from tests.chaos.venue import FarVenue, Server
-from tests.core.world import COIN, GEM, START
+from tests.core.world import COIN, GEM, START, STOCK
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltLevel, Input, Slice
+from tradebot.core.messages import EVERYTHING, Dividend, HaltLevel, Input, Slice, Split
 from tradebot.core.model import (
     MINUTE,
     Bar,
@@ -36,6 +36,7 @@ from tradebot.core.ports import IdPolicy
 from tradebot.daemon.account import Phase
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience
+from tradebot.daemon.runner import event_stream
 from tradebot.errors import InvariantError, StoreError
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
@@ -83,6 +84,7 @@ class World:
         self.faults = Faults(random.Random(self.rng.random()), self.strength)
         self.setup = draw_setup(seed, self.rng)
         self.auditor = Auditor(self.setup, IDENTITY.instance)
+        self.events = draw_events(random.Random(self.rng.random()), self.strength)
         self.server = self._server(policy or self.rng.choice(list(IdPolicy)))
         self.auditor.server = self.server
         self.patience = Patience(
@@ -90,6 +92,7 @@ class World:
             doubtful=self.rng.choice([4.0, 8.0]),
             absent_looks=self.rng.choice([3, 5]),
             absent_for=self.rng.choice([20.0, 60.0]),
+            release_after=self.rng.choice([None, None, 120.0]),
         )
         self.deadline = self.rng.choice([3.0, 15.0])
         self.life: Life | None = None
@@ -138,6 +141,7 @@ class World:
             self._plan_market(name, price, end)
         for minute in range(1, int((end - 120.0) / 60.0) + 1):
             self.agenda.at(minute * 60.0 + 0.5, lambda minute=minute: self._bar(minute))
+        self._plan_events()
         self._plan_troubles()
         self.agenda.at(0.2, self._begin)
         self.agenda.at(self.quiet_after, self._calm)
@@ -155,7 +159,7 @@ class World:
             (0.25, 3, self._clock_jumps),
             (0.15, 2, self._disk_fills),
             (0.15, 1, self._stop),
-            (0.1, 1, self._back_up),
+            (0.25, 1, self._back_up),
         ]
         for chance, most, act in acts:
             if rng.random() < chance * strength:
@@ -203,6 +207,21 @@ class World:
         if self.life is not None:
             self._backup = self.life.disk.image()
 
+    def _plan_events(self) -> None:
+        """Sessions and what companies do: the venue does it, the daemon hears of it now or when it is back."""
+        for event in self.events:
+            second = (event.ts - START) / 1e9
+            self.agenda.at(second, lambda event=event: self.server.on_event(event))
+            delay = self.rng.choice([0.01, 0.5])
+            self.agenda.at(second + delay, lambda event=event: self._hears(event))
+            if isinstance(event, Dividend):
+                self.agenda.at((event.pays_at - START) / 1e9, self.server.pass_time)
+
+    def _hears(self, event: Input) -> None:
+        self.faults.saw(type(event).__name__)
+        if self.life is not None:
+            self.life.feed(event)
+
     def _plan_market(self, name: str, price: float, end: float) -> None:
         rng = random.Random(f"{self.seed}/{name}")
         self._prices: dict[str, list[float]] = getattr(self, "_prices", {})
@@ -210,11 +229,22 @@ class World:
         for i in range(1, int(end / TICK) + 1):
             if i * TICK < self.quiet_after:
                 price = round(price * (1.0 + rng.uniform(-0.004, 0.004)), 2)
-            row.append(price)
+            shown = self._rebased(name, price, i * TICK)
+            row.append(shown)
+            if not is_traded(name, i * TICK):
+                continue
             size = rng.choice([2.0, 5.0, 50.0]) if i * TICK < self.quiet_after else 50.0
             ts = START + int(i * TICK * 1e9)
-            quote = Quote(name, ts, round(price - 0.02, 2), size, round(price + 0.02, 2), size)
+            quote = Quote(name, ts, round(shown - 0.02, 2), size, round(shown + 0.02, 2), size)
             self.agenda.at(i * TICK, lambda quote=quote: self._quote(quote))
+
+    def _rebased(self, name: str, price: float, second: float) -> float:
+        """Return a price in the units that a split has left."""
+        for event in self.events:
+            is_due = isinstance(event, Split) and event.instrument == name and event.ts <= at(second)
+            if is_due and isinstance(event, Split):
+                price /= float(event.ratio)
+        return round(price, 2)
 
     def _quote(self, quote: Quote) -> None:
         self.server.on_quote(quote)
@@ -231,7 +261,9 @@ class World:
         ts = START + minute * MINUTE
         per = int(60.0 / TICK)
         items = []
-        for name in (COIN.id, GEM.id):
+        for name in (COIN.id, GEM.id, STOCK.id):
+            if not is_traded(name, minute * 60.0 - 55.0) or not is_traded(name, minute * 60.0):
+                continue
             row = self._prices[name][(minute - 1) * per : minute * per]
             items.append(Bar(name, ts, MINUTE, row[0], max(row), min(row), row[-1], 100.0))
         piece = Slice(ts, tuple(items))
@@ -292,6 +324,7 @@ class World:
                 number=self.lives,
                 disk=lambda journal, where: _Watched(self, journal, where),
                 replayed=self.auditor.restart,
+                saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
                 past=lambda: list(self.bars),
                 missed=self._missed,
@@ -317,7 +350,8 @@ class World:
         return (replace(halt, reason="it keeps crashing", rule="crash_loop"),)
 
     def _missed(self, progress: dict[str, int]) -> Sequence[Input]:
-        return ()
+        now = self.server.now()
+        return [e for e in self.events if progress.get(event_stream(e), -1) < e.ts <= now]
 
     def _die(self, why: str) -> None:
         """The process is gone, at once; what it had sent is on its way, what it had committed is on disk."""
@@ -435,7 +469,7 @@ class World:
             self.log.append(f"{self.agenda.now:9.3f} {self.lives} {line}")
 
     def replay(self) -> str:
-        return f"replay: make chaos SEED={self.seed}"
+        return f"to repeat it: make chaos ONE={self.seed}"
 
     def _check_end(self) -> None:
         life = self.life
@@ -443,7 +477,8 @@ class World:
             raise Broken(f"the daemon must be ready at the end, was {life and life.account.phase}")
         halts = life.account.parts.halts.all
         self.owner.check()
-        check_rest(life.ledger, self.setup, self.server, halts, self.auditor.shrunk)
+        acted = {e.instrument for e in self.events if isinstance(e, Split | Dividend)}
+        check_rest(life.ledger, self.setup, self.server, halts, shrunk=self.auditor.shrunk, acted=acted)
 
 
 class _Watched(Disk):

@@ -132,3 +132,27 @@ def test_flatten_direct_closes_what_a_killed_daemon_left(
     status = traded("status")
     assert "everything: flatten, by owner" in status.out
     assert "orphan" not in status.out
+
+
+def test_a_recorded_run_comes_out_the_same_until_its_strategy_is_edited(
+    traded: Tradebot, project: Path
+) -> None:
+    assert traded("stop").code == 0
+    started(traded)
+    assert traded("stop").code == 0
+    runs = traded("replay", "--list", "--json").json["runs"]
+    assert len(runs) == 2
+
+    for run in runs:
+        same = traded("replay", run["run_id"], "--json")
+        assert (same.code, same.json["same"]) == (0, True), same.out
+        assert same.json["facts"] > 10
+    assert traded("db", "prune", "--keep", "1").code == 0
+    assert traded("replay", runs[0]["run_id"]).code == 0
+
+    text = (project / "tradebot.yaml").read_text()
+    (project / "tradebot.yaml").write_text(text.replace("fraction: 50%", "fraction: 40%"))
+    other = traded("replay", runs[0]["run_id"])
+    assert (other.code, "differs" in other.out) == (ExitCode.FAILED, True)
+    assert "the configuration is not the one of that run" in other.err
+    assert traded("replay", "nothing").code == ExitCode.USAGE

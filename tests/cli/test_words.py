@@ -55,6 +55,7 @@ Operate    run         trade the accounts of the configuration, in the foregroun
            notify      test: messages to the owner
 Machine    service     install, uninstall, show: the systemd unit
            db          verify, backup, restore, prune: the journals
+           replay      run a recorded run again and compare
            config      validate, show, schema, paths: the YAML file
            completion  print the completion script of a shell
 

@@ -236,3 +236,25 @@ def test_money_taken_out_is_no_loss_and_money_put_in_no_gain() -> None:
     world.tell(m.CashEvent(ts=world.now, account="main", asset="USD", amount=D(50_000), because="deposit"))
     world.bars((100,), (100,))
     assert world.of(f.HaltSet) == []
+
+
+def test_a_flatten_is_collared_and_chases_a_gap_at_growing_distance() -> None:
+    world = World(spec(Script(1.0))).bars((100,), (100,))
+    halt(world, HaltLevel.FLATTEN)
+    assert world.working() == [("limit", "flatten", D(-10))]
+    world.bars((90,), (90,))
+    limits = [x.order.limit_price for x in world.of(f.OrderIntended)[1:]]
+    assert limits == [D(99), D("88.2")]
+    assert world.position() == 0
+    assert {side for side, _, _ in fills(world)[1:]} == {"sell"}
+    assert sum(qty for _, qty, _ in fills(world)[1:]) == D(10)
+
+
+def test_a_flatten_keeps_to_the_accounts_collar_and_leaves_the_owners_own_alone() -> None:
+    world = World(spec(Script(1.0)), accounts=[account(limits=Limits(collar=0.03))]).bars((100,), (100,))
+    world.owner_trades("7")
+    halt(world, HaltLevel.FLATTEN)
+    assert world.of(f.OrderIntended)[-1].order.limit_price == D(97)
+    world.bars((100,))
+    assert world.position() == 0
+    assert world.ledger.accounts["main"].qty("COIN") == D(7)

@@ -40,13 +40,23 @@ def hourly(*hours: int) -> list[m.Slice]:
     return [m.Slice(START + h * HOUR, (make_bar("COIN", START + h * HOUR, HOUR, 100.0),)) for h in hours]
 
 
-def test_a_memory_is_saved_when_it_changed_and_says_what_it_covers() -> None:
-    world = World(spec(Diary()), remembers=True).bars(*[(100,)] * 5)
-    assert [(x.state, (x.bar_ts - START) // HOUR) for x in world.of(f.StrategySaved)] == [
-        ('{"count":0}', 1),
-        ('{"count":2}', 2),
-        ('{"count":4}', 4),
-    ]
+def saves(world: World) -> list[tuple[str, int]]:
+    return [(x.state, (x.bar_ts - START) // HOUR) for x in world.of(f.StrategySaved)]
+
+
+def test_a_memory_is_saved_when_something_followed_and_says_what_it_covers() -> None:
+    world = World(spec(Diary(None, 1.0, None, None, 0.0)), remembers=True).bars(*[(100,)] * 5)
+    # The day begins at the first bar, the second is acted on, the third fills, the fifth is acted on.
+    assert saves(world) == [('{"count":0}', 1), ('{"count":2}', 2), ('{"count":4}', 5)]
+
+
+def test_a_memory_that_leads_to_nothing_for_long_is_saved_all_the_same() -> None:
+    world = World(spec(Diary()), remembers=True, start=START).bars(*[(100,)] * 23)
+    assert saves(world) == [('{"count":0}', 1)]
+    quiet = World(spec(Diary(), interval=MINUTE), remembers=True)
+    for i in range(1, 250):
+        quiet.play([make_bar("COIN", START + i * MINUTE, MINUTE, 100.0)])
+    assert len(quiet.of(f.StrategySaved)) == 3
 
 
 def test_a_backtest_saves_nothing() -> None:
@@ -57,15 +67,15 @@ def test_a_memory_is_loaded_after_what_its_run_saw_and_before_what_was_missed() 
     world = World(spec(Diary()), remembers=True).bars(*[(100,)] * 5)
     back = Diary()
     world.now = START + 8 * HOUR
-    world.restart(spec(back), warm_up=hourly(4, 5, 6, 7), seen=START + 5 * HOUR)
-    assert back.told == [4, 5, {"count": 4}, 6, 7]
+    world.restart(spec(back), warm_up=hourly(1, 2, 3, 4, 5, 6, 7), seen=START + 5 * HOUR)
+    assert back.told == [1, {"count": 0}, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_memory_is_loaded_though_nothing_is_shown() -> None:
     world = World(spec(Diary()), remembers=True).bars((100,), (100,))
     back = Diary()
     world.restart(spec(back))
-    assert back.told == [{"count": 2}]
+    assert back.told == [{"count": 0}]
 
 
 @pytest.mark.parametrize("state", [{"x": float("nan")}, {"x": object()}])

@@ -22,7 +22,7 @@ from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.paper import PaperVenue
 from tradebot.daemon.player import Player
 from tradebot.daemon.process import Daemon
-from tradebot.daemon.reconciler import Reconciler
+from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import QUEUE_LIMIT, Runner
 from tradebot.errors import ExitCode, InvariantError
 from tradebot.sim.accounts import SimAccount
@@ -74,7 +74,8 @@ class Desk:
         )
         outbox = self.runner.outbox = Outbox(self.venue, self.clock, self.halts, self.runner.post)
         timeline = self.runner.timers = Timeline(self.venue)
-        reconciler = Reconciler(self.runner, outbox, self.venue, self.clock, instance="tb")
+        patience = Patience(again=0.0)
+        reconciler = Reconciler(self.runner, outbox, self.venue, self.clock, instance="tb", patience=patience)
         self.player = Player(self.runner, timeline, self.clock, (), at_rest=reconciler.at_rest)
         self._timeline = timeline
         parts = Parts(

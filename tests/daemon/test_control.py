@@ -321,3 +321,28 @@ async def test_reconcile_compares_and_changes_nothing(wire: Wire, desk: Desk) ->
     assert (status, answer["findings"]) == (200, {"main": []})
     assert len(desk.kept) == before
     assert not any(isinstance(r.fact, f.PositionAdjusted) for r in desk.kept)
+
+
+async def test_what_nothing_explains_is_adopted_with_a_reason_and_trades_again(
+    wire: Wire, desk: Desk
+) -> None:
+    books = desk.venue.exchange.sim.blotter.accounts["main"]
+    desk.venue.exchange.lose_cash("USD", Decimal(-5))
+    books.positions["COIN"] = Decimal(2)
+    _, answer = await wire.ask("GET", "reconcile")
+    assert {(x["verdict"], x["what"], x["theirs"]) for x in answer["findings"]["main"]} == {
+        ("CASH_DIFFERS", "USD", "10005"),
+        ("QTY_DIFFERS", "COIN", "2"),
+    }
+    assert desk.levels() == {}  # a question changes nothing
+
+    refused, _ = await wire.ask("POST", "adopt", {}, key="a-key-of-its-own")
+    assert refused == 400
+    await desk.bar(1)  # a price, so that what comes in has a cost
+    adopted = await wire.post("adopt", reason="a gift")
+
+    assert {x["what"] for x in adopted["adopted"]["main"]} == {"USD", "COIN"}
+    assert (await wire.ask("GET", "reconcile"))[1]["findings"] == {"main": []}
+    assert desk.levels() == {}
+    assert not desk.halts.all
+    desk.runner.engine.ledger.check()

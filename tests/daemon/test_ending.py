@@ -44,3 +44,11 @@ def test_a_reserve_takes_room_and_gives_it_back(tmp_path: Path) -> None:
     reserve.release()
     assert list(tmp_path.iterdir()) == []
     Reserve(tmp_path / "nowhere").release()
+
+
+def test_what_has_ended_in_time_is_left_alone() -> None:
+    ended = threading.Event()
+
+    at_the_latest(75, 0.05, lambda code: ended.set())()
+
+    assert not ended.wait(0.2)

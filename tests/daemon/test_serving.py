@@ -62,6 +62,28 @@ def test_it_tells_of_its_start_its_orders_and_its_end(project: Project) -> None:
     assert (project.state / "logs" / "tradebot.log").read_text().count("\n") == len(daemon.events)
 
 
+def test_two_accounts_start_trade_and_end_together(project: Project) -> None:
+    file = project.root / "tradebot.yaml"
+    main, flip = (
+        next(x for x in file.read_text().splitlines() if f"{word}" in x) for word in ("  main:", "id: flip")
+    )
+    other = flip.replace("id: flip", "id: flop").replace("account: main", "account: side")
+    text = (
+        file.read_text()
+        .replace(main, f"{main}\n{main.replace('main', 'side')}")
+        .replace(flip, f"{flip}\n{other}")
+    )
+    file.write_text(text)
+    with project.start() as daemon:
+        assert daemon.until("ready")["accounts"] == "main, side"
+        daemon.until("fill", account="main")
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    assert {e["account"] for e in daemon.events if e["event"] == "fill"} == {"main", "side"}
+    assert {e["account"] for e in daemon.events if e.get("phase") == "stopped"} == {"main", "side"}
+    assert not [e for e in daemon.events if e["level"] in ("error", "critical")]
+
+
 def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:
     with project.start() as first:
         first.until("ready")
@@ -197,6 +219,38 @@ def test_nothing_heavy_that_trading_does_not_need_is_imported(project: Project) 
 
     assert "tradebot.core.engine" in loaded
     assert loaded & {"numba", "plotly", "pandas", "ta", "scipy", "ccxt", "alpaca", "apprise"} == set()
+
+
+FRAME = '''
+"""Long always."""
+import sys
+
+import pandas as pd
+
+from tradebot.api import FrameStrategy
+
+
+class Flip(FrameStrategy):
+    """Long always."""
+
+    lookback = 5
+
+    def signals(self, bars: pd.DataFrame) -> pd.Series:
+        with open("modules", "w") as file:
+            file.write(" ".join(sys.modules))
+        return pd.Series(1.0, index=bars.index)
+'''
+
+
+def test_a_strategy_on_frames_brings_pandas_and_no_compiler(project: Project) -> None:
+    (project.root / "strategies" / "flip.py").write_text(FRAME)
+    with project.start() as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    loaded = set((project.root / "modules").read_text().split())
+
+    assert "pandas" in loaded
+    assert loaded & {"numba", "llvmlite", "plotly", "ccxt", "alpaca", "apprise"} == set()
 
 
 @pytest.fixture

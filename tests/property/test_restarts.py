@@ -277,6 +277,8 @@ def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
             # The daemon may know up to which bar it was given data, or only when it last had to act.
             knows = rng_cut.random() < 0.5
             since = world.now if knows else world.ledger.seen
+            # What strategies were shown since their memories were saved is shown again.
+            since = min([since, *(s.bar_ts for s in world.ledger.saved.values() if s.bar_ts)])
             past = last_bars([p for p in market[:i] if p.ts <= since], strategies)
             past += [p for p in market[:i] if p.ts > since]
             world.restart(*made_strategies(number), warm_up=past, seen=world.now if knows else None)

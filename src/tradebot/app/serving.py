@@ -61,8 +61,9 @@ class Outside:
     """What a daemon is given of the world.
 
     `until_end`: end when stored data that are played have ended. `orphans`: what becomes of strategies that
-    the file no longer names. `warnings` are what reading secrets had to say; `ending` is told the exit code before files are closed,
-    and sees to it that closing does not take for ever.
+    the file no longer names. `warnings` are what reading secrets had to say. `ending` is told the exit
+    code before files are closed, sees to it that closing does not take for ever, and returns what calls
+    that off.
     """
 
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -74,7 +75,7 @@ class Outside:
     stream: TextIO | None = None
     machine: surroundings.Machine = field(default_factory=surroundings.Machine)
     wall_ns: Callable[[], int] = time.time_ns
-    ending: Callable[[int], None] = lambda code: None
+    ending: Callable[[int], Callable[[], None]] = lambda code: lambda: None
 
 
 async def serve(config: Config, project: Path, where: places.Places, outside: Outside) -> int:
@@ -82,6 +83,8 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
     _stop_by_signal()
     places.make(where)
     with ExitStack() as held:
+        deadline = _Deadline(outside)
+        held.callback(deadline.is_met)
         held.enter_context(_locked(where, outside))
         logs = held.enter_context(_logs(where, outside))
         log: Log = structlog.get_logger().bind(mode=config.mode)
@@ -90,8 +93,9 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
         held.push(partial(_note_end, starts))
         shell = _shell(config, where, outside, logs, log)
         async with shell, _Page(config, shell, log):
-            opened = await _open(config, project, where, outside, began=began, held=held, log=log)
-            held.push(partial(_ending, outside))
+            opened = await _open(
+                config, project, where, outside, began=began, held=held, deadline=deadline, log=log
+            )
             daemon = Daemon(
                 [one.account for one in opened],
                 mode=config.mode,
@@ -144,6 +148,7 @@ async def _open(
     *,
     began: _Began,
     held: ExitStack,
+    deadline: _Deadline,
     log: Log,
 ) -> list[Opened]:
     opened: list[Opened] = []
@@ -166,6 +171,7 @@ async def _open(
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
         one = await opener.run(partial(open_account, request))
         held.callback(one.close)
+        held.push(deadline.begins)
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
@@ -187,11 +193,25 @@ def _note_end(
         starts.end()
 
 
-def _ending(
-    outside: Outside, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-) -> None:
-    failed = exc.exit_code if isinstance(exc, TradebotError) else ExitCode.BUG
-    outside.ending(int(ExitCode.OK if exc is None else failed))
+class _Deadline:
+    """Bounds how long the closing of files may take."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._call_off: Callable[[], None] | None = None
+
+    def begins(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Begin to count, with the exit code that `exc` leads to; an `ExitStack` calls it."""
+        failed = exc.exit_code if isinstance(exc, TradebotError) else ExitCode.BUG
+        if self._call_off is None:
+            self._call_off = self._outside.ending(int(ExitCode.OK if exc is None else failed))
+
+    def is_met(self) -> None:
+        """Everything is closed."""
+        if self._call_off is not None:
+            self._call_off()
 
 
 def _stop_by_signal() -> None:

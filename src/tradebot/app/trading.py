@@ -12,13 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 import tradebot
 from tradebot.app import plan
 from tradebot.app.capital import capital_of
-from tradebot.app.deciders import Recipe, instruments_of, live_seat, recipes
+from tradebot.app.deciders import Recipe, instruments_of, live_seat, needs_of, recipes
 from tradebot.app.gaps import told_apart
 from tradebot.app.loading import Market, load_market, resumed, with_rows
-from tradebot.app.market import Feed, events_of, feed_of, instrument_of, load_series, slices_of
+from tradebot.app.market import Feed, Loaded, events_of, feed_of, instrument_of, load_series, slices_of
 from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
 from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.simulated import sim_venue
@@ -113,6 +115,22 @@ def open_account(request: Request) -> Opened:
     ledger = Ledger()
     journal.replay(ledger)
     return _Assembly(request, made, journal, ledger).build()
+
+
+def past_engine(
+    request: Request, journal: Journal, ledger: Ledger, seen: int | None
+) -> tuple[Engine, Callable[[int], Iterable[Slice]]]:
+    """Return the engine that a start with this ledger had, and the warm-up of that start at a moment.
+
+    `seen` is the time of the last market data before it, None before the first. Writes nothing.
+    """
+    made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
+    assembly = _Assembly(request, made, journal, ledger)
+    assembly.progress = {} if seen is None else {"market": seen}
+    market = assembly._market()
+    assembly.events = assembly._events(market, *assembly._span(market))
+    engine = Engine(assembly._setup(market, assembly.events), ledger)
+    return engine, lambda now: assembly._warm_up(market, now)
 
 
 def _instance(request: Request) -> str:
@@ -279,10 +297,23 @@ class _Assembly:
         ]
         return slices_of(missed, dress=told_apart) if missed else iter(())
 
+    def _shown_from(self) -> int | None:
+        """Return up to where saved memories cover the past; None at a first start."""
+        seen = self._resumes_after()
+        saved = [s.bar_ts for s in self.ledger.saved.values() if s.bar_ts]
+        return None if seen is None else min(seen, *saved) if saved else seen
+
     def _warm_up(self, market: Market, now: int) -> Iterable[Slice]:
         """Return the past in today's units: splits that have happened are in its prices."""
         splits = [e for e in self.events if isinstance(e, Split) and e.ts <= now]
-        pieces = slices_of(list(market.series.values()), warm_up=True, dress=told_apart)
+        needs, shown = needs_of(self.recipes), self._shown_from()
+        past: list[Loaded] = []
+        for key, one in market.series.items():
+            known = 0 if shown is None else int(np.searchsorted(one.columns.ts, shown, side="right"))
+            first = max(0, known - max(needs.get(key, 0), 1))
+            if first < one.start:
+                past.append(with_rows(one, first, one.start))
+        pieces = slices_of(past, dress=told_apart) if past else iter(())
         return pieces if not splits else (_in_todays_units(piece, splits) for piece in pieces)
 
     def _fed(self, player: Player, runner: Runner, begin: int) -> Callable[[], Awaitable[None]]:

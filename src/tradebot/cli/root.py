@@ -136,6 +136,11 @@ COMMANDS = {
         place="tradebot.cli.db:db",
         summary="verify, backup, restore, prune: the journals",
     ),
+    "replay": Lazy(
+        section="",
+        place="tradebot.cli.replay:replay",
+        summary="run a recorded run again and compare",
+    ),
     "config": Lazy(
         section="",
         place="tradebot.cli.config:config",

@@ -35,12 +35,15 @@ LOG = "daemon.log"
 @click.option("--paper", is_flag=True, help="Trade simulated money (the default).")
 @click.option("--timeout", type=click.FloatRange(1, 3600), default=180.0, show_default=True, metavar="SECONDS",
               help="How long to wait until it trades.")  # fmt: skip
+@click.option("--orphans", type=click.Choice(("refuse", "keep", "close")), default="refuse", show_default=True,
+              help="What becomes of strategies that own something and that the file no longer names.")  # fmt: skip
 @with_config
 @with_json
 def start(
     live: bool,
     paper: bool,
     timeout: float,
+    orphans: str,
     config_file: str | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -59,13 +62,13 @@ def start(
         raise Busy(f"a daemon runs for {where.project} already.  See: tradebot status")
     installed = installed_for(config_file)
     if installed is not None:
-        if overrides or live:
+        if overrides or live or orphans != "refuse":
             raise UsageError(
                 "the installed service takes its words from the unit; use tradebot run for others"
             )
         _start_service(installed)
     else:
-        words = ["--live"] if live else []
+        words = [*(["--live"] if live else []), "--orphans", orphans]
         words += [word for override in overrides for word in ("--set", override)]
         config = find_project(config_file).config_file
         words += ["-c", str(config.resolve())] if config is not None else []

@@ -18,6 +18,7 @@ from math import isfinite
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
 from tradebot.core.execution import Parents
+from tradebot.core.flattening import Flattener
 from tradebot.core.gate import Gate
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
@@ -52,6 +53,7 @@ class Desk:
         self._parents = parents
         self._marks = marks
         self._valuers = valuers
+        self._flattener = Flattener(recorder, gate, marks)
 
     # --- what is wanted -------------------------------------------------------------------------
 
@@ -212,6 +214,8 @@ class Desk:
     def work(self, leg: Leg, cause: int = 0) -> None:
         """Send the difference, if there is one and nothing stands in its way."""
         wish = self._ledger.wish(leg.key)
+        if wish.suspended is not None and wish.suspended.because == "flatten":
+            self._flattener.follow(leg)
         if self._ledger.is_stopping or wish.given_up or wish.retry_at is not None:
             return
         diff, purpose = self.difference(leg)
@@ -271,6 +275,8 @@ class Desk:
         tif = style.tif if style.auction is None else style.auction
         if tif is Tif.AT_OPEN and self._ledger.is_session_open(leg.instrument.calendar):
             tif = style.tif  # a decision inside the session has missed the auction
+        if purpose is Purpose.FLATTEN and (order := self._flattener.order(leg, side, abs(diff), tif)):
+            return order
         if style.kind is OrderKind.MARKET or purpose is Purpose.FLATTEN:
             return self._gate.new_order(leg, side, abs(diff), purpose, tif=tif, parent_id=parent_id)
         price = self._marks.get(leg.instrument.id)

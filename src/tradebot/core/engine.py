@@ -151,9 +151,8 @@ class Engine:
         """Show past market data to the strategies with their intents muted.
 
         `seen` is the time of the last data that the run before this one was given; None: of its last
-        fact. Saved memories cover everything until then, because what changed was saved: they are
-        loaded there, and what comes later was missed. `market` must begin `lookback` bars before the
-        first bar that was missed.
+        fact. What comes later was missed. A saved memory is loaded after the data that it covers.
+        `market` must begin `lookback` bars before the first bar that was missed or no memory covers.
         """
         now, covered = self._rec.now, self._hearing.known_until
         if seen is not None:
@@ -161,8 +160,7 @@ class Engine:
         self._mute(True)
         try:
             for piece in market:
-                if piece.ts > covered:
-                    self._memory.load()
+                self._memory.load_before(piece.ts, covered)
                 self._rec.now = piece.ts
                 self._intake.take(piece)
             for seat in self._seats:

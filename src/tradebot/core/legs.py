@@ -193,6 +193,7 @@ class Seat:
         "round_ts",
         "saves",
         "spec",
+        "unsaved",
     )
 
     def __init__(
@@ -219,6 +220,7 @@ class Seat:
         self.keeps_history = spec.renew is not None
         timed = spec.exits.max_bars is not None or isinstance(spec.exits.after_exit, int)
         self.needs_counting = timed
+        self.unsaved = 0  # calls since its memory was saved
         self.has_more = False  # something is to be done after each call
         self.key: Key = (spec.id, next(iter(legs)))
         self.name = "/".join(self.key)

@@ -4,8 +4,9 @@ Owns the saving: a strategy's own memory, its timers, the portfolio's period, th
 timed rules. Refuses what bars can tell again: that is rebuilt by showing them, muted. Only a run
 that `remembers` writes anything; a backtest does not.
 
-What changed is saved after each call, so a saved memory covers all that its run was shown. On the way
-back in that is shown first, then the memory is loaded, then what was missed is shown.
+What changed is saved after a call that led to something, and now and then; what a strategy was shown
+between and led to nothing can be shown again. On the way back in, the memory is loaded where it was
+saved, and what came later is shown, muted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from tradebot.core import facts as f
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer
 from tradebot.core.recorder import Recorder
+
+_QUIET_CALLS = 100  # calls without consequence after which a memory is saved all the same
 
 
 class Memory:
@@ -61,6 +64,13 @@ class Memory:
         for seat in waiting:
             self.load_into(seat)
 
+    def load_before(self, ts: int, covered: int) -> None:
+        """Load the memories that were saved before data of `ts`; one without its place, before `covered`."""
+        for seat in self._waiting[:]:
+            if ts > (self._ledger.saved[seat.key].bar_ts or covered):
+                self._waiting.remove(seat)
+                self.load_into(seat)
+
     def load_into(self, seat: Seat) -> None:
         """Give a strategy its saved memory, if there is one."""
         saved = self._ledger.saved.get(seat.key)
@@ -81,6 +91,10 @@ class Memory:
             self._set_timers(seat)
         if not self.remembers or seat.is_failed or not seat.saves:
             return
+        seat.unsaved += 1
+        if not self._rec.facts and seat.unsaved < _QUIET_CALLS:
+            return
+        seat.unsaved = 0
         try:
             state = json.dumps(seat.decider.save(), separators=(",", ":"), allow_nan=False)
         except Exception as exc:

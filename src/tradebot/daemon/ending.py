@@ -13,12 +13,16 @@ from collections.abc import Callable
 WITHIN = 10.0  # seconds
 
 
-def at_the_latest(code: int, within: float = WITHIN, ended: Callable[[int], None] = os._exit) -> None:
-    """Let the process end with `code` in at most so many seconds, if it has not ended by itself."""
+def at_the_latest(
+    code: int, within: float = WITHIN, ended: Callable[[int], None] = os._exit
+) -> Callable[[], None]:
+    """Let the process end with `code` in at most so many seconds; returns what calls that off."""
+    called_off = threading.Event()
 
     def wait() -> None:
-        threading.Event().wait(within)
-        ended(code)
+        if not called_off.wait(within):
+            ended(code)
 
     # A daemon thread is not waited for: when the others end in time, nothing is left of this.
     threading.Thread(target=wait, name="ending", daemon=True).start()
+    return called_off.set

@@ -54,6 +54,7 @@ class Daemon:
         self.is_stopping = False
         self._hooks = hooks
         self._signals = 0
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -73,13 +74,15 @@ class Daemon:
                 task.cancel()
             # An engine that hangs holds nobody up: the process ends without it.
             await asyncio.wait({*lives, beat}, timeout=_END_WITHIN)
+            if self._deadline is not None:
+                self._deadline.cancel()
         return ExitCode.OK
 
     async def _all_of(self, tasks: set[asyncio.Task[None]], until: Sequence[asyncio.Task[None]]) -> None:
         waiting = set(tasks)
         while not all(task.done() for task in until):
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in sorted(done, key=until.__contains__, reverse=True):  # an account's own error first
                 await task
 
     async def _live(self, account: TradingAccount) -> None:
@@ -96,7 +99,8 @@ class Daemon:
         """Say that everything works, each time that it has been seen to."""
         while True:
             for account in self.accounts.values():
-                await account.parts.runner.look(lambda: None)
+                if account.phase not in (Phase.STOPPING, Phase.STOPPED):
+                    await account.parts.runner.look(lambda: None)
             self.last_beat = asyncio.get_running_loop().time()
             self._hooks.beat()
             await asyncio.sleep(_BEAT)
@@ -109,7 +113,9 @@ class Daemon:
         self._hooks.stopping(reason)
         for account in self.accounts.values():
             account.stop(reason)
-        asyncio.get_running_loop().call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
 
     def _signalled(self, name: str) -> None:
         self._signals += 1

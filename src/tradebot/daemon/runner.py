@@ -92,6 +92,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._deciding = False
         self._abandoned = ""
+        self._is_over = False
         self.conflated = 0
         self.cycles = 0  # batches that were decided, committed and handed on
 
@@ -111,7 +112,10 @@ class Runner:
         at: int | None = None,
         before_sending: Callable[[], None] | None = None,
     ) -> None:
-        """Queue an input and wait until it was decided on and all that follows was handed to the venue."""
+        """Queue an input and wait until it was decided on and all that follows was handed to the venue.
+
+        Cancelled when `run` ends before that.
+        """
         done = asyncio.get_running_loop().create_future()
         self._put(_Entry(message, at, before_sending, done, time.monotonic()))
         await done
@@ -137,6 +141,10 @@ class Runner:
         return not self._queue and not self._deciding and (self.outbox is None or self.outbox.is_idle)
 
     def _put(self, entry: _Entry) -> None:
+        if self._is_over:
+            if entry.done is not None:
+                entry.done.cancel()
+            return
         if len(self._queue) >= QUEUE_LIMIT:
             self._make_room()
         self._queue.append(entry)
@@ -161,11 +169,18 @@ class Runner:
 
         Whoever waits for an input that was not carried through is cancelled.
         """
-        while True:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-            await self._cycle()
+        try:
+            while True:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._cycle()
+        finally:
+            self._is_over = True
+            for entry in self._queue:
+                if entry.done is not None:
+                    entry.done.cancel()
+            self._queue.clear()
 
     async def _cycle(self) -> None:
         batch = self._batch()

@@ -165,7 +165,8 @@ class Shell:
     def _fact(self, account: TradingAccount, recorded: f.Recorded) -> None:
         self._told[account.name].tally.take(recorded.fact, account.parts.runner.engine.setup.instruments)
         self._means.figures.fact(account.name, recorded)
-        self._teller.fact(account.name, recorded)
+        # Not now: the orders that follow from this fact are about to be sent, and writing takes its time.
+        asyncio.get_running_loop().call_soon(self._teller.fact, account.name, recorded)
 
     def _entered(self, account: TradingAccount, phase: Phase) -> None:
         told, now = self._told[account.name], self._means.monotonic()
@@ -261,7 +262,8 @@ class Shell:
 
     async def look(self) -> None:
         """Look at every account once: figures, findings, the end of a feed and of a day."""
-        accounts = [] if self._daemon is None else list(self._daemon.accounts.values())
+        known = () if self._daemon is None else self._daemon.accounts.values()
+        accounts = [a for a in known if a.phase is Phase.READY]  # one that ends has no thread any more
         for account in accounts:
             await self._look(account)
         if accounts:

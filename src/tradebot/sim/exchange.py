@@ -196,6 +196,11 @@ class Exchange:
 
     def _end(self, order_id: str, standing: Standing, reason: str = "", by: str = "") -> None:
         order = self._asked.pop(order_id, None)
+        known = self.finished.get(order_id)
+        if order is None and known is not None and _fell_short(known, standing):
+            # Its last trade was told first: siblings or the order it replaced had taken the rest.
+            self.finished[order_id] = gone = replace(known, standing=standing, reason=reason)
+            self._new_orders.append(gone)
         if order is None:
             return  # a second word about an order that is over (its id was sent again)
         filled = self.sim.blotter.ended.get(order_id, Decimal(0))
@@ -209,6 +214,11 @@ def _standing(w: Working) -> VenueOrder:
     found = _of(w.order, w.filled, Standing.WORKING)
     is_triggered = w.role is not Role.STOP and w.order.stop_price is not None
     return replace(found, venue_order_id=w.venue_id, stop_price=w.stop_price, is_triggered=is_triggered)
+
+
+def _fell_short(known: VenueOrder, standing: Standing) -> bool:
+    is_filled = known.standing is Standing.FILLED and known.filled_qty < known.qty
+    return is_filled and standing is Standing.CANCELED
 
 
 def _of(order: Order, filled: Decimal, standing: Standing) -> VenueOrder:
