@@ -294,8 +294,8 @@ def test_after_a_restart_exits_are_placed_again_and_the_difference_is_worked_onc
     (stop,) = engine.ledger.open_orders(("s", "COIN"))
     # While we were away the venue lost the stop and the owner halved the position.
     lost = m.VenueExpired(ts=world.now, client_order_id=stop.order.client_order_id)
-    sent = engine.decide(lost, world.now).commands
-    assert [c.order.purpose.value for c in sent] == ["protect"]
+    # Nothing leaves yet: a journal from a backup would place exits for what is not held.
+    assert engine.decide(lost, world.now).commands == ()
     engine.decide(
         m.PositionChanged(
             ts=world.now, account="main", instrument="COIN", qty_signed=D(-5), because="owner's trade"

@@ -19,7 +19,10 @@ def halted(view: View, order: Order) -> Verdict:
 
 
 def reconciled(view: View, order: Order) -> Verdict:
-    """Nothing that increases exposure leaves before the account was compared with the venue."""
+    """Nothing leaves before the account was compared with the venue.
+
+    Not even what should reduce: a journal from a backup does not know what is held.
+    """
     if view.ledger.is_reconciled(order.account):
         return None
     return Denied(rule="reconciled", reason=f"account {order.account} was not compared with the venue yet")

@@ -166,10 +166,9 @@ WAITING = ("reconciled", "price_missing", "data_age", "session_closed")
 # Of these, what waits for the next price.
 FOR_DATA = ("price_missing", "data_age")
 
-ALWAYS: tuple[Rule, ...] = (on_grid, minimum, conduct.messages)
+ALWAYS: tuple[Rule, ...] = (on_grid, minimum, conduct.reconciled, conduct.messages)
 INCREASING: tuple[Rule, ...] = (
     conduct.halted,
-    conduct.reconciled,
     conduct.fresh,
     conduct.in_session,
     conduct.allowed,

@@ -137,13 +137,15 @@ class TradingAccount:
         parts = self.parts
         known = dict(parts.runner.engine.ledger.halts)
         for halt in (*parts.halts.all, *self._extra_halts):
-            fact = known.pop(halt.scope, None)
+            fact = known.get(halt.scope)
             if fact is None or fact.level.value < halt.level.value:
                 await parts.runner.settled(_as_input(halt, parts.clock.now()))
+        flagged = {halt.scope for halt in parts.halts.all}
         for scope, fact in known.items():
-            parts.halts.set(
-                Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
-            )
+            if scope not in flagged:
+                parts.halts.set(
+                    Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
+                )
         for scope, fact in parts.runner.engine.ledger.halts.items():
             parts.halts.booked(scope, fact.level, fact.ts)
 
