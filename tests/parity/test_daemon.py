@@ -50,8 +50,8 @@ accounts:
     feed: sample
     cash: 10000 USD
     model: margin
-    replay: {{from: {start}, to: {end}}}
-backtest: {{from: {start}, to: {end}}}
+    replay: {{from: "{start}", to: "{end}"}}
+backtest: {{from: "{start}", to: "{end}"}}
 fees: {{kind: bps, maker: 1bps, taker: 5bps}}
 limits: {{max_drawdown: 25%, max_daily_loss: 5%}}
 strategies:
@@ -59,8 +59,8 @@ strategies:
 
 CASES = {
     "ma_crossover": (
-        "2003-01-01",
-        "2009-12-31",
+        "2006-06-01",
+        "2008-12-31",
         """
   - id: trend
     class: ma_crossover.py:MovingAverageCrossover
@@ -71,8 +71,8 @@ CASES = {
 """,
     ),
     "mean_reversion": (
-        "2007-01-01",
-        "2009-12-31",
+        "2008-01-01",
+        "2009-06-30",
         """
   - id: reversion
     class: mean_reversion.py:MeanReversion
@@ -85,7 +85,7 @@ CASES = {
     ),
     "atr_breakout": (
         "2023-02-01",
-        "2023-06-30",
+        "2023-03-31",
         """
   - id: breakout
     class: atr_breakout.py:AtrBreakout
@@ -98,8 +98,8 @@ CASES = {
 """,
     ),
     "market_making": (
-        "2023-12-30",
-        "2023-12-30",
+        "2023-12-30T00:00:00Z",
+        "2023-12-30T02:00:00Z",
         """
   - id: maker
     class: market_making.py:MarketMaking
@@ -109,7 +109,7 @@ CASES = {
     ),
     "robo_portfolio": (
         "2003-01-01",
-        "2005-12-31",
+        "2004-06-30",
         """
   - id: robo
     class: robo_portfolio.py:FixedWeights
@@ -117,6 +117,8 @@ CASES = {
     interval: 1d
     params: {weights: {SPX: 60%}}
     schedule: {every: month}
+    first_entry: at_once
+    resize: always
 """,
     ),
 }
