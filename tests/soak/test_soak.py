@@ -57,9 +57,7 @@ def _config() -> Config:
 def _open(folder: Path, number: int) -> Opened:
     places = AccountPlaces(folder=folder)
     return open_account(
-        Request(
-            config=_config(), project=folder, account="main", places=places, wall=1_800_000_000 + number
-        )
+        Request(config=_config(), project=folder, account="main", places=places, wall=1_800_000_000 + number)
     )
 
 
