@@ -179,8 +179,7 @@ class Collector:
         if order.purpose is Purpose.PROTECT:
             return EXIT_NAMES[order.kind]
         if order.purpose is Purpose.FLATTEN:
-            because = self._rests.get((order.strategy, order.instrument), "flatten")
-            return END_OF_DATA if because == "flatten" else because
+            return self._rests.get((order.strategy, order.instrument), END_OF_DATA)
         return reason
 
     def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:
