@@ -239,7 +239,7 @@ def test_money_taken_out_is_no_loss_and_money_put_in_no_gain() -> None:
 
 
 def test_a_flatten_is_collared_and_chases_a_gap_at_growing_distance() -> None:
-    world = World(spec(Script(1.0))).bars((100,), (100,))
+    world = World(spec(Script(1.0)), flatten_collar=0.01).bars((100,), (100,))
     halt(world, HaltLevel.FLATTEN)
     assert world.working() == [("limit", "flatten", D(-10))]
     world.bars((90,), (90,))
@@ -251,7 +251,8 @@ def test_a_flatten_is_collared_and_chases_a_gap_at_growing_distance() -> None:
 
 
 def test_a_flatten_keeps_to_the_accounts_collar_and_leaves_the_owners_own_alone() -> None:
-    world = World(spec(Script(1.0)), accounts=[account(limits=Limits(collar=0.03))]).bars((100,), (100,))
+    accounts = [account(limits=Limits(collar=0.03))]
+    world = World(spec(Script(1.0)), accounts=accounts, flatten_collar=0.01).bars((100,), (100,))
     world.owner_trades("7")
     halt(world, HaltLevel.FLATTEN)
     assert world.of(f.OrderIntended)[-1].order.limit_price == D(97)

@@ -178,6 +178,7 @@ class World:
         is_fast: bool = False,
         needs_reconcile: bool = False,
         remembers: bool = False,
+        flatten_collar: float | None = None,
         start: int = START,
         **venue: Any,
     ) -> None:
@@ -187,7 +188,11 @@ class World:
         """
         self.instruments = {i.id: i for i in instruments}
         self.accounts = tuple(accounts) if accounts is not None else (account(),)
-        self._terms = {"needs_reconcile": needs_reconcile, "remembers": remembers}
+        self._terms: dict[str, Any] = {
+            "needs_reconcile": needs_reconcile,
+            "remembers": remembers,
+            "flatten_collar": flatten_collar,
+        }
         self.engine = Engine(self._setup(strategies))
         self.ledger = self.engine.ledger
         self.venue = SimVenue(

@@ -11,7 +11,6 @@ import numpy as np
 from tradebot.core import facts as f
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
-from tradebot.core.halting import END_OF_DATA
 from tradebot.core.messages import End, HaltLevel, SessionClose, SessionOpen, SetHalt, Slice, Start
 from tradebot.core.model import (
     HOUR,
@@ -439,7 +438,7 @@ def run_engine(case: Case) -> tuple[Outcome, str]:
     replay.run(slices[case.warm_up :], value)
     last = int(b.ts[-1])
     if case.close_at_end is not None:
-        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason="end of data", rule=END_OF_DATA), last)
+        replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason="end of data"), last)
         venue.force_close("X", case.close_at_end)
         replay.finish(last)
     replay.tell(End(ts=last, reason="end"), last)

@@ -17,7 +17,6 @@ from tradebot.app.results import Scene
 from tradebot.app.simulated import sim_venue
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
-from tradebot.core.halting import END_OF_DATA as AT_END
 from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND
 from tradebot.core.setup import Setup
@@ -93,7 +92,7 @@ def _play(replay: Replay, series: Sequence[Loaded], tell: Tell) -> None:
 
 def _force(scene: Scene, replay: Replay, venue: SimVenue, last: int) -> None:
     """Close what is held at the end; not a decision of the strategy, and marked as none."""
-    replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason=END_OF_DATA, rule=AT_END), last)
+    replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason=END_OF_DATA), last)
     for calendar in dict.fromkeys(i.calendar for i in scene.instruments.values()):
         if calendar != ALWAYS_OPEN:
             replay.tell(SessionOpen(ts=last, calendar=calendar, closes_at=last), last)

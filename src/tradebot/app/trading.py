@@ -353,6 +353,7 @@ class _Assembly:
             instance=self.journal.meta["instance"],
             needs_reconcile=True,
             remembers=True,
+            flatten_collar=0.01,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:

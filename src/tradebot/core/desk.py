@@ -33,7 +33,7 @@ from tradebot.core.setup import Resize
 from tradebot.core.wishes import ParentState
 
 # Suspended for one of these, a leg is worked down to zero; otherwise it is left as it is.
-FLATTENING = ("time", "flatten", "overshoot", "end of data")
+FLATTENING = ("time", "flatten", "overshoot")
 
 
 class Desk:

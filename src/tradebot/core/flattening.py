@@ -30,9 +30,12 @@ class Flattener:
     def order(self, leg: Leg, side: Side, qty: Decimal, tif: Tif) -> Order | None:
         """Return the order that closes for the owner; None when it goes to the market like any exit."""
         rest, price = leg.wish.suspended, self._marks.get(leg.instrument.id)
-        if rest is None or rest.because != "flatten" or price is None or tif in (Tif.AT_OPEN, Tif.AT_CLOSE):
+        collar = self._gate.collar_of(leg.spec.account)
+        if rest is None or rest.because != "flatten" or price is None or collar is None:
             return None
-        beyond = min(self._gate.collar_of(leg.spec.account) * 2 ** self._tries(leg, rest.ts), _WIDEST)
+        if tif in (Tif.AT_OPEN, Tif.AT_CLOSE):
+            return None
+        beyond = min(collar * 2 ** self._tries(leg, rest.ts), _WIDEST)
         self._gate.waiting[leg.key] = leg
         return self._gate.new_order(
             leg,

@@ -25,8 +25,6 @@ from tradebot.core.view import Denied, Shrunk, View
 # Returns when an instrument's last price was true and how long after it the next one is due (ns).
 Lateness = Callable[[str], tuple[int, int]]
 
-_FLATTEN_COLLAR = 0.01
-
 
 class Gate:
     """Builds, judges and sends orders for one engine."""
@@ -91,9 +89,10 @@ class Gate:
             post_only=post_only,
         )
 
-    def collar_of(self, account: str) -> float:
-        """Return how far beyond the last price an owner's flatten first reaches."""
-        return self._specs[account].limits.collar or _FLATTEN_COLLAR
+    def collar_of(self, account: str) -> float | None:
+        """Return how far beyond the last price an owner's flatten first reaches; None: to the market."""
+        usual = self._setup.flatten_collar
+        return None if usual is None else self._specs[account].limits.collar or usual
 
     def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
         """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""

@@ -16,7 +16,6 @@ from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
 
 UNKNOWN_ORDER = "unknown_order"
-END_OF_DATA = "end_of_data"
 
 
 class Halts:
@@ -49,8 +48,7 @@ class Halts:
             if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
                 continue
             if halt.level is m.HaltLevel.FLATTEN:
-                # No price follows the end of the data: what closes there goes to the market at once.
-                self._desk.suspend(leg, "end of data" if halt.rule == END_OF_DATA else "flatten")
+                self._desk.suspend(leg, "flatten")
             elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
                 self._quoter.pull(leg, "halted")
             elif before[leg.key] is not self._ledger.halt_level(*leg.key)[0] is m.HaltLevel.NONE:

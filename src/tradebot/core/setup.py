@@ -191,7 +191,9 @@ class Setup:
     `quanta` names assets whose smallest amount is not DEFAULT_QUANTUM. `instance` is the two
     characters that open every client order id. `needs_reconcile`: nothing increases an account's
     exposure before it was compared with the venue. `remembers`: what a restart could not work out again
-    from bars is written down.
+    from bars is written down. `flatten_collar` (a fraction) is how far beyond the last price an owner's
+    flatten first reaches where the account has no collar of its own; None: it goes to the market, as
+    at the end of a backtest's data.
     """
 
     instruments: Mapping[str, Instrument]
@@ -201,6 +203,7 @@ class Setup:
     instance: str = "tb"
     needs_reconcile: bool = False
     remembers: bool = False
+    flatten_collar: float | None = None
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

@@ -207,15 +207,15 @@ class SimVenue:
     def force_close(self, instrument: str, rule: ForcePrice = ForcePrice.LAST_CLOSE) -> None:
         """Fill what is waiting to get flat, now, at the last bar's close or open.
 
-        For the end of the data: concerns market orders that are reduce-only or of purpose FLATTEN,
-        whole, without slippage or volume cap. The caller marks them as no decision of a strategy.
+        For the end of the data: concerns orders of purpose FLATTEN and market orders that are
+        reduce-only, whole, without slippage or volume cap. The caller marks them as no decision of a strategy.
         """
         mark = self.marks.get(instrument)
         if mark is None:
             return
         for w in list(self.blotter.books[instrument].values()):
-            flat = w.order.reduce_only or w.order.purpose is Purpose.FLATTEN
-            if w.role is not Role.MARKET or not flat or w.client_order_id not in self.blotter.orders:
+            flat = w.order.purpose is Purpose.FLATTEN or (w.order.reduce_only and w.role is Role.MARKET)
+            if not flat or w.client_order_id not in self.blotter.orders:
                 continue
             if isinstance(mark, Bar):
                 price = mark.open if rule is ForcePrice.LAST_OPEN else mark.close
