@@ -396,7 +396,7 @@ class _Listener:
             case f.SkipEnded():
                 self.denials[fact.rule] = self.denials.get(fact.rule, 0) + fact.repeats
             case f.OrderDenied() | f.OrderRejected() | f.HaltSet() | f.OrderShrunk():
-                if not (isinstance(fact, f.HaltSet) and fact.rule in ("owner", "end_of_data")):
+                if not (isinstance(fact, f.HaltSet) and fact.rule == "owner"):
                     self.refused = self.refused or f"{type(fact).__name__} {fact}"
             case _:
                 pass

@@ -179,7 +179,8 @@ class Collector:
         if order.purpose is Purpose.PROTECT:
             return EXIT_NAMES[order.kind]
         if order.purpose is Purpose.FLATTEN:
-            return self._rests.get((order.strategy, order.instrument), END_OF_DATA)
+            because = self._rests.get((order.strategy, order.instrument), "flatten")
+            return END_OF_DATA if because == "flatten" else because
         return reason
 
     def _fee_in_quote(self, fact: f.OrderFilled, instrument: Instrument) -> Decimal:

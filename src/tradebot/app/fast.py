@@ -14,7 +14,7 @@ import numpy as np
 
 from tradebot.app import plan
 from tradebot.app.market import Loaded
-from tradebot.app.outcome import EXIT_NAMES, Curves, base_qty_of_fee, fee_in_quote, slippage_of
+from tradebot.app.outcome import END_OF_DATA, EXIT_NAMES, Curves, base_qty_of_fee, fee_in_quote, slippage_of
 from tradebot.app.results import Scene, Traded
 from tradebot.core.model import ALWAYS_OPEN, DAY, Instrument, Purpose
 from tradebot.core.setup import Setup, StrategySpec
@@ -151,7 +151,8 @@ def _fills(
         if found.purpose is Purpose.PROTECT:
             reason = EXIT_NAMES[found.kind]
         elif found.purpose is Purpose.FLATTEN:
-            reason = rests.get(found.decided, "time")
+            because = rests.get(found.decided, "time")
+            reason = END_OF_DATA if because == "flatten" else because
         else:
             numbers = explained(series.start + found.decided)
             reason = " ".join(f"{name}={value:.6g}" for name, value in numbers)

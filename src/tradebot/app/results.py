@@ -200,7 +200,7 @@ def _halts(halts: Sequence[HaltSet]) -> list[str]:
     """Say of each rule that stopped trading how often it did, and when and why first."""
     by_rule: dict[str, list[HaltSet]] = {}
     for halt in halts:
-        if halt.level.value and halt.rule not in ("owner", "end_of_data"):
+        if halt.level.value and halt.rule != "owner":
             by_rule.setdefault(halt.rule, []).append(halt)
     said = []
     for found in by_rule.values():

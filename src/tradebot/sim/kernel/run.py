@@ -41,7 +41,7 @@ _EVENTS = {
     k.BY_TRAIL: "trailing_stop",
     k.BY_TIME: "time",
     k.BY_START: "standing at start",
-    k.BY_FLATTEN: "end of data",  # nothing else flattens in a kernel run
+    k.BY_FLATTEN: "flatten",
     k.RELEASED_BY_SIGNAL: "target changed",
     k.RELEASED_BY_BARS: "bars passed",
 }
