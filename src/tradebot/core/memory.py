@@ -92,7 +92,8 @@ class Memory:
         if not self.remembers or seat.is_failed or not seat.saves:
             return
         seat.unsaved += 1
-        if not self._rec.facts and seat.unsaved < _QUIET_CALLS:
+        is_quiet = not self._rec.facts and seat.unsaved < _QUIET_CALLS
+        if is_quiet and not seat.is_quoting:  # quotes are kept by nobody, so they cannot be shown again
             return
         seat.unsaved = 0
         try:
