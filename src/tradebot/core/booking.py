@@ -236,7 +236,9 @@ def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
     account = ledger.accounts[fact.account]
     account.lots[fact.instrument] = list(fact.lots)
     for order in fact.orders:
-        ledger.orders[order.client_order_id].rebase(order.qty, order.filled_qty, order.reduced)
+        record = ledger.orders[order.client_order_id]
+        record.rebase(order.qty, order.filled_qty, order.reduced)
+        record.splits = (*record.splits, (fact.since, fact.ratio))
     for after in fact.positions:
         position = ledger.sub_or_unassigned(fact.account, after.strategy).position(fact.instrument)
         position.qty, position.basis = after.qty, after.basis

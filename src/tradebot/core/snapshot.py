@@ -72,6 +72,7 @@ class _Order(NamedTuple):
     venue_order_id: str
     reason: str
     is_absent: bool
+    splits: tuple[tuple[int, Decimal], ...]
     fill_ids: tuple[str, ...]
 
 
