@@ -195,10 +195,10 @@ def accept_all(world: World) -> None:
                 world.tell(m.VenueAcked(ts=world.now, client_order_id=order_id, venue_order_id="v"))
 
 
-def far_venue(*words: float | None) -> World:
+def far_venue(*words: float | None, **exits: object) -> World:
     """Return a world whose venue says nothing by itself: what it says is told by the test."""
     world = World(
-        spec(Script(*words), exits={"stop_loss": 0.05}),
+        spec(Script(*words), exits={"stop_loss": 0.05, **exits}),
         latency=FixedLatency(submit=10**18, cancel=10**18, replace=10**18),
         checks_rest=False,
     )
@@ -220,6 +220,25 @@ def fill(world: World, name: str, *, accepts: bool = True) -> None:
     world.tell(m.VenueFilled(ts=world.now, fill=traded))
     if accepts:
         accept_all(world)
+
+
+def test_an_exit_is_bought_back_once_it_is_over_even_when_it_ended_halfway() -> None:
+    world = far_venue(1.0, after_exit="at_once")
+    fill(world, "1")
+    (stop,) = (r.order for r in world.ledger.open_orders(("s", "COIN")))
+    part = Fill(
+        fill_id="2",
+        client_order_id=stop.client_order_id,
+        instrument="COIN",
+        side=Side.SELL,
+        qty=D(4),
+        price=D(95),
+        ts=world.now,
+    )
+    world.tell(m.VenueFilled(ts=world.now, fill=part))
+    assert world.working() == [("stop", "protect", D(-6))]
+    world.tell(m.VenueCanceled(ts=world.now, client_order_id=stop.client_order_id, reason="at the venue's"))
+    assert world.working() == [("stop", "protect", D(-6)), ("market", "target", D(4))]
 
 
 def refuse_cancels(world: World) -> None:

@@ -186,7 +186,9 @@ class Reports:
             return
         if order.purpose is Purpose.PROTECT:
             self._guard.ended(leg, was_asked=was_asked)
-            if record.status is Status.FILLED and leg.after_exit == "at_once":
+            # One that was cut short halfway is over, too: what stays is protected anew, for another exit.
+            is_cut_short = bool(record.filled_qty and record.leaves) and not was_asked
+            if leg.after_exit == "at_once" and (record.status is Status.FILLED or is_cut_short):
                 self._desk.work(leg)
             return
         if was_asked or record.status is Status.EXPIRED:
