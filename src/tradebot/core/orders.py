@@ -85,6 +85,7 @@ class OrderRecord:
     """What we know of one order. Only the ledger's booking functions write it."""
 
     __slots__ = (
+        "accepted_at",
         "fill_ids",
         "filled_qty",
         "is_absent",
@@ -104,6 +105,7 @@ class OrderRecord:
         self.filled_qty = Decimal(0)
         self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
         self.venue_order_id = ""
+        self.accepted_at = 0  # since when the venue has it, as it says; 0 = not known to have it
         self.reason = ""
         self.is_absent = False  # unknown, and not found however often it was looked for
         self.splits: tuple[tuple[int, Decimal], ...] = ()  # (when, ratio) of those it was re-based by
