@@ -294,6 +294,10 @@ def _check_wish(ledger: Ledger, setup: Setup, key: Key) -> None:
         if record.order.purpose is Purpose.TARGET and record.status is not Status.PENDING_REPLACE:
             way += record.leaves_signed
     way += sum((p.unsent for p in ledger.active_parents(key)), ZERO)
+    if wish.exits is not None and wish.exits.after_exit == "at_once":
+        # Bought back at once means once the exit is over: what one took that still works waits for its end.
+        exits = (r for r in ledger.open_orders(key) if r.order.purpose is Purpose.PROTECT)
+        way -= sum((r.filled_qty * r.order.side.sign for r in exits), ZERO)
     lot = setup.instruments[key[1]].lot_size
     if qty_down(abs(wish.wanted_qty - held - way), lot):
         raise Broken(f"{key} wants {wish.wanted_qty}, holds {held} and works {way}: nothing says why")

@@ -226,7 +226,7 @@ class World:
         rng = random.Random(f"{self.seed}/{name}")
         self._prices: dict[str, list[float]] = getattr(self, "_prices", {})
         row = self._prices.setdefault(name, [])
-        for i in range(1, int(end / TICK) + 1):
+        for i in range(1, int(end / TICK)):  # what trades at the very end could not be heard of any more
             if i * TICK < self.quiet_after:
                 price = round(price * (1.0 + rng.uniform(-0.004, 0.004)), 2)
             shown = self._rebased(name, price, i * TICK)

@@ -9,8 +9,10 @@ import pytest
 from tests.core.world import START, STOCK, D, Script, World, account, make_bar, sessions, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import DAY, HOUR, Bar
+from tradebot.core.model import DAY, HOUR, Bar, Fill
+from tradebot.core.orders import Status
 from tradebot.core.setup import Limits
+from tradebot.sim.latency import FixedLatency
 
 HALF = D("0.5")
 DAYS = sessions(*[(d, 14.5, 21.0) for d in range(9)])
@@ -150,6 +152,34 @@ def test_fractions_of_two_strategies_that_make_a_share_leave_it_unassigned() -> 
     paid = [(part.strategy, part.amount) for part in world.of(f.SplitApplied)[0].cash_in_lieu]
     assert paid == [("a", D(400)), ("b", D(400)), (None, D(-800))]
     assert (rest.position("STOCK").basis, rest.cash["USD"]) == (D(800), D(-800))
+
+
+@pytest.mark.parametrize(
+    ("hours", "qty", "filled", "status"),
+    [(2, D(40), D(40), Status.FILLED), (4, D(22), D(22), Status.PENDING_CANCEL)],
+)
+def test_a_trade_from_before_a_split_is_booked_in_the_units_after_it(
+    hours: int, qty: Decimal, filled: Decimal, status: Status
+) -> None:
+    """4 of 10 have traded when a share becomes 4; then a trade of 6 is heard of, from before or after it."""
+    split = m.Split(ts=START + 3 * HOUR, instrument="COIN", ratio=D(4))
+    far = FixedLatency(submit=10**18, cancel=10**18)
+    world = World(spec(Script(1.0)), latency=far, events=[split], checks_rest=False).bars((100,))
+    (order,) = (x.order for x in world.of(f.OrderIntended))
+
+    def traded(size: int, price: int, ts: int) -> None:
+        parts = {"client_order_id": order.client_order_id, "instrument": "COIN", "side": order.side}
+        fill = Fill(fill_id=f"{size}", qty=D(size), price=D(price), ts=ts, **parts)  # type: ignore[arg-type]
+        world.tell(m.VenueFilled(ts=ts, fill=fill))
+
+    world.tell(m.VenueAcked(ts=world.now, client_order_id=order.client_order_id, venue_order_id="v"))
+    traded(4, 100, world.now)
+    world.bars((100,), (25,), (25,))
+    traded(6, 100 if hours < 3 else 25, START + hours * HOUR)
+    position, record = world.ledger.subs["s"].position("COIN"), world.ledger.orders[order.client_order_id]
+    assert (position.qty, position.entry_price) == (qty, 25.0)
+    assert (record.filled_qty, record.status) == (filled, status)
+    world.ledger.check()
 
 
 def test_a_split_reaches_strategies_whose_account_is_flat() -> None:

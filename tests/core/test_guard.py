@@ -195,10 +195,10 @@ def accept_all(world: World) -> None:
                 world.tell(m.VenueAcked(ts=world.now, client_order_id=order_id, venue_order_id="v"))
 
 
-def far_venue(*words: float | None) -> World:
+def far_venue(*words: float | None, **exits: object) -> World:
     """Return a world whose venue says nothing by itself: what it says is told by the test."""
     world = World(
-        spec(Script(*words), exits={"stop_loss": 0.05}),
+        spec(Script(*words), exits={"stop_loss": 0.05, **exits}),
         latency=FixedLatency(submit=10**18, cancel=10**18, replace=10**18),
         checks_rest=False,
     )
@@ -220,6 +220,43 @@ def fill(world: World, name: str, *, accepts: bool = True) -> None:
     world.tell(m.VenueFilled(ts=world.now, fill=traded))
     if accepts:
         accept_all(world)
+
+
+def test_an_exit_is_bought_back_once_it_is_over_even_when_it_ended_halfway() -> None:
+    world = far_venue(1.0, after_exit="at_once")
+    fill(world, "1")
+    (stop,) = (r.order for r in world.ledger.open_orders(("s", "COIN")))
+    part = Fill(
+        fill_id="2",
+        client_order_id=stop.client_order_id,
+        instrument="COIN",
+        side=Side.SELL,
+        qty=D(4),
+        price=D(95),
+        ts=world.now,
+    )
+    world.tell(m.VenueFilled(ts=world.now, fill=part))
+    assert world.working() == [("stop", "protect", D(-6))]
+    world.tell(m.VenueCanceled(ts=world.now, client_order_id=stop.client_order_id, reason="at the venue's"))
+    assert world.working() == [("stop", "protect", D(-6)), ("market", "target", D(4))]
+
+
+def test_an_exit_that_came_after_its_sibling_had_traded_still_works_in_full() -> None:
+    """The report of the first exit's trade is late: the venue had not taken the second one by then."""
+    world = far_venue(1.0, take_profit=0.1)
+    fill(world, "1", accepts=False)
+    stop, profit = (r.order.client_order_id for r in world.ledger.open_orders(("s", "COIN")))
+    traded, later = world.now + 1, world.now + 2
+    world.tell(m.VenueAcked(ts=traded, client_order_id=stop, venue_order_id="v1"))
+    world.tell(m.VenueAcked(ts=later, client_order_id=profit, venue_order_id="v2"))
+    part = {"instrument": "COIN", "side": Side.SELL, "ts": traded}
+    first = Fill(fill_id="2", client_order_id=stop, qty=D(10), price=D(95), **part)  # type: ignore[arg-type]
+    world.tell(m.VenueFilled(ts=later, fill=first))
+    record = world.ledger.orders[profit]
+    assert (record.leaves, record.status) == (D(10), Status.PENDING_CANCEL)
+    second = Fill(fill_id="3", client_order_id=profit, qty=D(2), price=D(110), **part)  # type: ignore[arg-type]
+    world.tell(m.VenueFilled(ts=later, fill=second))
+    assert (record.leaves, record.is_open) == (D(8), True)  # it is still asked to end
 
 
 def refuse_cancels(world: World) -> None:

@@ -116,3 +116,13 @@ def test_what_a_sibling_took_is_no_longer_left() -> None:
     assert order.leaves == D(3)
     order.apply_fill(fill("3"))
     assert order.status is Status.FILLED
+
+
+def test_more_than_is_left_may_trade_of_an_order_that_a_split_rounded_down() -> None:
+    order = record("5")
+    order.apply(Event.ACCEPTED)
+    order.apply_fill(fill("4"))
+    order.rebase(D(2), D(2), D(0))
+    order.splits = ((3, D("0.5")),)
+    order.apply_fill(fill("0.5", "f2"))
+    assert (order.filled_qty, order.status) == (D(2), Status.FILLED)

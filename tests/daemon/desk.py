@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -169,9 +169,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def opened_desk(folder: Path) -> AsyncIterator[Desk]:
-    """A daemon that trades."""
+async def opened_desk(folder: Path, before: Callable[[Desk], None] | None = None) -> AsyncIterator[Desk]:
+    """A daemon that trades; `before` is done to it before it starts."""
     desk = Desk(folder)
+    if before is not None:
+        before(desk)
     desk.task = asyncio.create_task(desk.daemon.run())
     async with asyncio.timeout(10):
         while not desk.daemon.is_ready:

@@ -69,7 +69,7 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     record = ledger.orders[fill.client_order_id]
     record.apply_fill(fill)
     _drop_if_over(ledger, record)
-    _reduce_others(ledger, record, fill.qty)
+    _reduce_others(ledger, record, fill.qty, fact.ts)
     account = ledger.accounts[fact.account]
     for asset, amount in fact.cash:
         account.add_cash(asset, amount, fact.settles_at, fact.ts)
@@ -88,12 +88,12 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     ledger.version += 1
 
 
-def _reduce_others(ledger: Ledger, record: OrderRecord, qty: Decimal) -> None:
-    """Take a fill off what the venue takes it off: siblings it has, and the order under way in its place."""
+def _reduce_others(ledger: Ledger, record: OrderRecord, qty: Decimal, ts: int) -> None:
+    """Take a fill off what the venue takes it off: siblings it had, and the order under way in its place."""
     order = record.order
     if order.group_id is not None:
         for sibling in ledger.groups[order.group_id]:
-            if sibling is not record and sibling.is_open and sibling.venue_order_id:
+            if sibling is not record and sibling.is_open and 0 < sibling.accepted_at <= ts:
                 sibling.reduced += qty
     for heir in ledger.open.get((order.strategy, order.instrument), {}).values():
         if heir.order.replaces == order.client_order_id and not heir.venue_order_id:
@@ -236,7 +236,9 @@ def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
     account = ledger.accounts[fact.account]
     account.lots[fact.instrument] = list(fact.lots)
     for order in fact.orders:
-        ledger.orders[order.client_order_id].rebase(order.qty, order.filled_qty, order.reduced)
+        record = ledger.orders[order.client_order_id]
+        record.rebase(order.qty, order.filled_qty, order.reduced)
+        record.splits = (*record.splits, (fact.since, fact.ratio))
     for after in fact.positions:
         position = ledger.sub_or_unassigned(fact.account, after.strategy).position(fact.instrument)
         position.qty, position.basis = after.qty, after.basis

@@ -37,6 +37,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("FeeCharged", 1): _with(venue_ref=""),
     ("InterestPaid", 1): _with(venue_ref=""),
     ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),
+    ("SplitApplied", 1): lambda old: {**old, "since": old["ts"]},
     ("RunStarted", 1): _with(needs_reconcile=False),
     ("StrategySaved", 1): _with(bar_ts=0),
 }

@@ -133,6 +133,7 @@ def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping
                 ts=recorder.now,
                 account=account.name,
                 instrument=split.instrument,
+                since=split.ts,
                 ratio=split.ratio,
                 lots=lots,
                 closed=closed,

@@ -230,6 +230,7 @@ def _accepted(ledger: Ledger, fact: f.OrderAccepted) -> None:
     record = ledger.orders[fact.client_order_id]
     record.apply(Event.ACCEPTED)
     record.venue_order_id = fact.venue_order_id
+    record.accepted_at = min(record.accepted_at or fact.ts, fact.ts)
 
 
 def _replaced(ledger: Ledger, fact: f.OrderReplaced) -> None:

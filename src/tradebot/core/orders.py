@@ -85,6 +85,7 @@ class OrderRecord:
     """What we know of one order. Only the ledger's booking functions write it."""
 
     __slots__ = (
+        "accepted_at",
         "fill_ids",
         "filled_qty",
         "is_absent",
@@ -92,6 +93,7 @@ class OrderRecord:
         "qty",
         "reason",
         "reduced",
+        "splits",
         "status",
         "venue_order_id",
     )
@@ -103,8 +105,10 @@ class OrderRecord:
         self.filled_qty = Decimal(0)
         self.reduced = Decimal(0)  # taken off by a one-cancels-other sibling's fills
         self.venue_order_id = ""
+        self.accepted_at = 0  # since when the venue has it, as it says; 0 = not known to have it
         self.reason = ""
         self.is_absent = False  # unknown, and not found however often it was looked for
+        self.splits: tuple[tuple[int, Decimal], ...] = ()  # (when, ratio) of those it was re-based by
         self.fill_ids: dict[str, None] = {}
 
     @property
@@ -138,19 +142,20 @@ class OrderRecord:
             self.reason = reason
 
     def apply_fill(self, fill: Fill) -> None:
-        """Count a fill. Raises InvariantError for a repeated id or more than was ordered."""
+        """Count a fill, in today's units. Raises InvariantError for a repeated id or more than was ordered."""
         if fill.fill_id in self.fill_ids:
             raise InvariantError(
                 f"fill {fill.fill_id} of order {self.order.client_order_id} was already booked"
             )
-        if self.filled_qty + fill.qty > self.qty:
+        if self.filled_qty + fill.qty > self.qty and not self.splits:
             raise InvariantError(
                 f"order {self.order.client_order_id}: fills must not exceed {self.qty}, "
                 f"were {self.filled_qty} and now {fill.qty} more"
             )
         self.fill_ids[fill.fill_id] = None
         self.is_absent = False
-        self.filled_qty += fill.qty
+        # What the lot could not hold was taken off at a split: of such an order more may fill than is left.
+        self.filled_qty = min(self.filled_qty + fill.qty, self.qty)
         if self.filled_qty == self.qty or (self.is_open and not self.leaves):
             self.status = Status.FILLED
         else:

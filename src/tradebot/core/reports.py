@@ -19,7 +19,7 @@ from tradebot.core.model import MINUTE, Explained, Fill, OrderKind, Purpose, Sid
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
-from tradebot.core.trades import filled_fact, report_fact
+from tradebot.core.trades import filled_fact, rebased_fill, report_fact
 
 _BECAUSE = {
     OrderKind.STOP: "stop_loss",
@@ -118,6 +118,9 @@ class Reports:
         if fill.fill_id in record.fill_ids:
             return  # venues repeat themselves
         order = record.order
+        if record.splits:
+            instrument = self._setup.instruments[fill.instrument]
+            fill = rebased_fill(record, fill, self._setup.quantum(instrument.base))
         fact = filled_fact(self._setup, self._rec, record, fill, self._settle[order.account])
         self._rec.fact(fact)
         leg = self._legs.get((order.strategy, order.instrument))
@@ -183,7 +186,9 @@ class Reports:
             return
         if order.purpose is Purpose.PROTECT:
             self._guard.ended(leg, was_asked=was_asked)
-            if record.status is Status.FILLED and leg.after_exit == "at_once":
+            # One that was cut short halfway is over, too: what stays is protected anew, for another exit.
+            is_cut_short = bool(record.filled_qty and record.leaves) and not was_asked
+            if leg.after_exit == "at_once" and (record.status is Status.FILLED or is_cut_short):
                 self._desk.work(leg)
             return
         if was_asked or record.status is Status.EXPIRED:

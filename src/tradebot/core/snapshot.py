@@ -70,8 +70,10 @@ class _Order(NamedTuple):
     filled_qty: Decimal
     reduced: Decimal
     venue_order_id: str
+    accepted_at: int
     reason: str
     is_absent: bool
+    splits: tuple[tuple[int, Decimal], ...]
     fill_ids: tuple[str, ...]
 
 

@@ -7,6 +7,7 @@ that was booked before is dropped, because venues repeat themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.core import facts as f
@@ -16,10 +17,13 @@ from tradebot.core.facts import AssetAmount
 from tradebot.core.lots import trade_average, trade_lots
 from tradebot.core.model import Fill, Instrument, Lot, LotMethod, Side
 from tradebot.core.orders import OrderRecord
-from tradebot.core.quantize import money
+from tradebot.core.quantize import money, share_of
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
 from tradebot.errors import InvariantError
+
+_ONE = Decimal(1)
+_FINE = Decimal("1E-18")
 
 
 def filled_fact(
@@ -78,6 +82,29 @@ def filled_fact(
         settles_at=fill.ts + settle,
         opens=_opens(held, held + change, instrument.lot_size),
     )
+
+
+def rebased_fill(record: OrderRecord, fill: Fill, units: Decimal) -> Fill:
+    """Return a fill in today's units: one that is heard of late may be from before a split.
+
+    `units` is the quantum of the quantity. An order that was on its way at the split kept its units.
+    """
+    ratio = _ONE
+    for since, times in record.splits:
+        if fill.ts < since:
+            ratio *= times
+    if ratio == _ONE:
+        return fill
+    return replace(
+        fill,
+        qty=money(fill.qty * ratio, units),
+        price=_price(fill.price, ratio),
+        data_price=None if fill.data_price is None else _price(fill.data_price, ratio),
+    )
+
+
+def _price(price: Decimal, ratio: Decimal) -> Decimal:
+    return money(share_of(price, _ONE, ratio), _FINE)  # off the tick, so that the money stays the same
 
 
 def _opens(before: Decimal, after: Decimal, lot_size: Decimal) -> bool:

@@ -133,16 +133,16 @@ class TradingAccount:
         self.entered(phase)
 
     async def _halts_agree(self) -> None:
-        """Make facts of halts that only the flag knows, and flags of those that only the facts know."""
+        """Make flag and facts say the same; where they differ the stricter holds: a start lifts nothing."""
         parts = self.parts
         known = dict(parts.runner.engine.ledger.halts)
         for halt in (*parts.halts.all, *self._extra_halts):
             fact = known.get(halt.scope)
             if fact is None or fact.level.value < halt.level.value:
                 await parts.runner.settled(_as_input(halt, parts.clock.now()))
-        flagged = {halt.scope for halt in parts.halts.all}
+        flagged = {halt.scope: halt.level.value for halt in parts.halts.all}
         for scope, fact in known.items():
-            if scope not in flagged:
+            if flagged.get(scope, 0) < fact.level.value:
                 parts.halts.set(
                     Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
                 )

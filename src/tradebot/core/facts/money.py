@@ -107,11 +107,14 @@ class SplitApplied(Fact):
 
     Except for the fraction of a share that the grid cannot hold: it is sold for `cash_in_lieu`,
     closes its part of the lots (`closed`) and takes its part of the basis. `lots` are the lots
-    after the split.
+    after the split. `since` is when the split happened, which may be long before we heard of it.
     """
+
+    VERSION: ClassVar[int] = 2
 
     account: str
     instrument: str
+    since: int
     ratio: Decimal
     lots: tuple[Lot, ...]
     closed: tuple[LotClosed, ...]
