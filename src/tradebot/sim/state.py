@@ -114,8 +114,8 @@ def _tables(blotter: Blotter) -> Object:
         "ended": {order_id: _text(filled) for order_id, filled in blotter.ended.items()},
         "heirs": dict[str, Plain](blotter.heirs),
         "fills": blotter.fill_count,
-        "groups": [[a, g, [w.client_order_id for w in ws]] for (a, g), ws in groups.items() if ws],
-        "legs": {parent: [w.client_order_id for w in ws] for parent, ws in legs.items() if ws},
+        "groups": [[a, g, [w.client_order_id for w in ws]] for (a, g), ws in sorted(groups.items()) if ws],
+        "legs": {parent: [w.client_order_id for w in ws] for parent, ws in sorted(legs.items()) if ws},
     }
 
 
