@@ -90,5 +90,5 @@ def _check_seen(told: list[Path]) -> None:
 
 
 def test_one_seed_gives_one_trace(memory: Path) -> None:
-    for seed in range(SEED, SEED + 3):
+    for seed in range(_FIRST, _FIRST + 3):
         assert _run(seed, memory) == World(seed, memory / f"again{seed}").run()
