@@ -5,8 +5,10 @@ never count as working towards a target, and their quantity follows every fill. 
 measured from the average entry price without fees.
 
 Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
-missing; one that nobody can say the venue has is left until that is known. One that the venue refuses or ends by itself is sent again at once, then at growing
-distances, then given up with a fact: no loop can hammer a venue. A position whose exits rest in the engine (`exits.where: engine`) is not modelled here.
+missing; one that nobody can say the venue has is left until that is known. One that the venue refuses
+or ends by itself is sent again at once, then at growing distances, then given up with a fact: no loop
+can hammer a venue. A position whose exits rest in the engine (`exits.where: engine`) is not modelled
+here.
 """
 
 from __future__ import annotations
