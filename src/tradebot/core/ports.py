@@ -1,22 +1,23 @@
-"""Name what the engine's surroundings must offer: a venue that is asked, clocks, timers.
+"""Name what the engine's surroundings must offer: a venue that is asked, a feed, clocks, timers.
 
-Owns the shapes that a venue answers in. Refuses wire formats and waiting: adapters translate into
-these, the daemon decides how long to wait.
+Owns the shapes that a venue answers in and market data arrive in. Refuses wire formats and waiting:
+adapters translate into these, the daemon decides how long to wait.
 
 The venue port never raises for the fate of an order: what cannot be told is `VenueUnknown`. Reading
-(`snapshot`, `find`) may raise VenueUnreachable, because nothing depends on a read having happened.
+(`snapshot`, `find`, everything of a feed but `run`) may raise VenueUnreachable, because nothing depends
+on a read having happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from tradebot.core.messages import CashEvent, ReplaceOrder, VenueReport
-from tradebot.core.model import Fill, Order, OrderKind, Side
+from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, VenueReport
+from tradebot.core.model import Bar, Book, Fill, Instrument, Order, OrderKind, Quote, Side
 
 
 class IdPolicy(Enum):
@@ -109,6 +110,138 @@ class Venue(Protocol):
 
     async def find(self, client_order_id: str) -> VenueOrder | None:
         """Look an order up by id in open orders and history. Raises VenueUnreachable."""
+
+
+# --- what comes over a live connection ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A connection stands, subscribed and admitted. What happened before it was not heard: it is read."""
+
+    ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """A connection was lost; its owner dials again by itself."""
+
+    ts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthFailed:
+    """The keys are not accepted. Terminal: nobody dials again before the owner has set them right."""
+
+    ts: int
+    reason: str
+
+
+LinkEvent = Connected | Disconnected | AuthFailed
+
+
+class Trading(Enum):
+    """What a venue lets one do with an instrument at present."""
+
+    OPEN = "open"
+    HALTED = "halted"
+    CANCEL_ONLY = "cancel_only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolStatus:
+    """What a venue says of an instrument; said again only when it changes."""
+
+    ts: int
+    instrument: str
+    trading: Trading
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarClosed:
+    """A bar that is complete at its venue; never a forming one.
+
+    `feed` names whose trades are in it ("iex", "sip", "binance"); `is_partial_volume`: those are not all of
+    the market's. `is_correction`: it says otherwise what a bar said before.
+    """
+
+    bar: Bar
+    feed: str
+    is_partial_volume: bool = False
+    is_correction: bool = False
+
+
+FeedEvent = BarClosed | Quote | Book | SymbolStatus | LinkEvent
+
+
+class Series(NamedTuple):
+    """What is followed: bars of `interval` ns of an instrument, or its quotes (0)."""
+
+    instrument: str
+    interval: int
+
+
+class Feed(Protocol):
+    """Live market data of one place, and its past. All times ns UTC.
+
+    Every reading raises VenueUnreachable or RateLimited when there is no answer within the adapter's
+    deadline. `name` is what the owner calls it ("alpaca/iex", "binance").
+    """
+
+    name: str
+
+    async def instruments(self, names: Sequence[str]) -> dict[str, Instrument]:
+        """Return what the venue says of these. Raises ConfigError naming those it does not trade."""
+
+    def streams(self, series: Series) -> bool:
+        """Return whether `run` gives this series; bars of other intervals are asked of `history`."""
+
+    async def run(self, wanted: Sequence[Series], sink: Callable[[FeedEvent], None]) -> None:
+        """Hand over what comes, in the event loop, until cancelled.
+
+        Connects, subscribes, and dials again with growing pauses by itself; `Connected` comes once the
+        subscription stands, `Disconnected` with each loss. Returns only after `AuthFailed`.
+        """
+
+    async def history(self, series: Series, start: int, end: int) -> Sequence[BarClosed]:
+        """Return the closed bars with start < ts <= end, oldest first, over as many pages as it takes.
+
+        Raises ConfigError for an interval that the venue does not have.
+        """
+
+    async def actions(self, names: Sequence[str], start: int, end: int) -> Sequence[Split | Dividend]:
+        """Return corporate actions with start < ts <= end, oldest first; empty where there are none."""
+
+    async def offset(self) -> int:
+        """Return by how many ns the venue's clock is ahead of ours (negative: behind)."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class LiveVenue(Venue, Protocol):
+    """A venue over a wire: it can be lost, and has a clock of its own.
+
+    `can_replace`: `replace` is one atomic step there. Where it is not, nothing asks for it: the engine
+    cancels, and sends anew once the cancel is confirmed.
+    """
+
+    can_replace: bool
+
+    async def run(self, sink: Callable[[LinkEvent], None]) -> None:
+        """Keep the private stream up until cancelled; its reports go where `listen` said.
+
+        `sink` is called in the event loop. Each `Connected` leads to a look at everything before anything
+        is sent. Returns only after `AuthFailed`.
+        """
+
+    async def offset(self) -> int:
+        """Return by how many ns the venue's clock is ahead of ours. Raises VenueUnreachable."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
 
 
 class Clock(Protocol):
