@@ -47,7 +47,6 @@ def test_an_accounts_capital_is_what_its_strategies_start_with(tradebot: Tradebo
     [
         "strategies.fast.orders={type: market, collar: 1%}",
         "strategies.fast.schedule={every: week, weekday: monday}",
-        "strategies.fast.exits={stop_loss: 5%, where: engine}",
         "strategies.fast.schedule={every: week}",
         "strategies.fast.orders={at: opening_auction, tif: day}",
         "latency={data: 1s}",
@@ -58,6 +57,13 @@ def test_a_setting_that_would_change_trades_is_refused(tradebot: Tradebot, small
 
     assert ended.code == ExitCode.CONFIG
     assert setting.partition("=")[0].removeprefix("strategies.fast.") in ended.err
+
+
+def test_a_backtest_names_the_exits_that_the_engine_kept(tradebot: Tradebot, small: Path) -> None:
+    words = ("backtest", "--json", "--no-report", "--set")
+    kept = tradebot(*words, "strategies.fast.exits={stop_loss: 2%, where: engine}").json["runs"][0]
+    trades = kept["run"]["trades"]
+    assert "stop_loss" in {trade["exit_reason"] for trade in trades}
 
 
 def test_what_slippage_took_is_counted_among_the_costs(tradebot: Tradebot, small: Path) -> None:

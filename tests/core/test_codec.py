@@ -149,14 +149,14 @@ def test_data_that_do_not_fit_are_refused_with_their_place(change: tuple[str, st
     data = codec.encode(facts.Recorded(1, 1, 0, target())).data
     assert change[0] in data
     with pytest.raises(StoreError, match=message):
-        codec.decode("TargetSet", 1, data.replace(*change))
+        codec.decode("TargetSet", facts.TargetSet.VERSION, data.replace(*change))
 
 
 def test_an_unknown_kind_and_a_newer_version_name_the_way_out() -> None:
     with pytest.raises(StoreError, match="'Wish' is not known here; a newer program wrote it"):
         codec.decode("Wish", 1, "{}")
-    with pytest.raises(StoreError, match="known here up to version 1, was 2"):
-        codec.decode("TargetSet", 2, "{}")
+    with pytest.raises(StoreError, match="known here up to version 2, was 3"):
+        codec.decode("TargetSet", 3, "{}")
 
 
 def test_an_old_version_is_read_through_its_upcasters_one_by_one() -> None:

@@ -399,14 +399,14 @@ class World:
             raise Broken(f"working orders must be the venue's {theirs}, were {ours}")
 
     def _check_protection(self, strategy: str, instrument: str) -> None:
-        """One protective order of each declared kind, for exactly the position."""
+        """One protective order of each declared kind, for exactly the position; none of what the engine keeps."""
         exits = self.ledger.wish((strategy, instrument)).exits
         held = self.ledger.subs[strategy].qty(instrument)
         size = qty_down(abs(held), self.instruments[instrument].lot_size)
         working = self.ledger.open_orders((strategy, instrument))
         resting = [r for r in working if r.order.purpose is Purpose.PROTECT]
         wanted: dict[OrderKind, Decimal] = {}
-        if exits is not None and size:
+        if exits is not None and size and not exits.is_local:
             for kind, level in (
                 (OrderKind.STOP, exits.stop_loss),
                 (OrderKind.LIMIT, exits.take_profit),

@@ -90,6 +90,25 @@ def stop_out_at_once() -> World:
 
 
 @golden
+def stop_kept_by_the_engine() -> World:
+    """No order rests at the venue; the dip is seen at the bar's end and the position leaves at the next price.
+
+    It is not bought back while the signal stands.
+    """
+    world = World(spec(Script(1, 1, 1, 1, 1, 1, 0, 1), exits={"stop_loss": 0.10, "is_local": True}))
+    return world.bars((100,), (100,), DIP, (92,), (93,), (94,), (95,), (96,), (97,))
+
+
+@golden
+def trailing_stop_kept_by_the_engine() -> World:
+    """The best price is a fact each time the level moves; a fall of 10 % from it ends the position."""
+    world = World(spec(Script(1), exits={"trailing": 0.10, "is_local": True}))
+    return world.bars(
+        (100,), (100,), (101, 120, 101, 118), (118, 119, 110, 112), (112, 113, 107, 109), (110,)
+    )
+
+
+@golden
 def stop_and_target_in_one_bar() -> World:
     """Stop and take-profit both lie inside one bar: the worse is assumed and the fill says so."""
     world = World(spec(Script(1), exits={"stop_loss": 0.05, "take_profit": 0.05}))

@@ -142,6 +142,7 @@ def exits(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.3:
         found["max_bars"] = rng.randint(1, 8)
     found["after_exit"] = rng.choice(["next_signal", "at_once", 3])
+    found["is_local"] = rng.random() < 0.2
     return found
 
 
@@ -382,7 +383,7 @@ def test_calm_bars_that_pass_in_the_tight_loop_lead_to_the_same_facts(number: in
 
 def test_random_worlds_reach_what_they_are_made_for() -> None:
     seen: dict[str, int] = {}
-    for number in range(6):
+    for number in range(9):
         for recorded in run(number).facts:
             kind = type(recorded.fact).__name__
             seen[kind] = seen.get(kind, 0) + 1

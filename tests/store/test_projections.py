@@ -239,6 +239,7 @@ SILENT = {
     "TimerFired",
     "TimerSet",
     "TradingStopped",
+    "TrailMoved",
     "WeightsAsked",
     # What follows says it again: money as CashMoved, a share of it as AssignmentMade.
     "AccountOpened",

@@ -150,11 +150,6 @@ def strategy_spec(
     instruments: Mapping[str, Instrument],
 ) -> StrategySpec:
     """Return the core's description of one strategy."""
-    if strategy.exits.where == "engine" and _exits(strategy.exits).any:
-        raise refuse(
-            f"strategies.{strategy.id}.exits.where",
-            "engine is not supported yet; the simulated venue holds protective orders, so leave it at venue",
-        )
     if strategy.orders.collar is not None and strategy.orders.type == "market":
         raise refuse(
             f"strategies.{strategy.id}.orders.collar",
@@ -256,6 +251,7 @@ def _exits(exits: words.Exits) -> ExitRules:
         trailing=exits.trailing,
         max_bars=exits.max_bars,
         after_exit=exits.after_exit,
+        is_local=exits.where == "engine",
     )
 
 

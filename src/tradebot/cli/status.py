@@ -124,6 +124,7 @@ def _json(daemon: Body | None, found: Sequence[_Account]) -> dict[str, object]:
 def _position(one: _Account, row: PositionRow) -> dict[str, object]:
     average = row.entry_notional / row.entry_qty if row.entry_qty else None
     last = _last(one, row.instrument)
+    stop, stop_at = _stop(one, row)
     return {
         "instrument": row.instrument,
         "strategy": row.strategy,
@@ -131,8 +132,8 @@ def _position(one: _Account, row: PositionRow) -> dict[str, object]:
         "average": None if average is None else float(average),
         "last": last,
         "profit": None if last is None else float(row.qty) * last - float(row.basis),
-        "stop": operate.plain(_stop(one, row)),
-        "stop_at": "VENUE" if _stop(one, row) is not None else None,
+        "stop": stop,
+        "stop_at": stop_at,
     }
 
 
@@ -142,18 +143,21 @@ def _last(one: _Account, instrument: str) -> float | None:
     return None if found is None else float(found)
 
 
-def _stop(one: _Account, row: PositionRow) -> object:
-    """Return the price at which a resting protective order gets out, None without one."""
-    return next(
-        (
-            order.stop_price
-            for order in one.orders
-            if (order.strategy, order.instrument) == (row.strategy, row.instrument)
-            and order.purpose == "protect"
-            and order.stop_price is not None
-        ),
-        None,
-    )
+def _stop(one: _Account, row: PositionRow) -> tuple[str | None, str | None]:
+    """Return the price at which a stop gets out and who holds it: an order at the VENUE, or the engine, LOCAL.
+
+    What only the engine holds is watched by nobody while no daemon runs, and then not shown.
+    """
+    for order in one.orders:
+        if (order.strategy, order.instrument) == (row.strategy, row.instrument):
+            if order.purpose == "protect" and order.stop_price is not None:
+                return operate.plain(order.stop_price), "VENUE"
+    engine = None if one.live is None else one.live["engine"]
+    kept = {} if engine is None else engine["kept_exits"]
+    for level in kept.get(f"{row.strategy}/{row.instrument}", ()):
+        if level["exit"] != "take_profit":
+            return str(level["price"]), "LOCAL"
+    return None, None
 
 
 # --- a screen -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
-from tradebot.core.desk import FLATTENING, Desk
+from tradebot.core.desk import Desk
 from tradebot.core.hearing import Hearing
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.memory import Memory
@@ -193,10 +193,8 @@ class Callers:
             wish = leg.wish
             self._memory.counted(leg, bar.ts)
             limit = None if wish.exits is None else wish.exits.max_bars
-            is_leaving = wish.suspended is not None and wish.suspended.because in FLATTENING
-            if limit is not None and leg.bars_held >= limit and self._is_held(leg) and not is_leaving:
-                self._desk.suspend(leg, "time", self._resume_after(leg))
-                self._desk.work(leg)
+            if limit is not None and leg.bars_held >= limit and self._is_held(leg) and not wish.is_leaving:
+                self._desk.leave(leg, "time")
 
     def _release_rested(self, seat: Seat) -> None:
         """End the suspensions whose bars have passed, unless the strategy just said something new."""
@@ -208,12 +206,6 @@ class Callers:
 
     def _is_held(self, leg: Leg) -> bool:
         return abs(self._ledger.subs[leg.spec.id].qty(leg.instrument.id)) >= leg.instrument.lot_size
-
-    def _resume_after(self, leg: Leg) -> int | None:
-        after = leg.after_exit
-        if after == "at_once":
-            return 1
-        return after if isinstance(after, int) else None
 
     # --- quotes, fills --------------------------------------------------------------------------
 

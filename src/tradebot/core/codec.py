@@ -30,9 +30,15 @@ def _with(**values: Plain) -> Upcaster:
     return lambda old: {**old, **values}
 
 
+def _rests_at_the_venue(old: dict[str, Plain]) -> dict[str, Plain]:
+    exits = old["exits"]
+    return {**old, "exits": {**exits, "is_local": False}} if isinstance(exits, dict) else old
+
+
 # (kind, version) -> what turns that version's values into those of version + 1.
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("AssignmentMade", 1): _with(because="", exits=None, realized="0"),
+    ("AssignmentMade", 2): _rests_at_the_venue,
     ("CashMoved", 1): _with(venue_ref=""),
     ("FeeCharged", 1): _with(venue_ref=""),
     ("InterestPaid", 1): _with(venue_ref=""),
@@ -40,6 +46,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("SplitApplied", 1): lambda old: {**old, "since": old["ts"]},
     ("RunStarted", 1): _with(needs_reconcile=False),
     ("StrategySaved", 1): _with(bar_ts=0),
+    ("TargetSet", 1): _rests_at_the_venue,
 }
 
 

@@ -32,9 +32,6 @@ from tradebot.core.risk import WAITING
 from tradebot.core.setup import Resize
 from tradebot.core.wishes import ParentState
 
-# Suspended for one of these, a leg is worked down to zero; otherwise it is left as it is.
-FLATTENING = ("time", "flatten", "overshoot")
-
 
 class Desk:
     """Turns wishes into working orders."""
@@ -142,6 +139,12 @@ class Desk:
         )
         self._clear_way(leg, because)
 
+    def leave(self, leg: Leg, because: str) -> None:
+        """Let the target rest and close the position: an exit that no order at the venue takes."""
+        after = leg.after_exit
+        self.suspend(leg, because, 1 if after == "at_once" else after if isinstance(after, int) else None)
+        self.work(leg)
+
     def release(self, leg: Leg, because: str) -> None:
         """End a suspension, size the standing target anew and work it."""
         self._released(leg, because)
@@ -194,7 +197,7 @@ class Desk:
         wish = self._ledger.wish(leg.key)
         held = self._ledger.subs[leg.spec.id].qty(leg.instrument.id)
         if wish.suspended is not None:
-            if wish.suspended.because in FLATTENING:
+            if wish.is_leaving:
                 return -held - self._working(leg, Purpose.FLATTEN), Purpose.FLATTEN
             return ZERO, Purpose.TARGET
         if wish.target is None:
@@ -325,6 +328,8 @@ class Desk:
                 is_last=is_last,
             )
         )
+        if is_last and wish.is_leaving:
+            self.skip(leg, "unprotected", "the way out was refused too often; the position stays open")
         if at is not None:
             key = f"retry/{leg.spec.id}/{leg.instrument.id}"
             self._rec.fact(f.TimerSet(ts=self._rec.now, key=key, at=at))

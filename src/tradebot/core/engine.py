@@ -29,6 +29,7 @@ from tradebot.core.hearing import Hearing
 from tradebot.core.intake import Intake
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg, Seat
+from tradebot.core.lookout import Level, Lookout
 from tradebot.core.market import Valuer
 from tradebot.core.memory import Memory
 from tradebot.core.model import Bar
@@ -57,6 +58,7 @@ class Engine:
         self._desk = Desk(self._rec, self._gate, self._parents, self.marks, self._valuers)
         self._parents.make_order = self._desk.order_for
         self._guard = Guard(self._rec, self._gate)
+        self._lookout = Lookout(self._rec, self._desk)
         self._quoter = Quoter(self._rec, self._gate)
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
         self._memory = Memory(self._rec, self.marks, remembers=setup.remembers)
@@ -67,6 +69,7 @@ class Engine:
             self._breakers,
             self._callers,
             self.marks,
+            lookout=self._lookout,
             waiting=self._gate.waiting,
             work=self._desk.work,
         )
@@ -141,6 +144,11 @@ class Engine:
         self._memory.load()
         piece, is_taken = self._intake.glide(market, until, mark)
         return piece, self._rec.take() if is_taken else None
+
+    def kept_exits(self) -> dict[tuple[str, str], list[Level]]:
+        """Return the exits that the engine keeps for each (strategy, instrument) that it holds."""
+        kept = {leg.key: self._lookout.levels(leg) for legs in self._lookout.watched.values() for leg in legs}
+        return {key: levels for key, levels in kept.items() if levels}
 
     @property
     def now(self) -> int:
@@ -238,6 +246,7 @@ class Engine:
             legs = {name: Leg(spec, self.setup.instruments[name], self.ledger) for name in spec.instruments}
             for leg in legs.values():
                 self._legs[leg.key] = leg
+            self._lookout.watch(legs.values())
             own: list[Seat] = []
             for name, decider in spec.deciders.items():
                 seat = next((s for s in own if s.decider is decider), None)
@@ -293,6 +302,7 @@ class Engine:
         for leg in self._legs.values():
             if leg.instrument.id == split.instrument:
                 self._desk.rebase(leg, split.ratio)
+                self._lookout.rebase(leg, split.ratio)
                 self._guard.protect(leg)  # dust may have become a lot
                 self._callers.rebase(leg, split)
 

@@ -7,8 +7,7 @@ measured from the average entry price without fees.
 Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
 missing; one that nobody can say the venue has is left until that is known. One that the venue refuses
 or ends by itself is sent again at once, then at growing distances, then given up with a fact: no loop
-can hammer a venue. A position whose exits rest in the engine (`exits.where: engine`) is not modelled
-here.
+can hammer a venue. Exits that the engine keeps (`exits.where: engine`) are the `lookout`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.core.exits import stop_of, target_of
 from tradebot.core.facts import Skipped, TimerSet
 from tradebot.core.gate import Gate
 from tradebot.core.ledger import Ledger
@@ -23,7 +23,7 @@ from tradebot.core.legs import Leg
 from tradebot.core.messages import SetTimer
 from tradebot.core.model import SECOND, Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
-from tradebot.core.quantize import decimal_of, price_for, qty_down, stop_price_for
+from tradebot.core.quantize import decimal_of, qty_down
 from tradebot.core.recorder import Recorder
 
 
@@ -90,17 +90,13 @@ class Guard:
     def _wanted(self, leg: Leg, qty: Decimal, entry: float | None) -> dict[OrderKind, Order]:
         exits = self._ledger.wish(leg.key).exits
         size = qty_down(abs(qty), leg.instrument.lot_size)
-        if exits is None or entry is None or not size:
+        if exits is None or exits.is_local or entry is None or not size:
             return {}
-        side = Side.SELL if qty > 0 else Side.BUY
-        away = 1.0 if qty > 0 else -1.0
-        tick = leg.instrument.tick_size
+        side, tick = Side.of(-qty), leg.instrument.tick_size
         orders: dict[OrderKind, Order] = {}
-        if exits.stop_loss is not None:
-            price = stop_price_for(side, entry * (1.0 - away * exits.stop_loss), tick)
+        if (price := stop_of(exits, side, entry, tick)) is not None:
             orders[OrderKind.STOP] = self._order(leg, side, size, OrderKind.STOP, stop_price=price)
-        if exits.take_profit is not None:
-            price = price_for(side, entry * (1.0 + away * exits.take_profit), tick)
+        if (price := target_of(exits, side, entry, tick)) is not None:
             orders[OrderKind.LIMIT] = self._order(leg, side, size, OrderKind.LIMIT, limit_price=price)
         if exits.trailing is not None:
             trail = decimal_of(exits.trailing)

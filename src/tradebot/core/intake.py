@@ -12,6 +12,7 @@ from tradebot.core.breakers import Breakers
 from tradebot.core.callers import Callers
 from tradebot.core.facts import BadDataSeen
 from tradebot.core.legs import Leg, Seat
+from tradebot.core.lookout import Lookout
 from tradebot.core.market import problem_of
 from tradebot.core.messages import Slice
 from tradebot.core.model import Bar, Book, MarketData, Quote
@@ -28,6 +29,7 @@ class Intake:
         "_breakers",
         "_callers",
         "_lone",
+        "_lookout",
         "_marks",
         "_quote_seats",
         "_quoted",
@@ -43,6 +45,7 @@ class Intake:
         callers: Callers,
         marks: dict[str, float],
         *,
+        lookout: Lookout,
         waiting: dict[tuple[str, str], Leg],
         work: Callable[[Leg], None],
     ) -> None:
@@ -51,6 +54,7 @@ class Intake:
         self._breakers = breakers
         self._callers = callers
         self._marks = marks
+        self._lookout = lookout
         self.waiting = waiting
         self._work = work
         self._quoted: dict[str, int] = {}  # when the last quote was
@@ -67,7 +71,10 @@ class Intake:
         self._lone = {
             name: followers[0]
             for name, followers in self._bar_seats.items()
-            if len(followers) == 1 and followers[0].is_single and name not in self._quote_seats
+            if len(followers) == 1
+            and followers[0].is_single
+            and name not in self._quote_seats
+            and name not in self._lookout.watched
         }
 
     def glide(
@@ -118,11 +125,14 @@ class Intake:
         is_watched = self._rec.now >= self._breakers.watch_at and not self._rec.is_muted
         if is_watched:
             self._breakers.begin()
-        due, quoted = self._mark(items)
+        due, quoted, priced = self._mark(items)
         if self.waiting and not self._rec.is_muted:
             self._work_waiting()
         if is_watched:
             self._breakers.watch()
+        if priced and not self._rec.is_muted:
+            for price in priced:
+                self._lookout.look(price)
         for seat in due:
             if seat.is_single:
                 self._callers.call_single(seat)
@@ -149,10 +159,18 @@ class Intake:
                     last, interval = bar.ts, bar.interval
         return last, interval
 
-    def _mark(self, items: tuple[MarketData, ...]) -> tuple[list[Seat], list[Quote | Book]]:
-        """Note all prices; return the seats whose bars are complete, and the quotes that can be true."""
+    def _mark(
+        self, items: tuple[MarketData, ...]
+    ) -> tuple[list[Seat], list[Quote | Book], list[Bar | Quote]]:
+        """Note all prices.
+
+        Returns the seats whose bars are complete, the quotes that can be true, and what somebody is
+        on the lookout for.
+        """
         due: list[Seat] = []
         quoted: list[Quote | Book] = []
+        priced: list[Bar | Quote] = []
+        watched = self._lookout.watched
         for item in items:
             if isinstance(item, Bar):
                 problem = problem_of(item) or self._follow(item, due)
@@ -160,6 +178,8 @@ class Intake:
                     self._bad(item.instrument, problem)
                 else:
                     self._marks[item.instrument] = item.close
+                    if item.instrument in watched:
+                        priced.append(item)
             elif isinstance(item, Quote):
                 problem = problem_of(item)
                 if problem:
@@ -168,9 +188,11 @@ class Intake:
                 self._marks[item.instrument] = (item.bid + item.ask) * 0.5
                 self._quoted[item.instrument] = item.ts
                 quoted.append(item)
+                if item.instrument in watched:
+                    priced.append(item)
             else:
                 quoted.append(item)
-        return due, quoted
+        return due, quoted, priced
 
     def _follow(self, bar: Bar, due: list[Seat]) -> str:
         """Hand a bar to the seats that wait for it; returns why not, empty when it was taken."""

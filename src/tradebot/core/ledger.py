@@ -155,6 +155,10 @@ def _weights_asked(ledger: Ledger, fact: f.WeightsAsked) -> None:
     ledger.periods[fact.strategy, fact.instrument] = fact.period
 
 
+def _trail_moved(ledger: Ledger, fact: f.TrailMoved) -> None:
+    ledger.wish((fact.strategy, fact.instrument)).trail = fact
+
+
 def _bars_counted(ledger: Ledger, fact: f.BarsCounted) -> None:
     ledger.wish((fact.strategy, fact.instrument)).counted = fact
 
@@ -345,6 +349,7 @@ for _kind, _book in (
     (f.StrategySaved, _saved),
     (f.WeightsAsked, _weights_asked),
     (f.BarsCounted, _bars_counted),
+    (f.TrailMoved, _trail_moved),
     (f.StrategyFailed, _failed),
     (f.TargetSet, _target_set),
     (f.QuotesSet, _quotes_set),

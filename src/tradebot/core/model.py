@@ -273,6 +273,8 @@ class ExitRules:
 
     Fractions of the average entry price (0.08 = 8 %), `max_bars` in bars of the strategy's
     interval. None = not used. `after_exit`: "next_signal", "at_once", or a number of bars.
+    `is_local`: the first three are kept by the engine, which trades when it sees them crossed,
+    instead of resting at the venue.
     """
 
     stop_loss: float | None = None
@@ -280,6 +282,7 @@ class ExitRules:
     trailing: float | None = None
     max_bars: int | None = None
     after_exit: str | int = "next_signal"
+    is_local: bool = False
 
     @property
     def any(self) -> bool:

@@ -14,7 +14,7 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.adjusting import adjusted_fact, assigned_fact, assignment_problem, parts_of
 from tradebot.core.breakers import Breakers
-from tradebot.core.desk import FLATTENING, Desk
+from tradebot.core.desk import Desk
 from tradebot.core.gate import Gate
 from tradebot.core.guard import Guard
 from tradebot.core.legs import Leg
@@ -121,7 +121,7 @@ class Recovery:
     def _rest(self, leg: Leg) -> None:
         """After the owner's trade: nothing is bought back, and nothing sells more than is held."""
         wish = leg.wish
-        if wish.suspended is None or wish.suspended.because not in FLATTENING:
+        if not wish.is_leaving:
             self._desk.suspend(leg, _OWNER)
         held = abs(self._ledger.subs[leg.spec.id].qty(leg.instrument.id))
         for record in self._ledger.open_orders(leg.key):
@@ -145,8 +145,7 @@ class Recovery:
             return
         self._guard.protect(leg)
         wish = leg.wish
-        is_flattened = wish.suspended is not None and wish.suspended.because in FLATTENING
-        if not is_flattened and qty_down(self._desk.difference(leg)[0], leg.instrument.lot_size):
+        if not wish.is_leaving and qty_down(self._desk.difference(leg)[0], leg.instrument.lot_size):
             self._desk.suspend(leg, "assigned")
         self._desk.work(leg)
 

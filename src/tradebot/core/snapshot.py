@@ -108,6 +108,7 @@ class _Wish(NamedTuple):
     given_up: bool
     skip_rule: str
     counted: f.BarsCounted | None
+    trail: f.TrailMoved | None
     traded: tuple[tuple[int, str, str], ...]
 
 

@@ -16,9 +16,13 @@ from tradebot.core.facts import (
     QuotesSet,
     TargetSet,
     TargetSuspended,
+    TrailMoved,
 )
 from tradebot.core.model import ExitRules, Side
 
+# Suspended for one of these, a leg is worked down to zero; for an exit only where the engine keeps it.
+FLATTENING = ("time", "flatten", "overshoot")
+EXITS = ("stop_loss", "take_profit", "trailing_stop")
 REMEMBERED = 1000  # orders of one target; no sensible limit of repeats is above
 
 
@@ -31,7 +35,7 @@ class WishState:
     protective orders that the venue refused or ended by itself since the last fill, `fee_qty` what
     fees in the base asset took from the fills towards this target: that much is not bought again.
     `skip_rule` is the rule of a run of refusals that was not closed yet, `counted` what timed rules
-    have counted, `traded` the last orders that traded towards this target: (when first, id, side).
+    have counted, `trail` the best price a trailing exit kept by the engine has seen, `traded` the last orders that traded towards this target: (when first, id, side).
     """
 
     __slots__ = (
@@ -48,6 +52,7 @@ class WishState:
         "suspended",
         "target",
         "traded",
+        "trail",
     )
 
     def __init__(self) -> None:
@@ -63,6 +68,7 @@ class WishState:
         self.given_up = False
         self.skip_rule = ""
         self.counted: BarsCounted | None = None
+        self.trail: TrailMoved | None = None
         self.traded: list[tuple[int, str, str]] = []
 
     def set_target(self, fact: TargetSet) -> None:
@@ -86,6 +92,15 @@ class WishState:
         """Remember that an order traded; the last ones are enough to see it happen again and again."""
         if all(known != order_id for _, known, _ in self.traded):
             self.traded = [*self.traded, (ts, order_id, side.value)][-REMEMBERED:]
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the target rests and what is held is on its way out."""
+        if self.suspended is None:
+            return False
+        because = self.suspended.because
+        is_local = self.exits is not None and self.exits.is_local
+        return because in FLATTENING or (is_local and because in EXITS)
 
     @property
     def wanted_qty(self) -> Decimal:

@@ -100,6 +100,10 @@ def _inside(engine: Engine, account: str) -> Body:
         "gross": sum(worth),
         "orders_today": sum(1 for at in ledger.order_times if at >= engine.now // DAY * DAY),
         "marks": marks,
+        "kept_exits": {
+            f"{strategy}/{instrument}": [{"exit": level.exit, "price": str(level.price)} for level in levels]
+            for (strategy, instrument), levels in engine.kept_exits().items()
+        },
         "limits": _limits(spec.limits),
         "capital": None if spec.capital is None else str(spec.capital),
         "failed": {f"{s}/{i}": error for (s, i), error in ledger.failed.items()},

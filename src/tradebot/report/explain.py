@@ -104,6 +104,11 @@ def _suspended(fact: f.TargetSuspended, _: str) -> Told:
     yield "suspended", f"the target rests because of {fact.because}", {}
 
 
+def _crossed(fact: f.ExitCrossed, _: str) -> Told:
+    text = f"{fact.exit} at {fact.level:g}, kept by the engine, was reached: the price was {fact.seen:g}"
+    yield "exit", text, {"level": fact.level, "seen": fact.seen}
+
+
 def _released(fact: f.TargetReleased, _: str) -> Told:
     yield "released", f"the target counts again: {fact.because}", {}
 
@@ -213,6 +218,7 @@ _TELLERS: dict[type[f.Fact], Callable[..., Told]] = {
     f.TargetSet: _target,
     f.QuotesSet: _quotes,
     f.TargetSuspended: _suspended,
+    f.ExitCrossed: _crossed,
     f.TargetReleased: _released,
     f.Skipped: _skipped,
     f.SkipEnded: _skip_ended,

@@ -39,6 +39,8 @@ MAY_BE_CUT = tuple(
         f.StrategySaved,
         f.WeightsAsked,
         f.BarsCounted,
+        f.TrailMoved,
+        f.ExitCrossed,
         f.InputsMissed,
         f.BadDataSeen,
     )

@@ -229,6 +229,7 @@ _HISTORY: dict[type[f.Fact], Callable[..., None]] = {
     f.TargetSet: _decision("strategy", "instrument", "because"),
     f.QuotesSet: _decision("strategy", "instrument", ""),
     f.TargetSuspended: _decision("strategy", "instrument", "because"),
+    f.ExitCrossed: _decision("strategy", "instrument", "exit"),
     f.TargetReleased: _decision("strategy", "instrument", "because"),
     f.Skipped: _decision("strategy", "instrument", "rule"),
     f.SkipEnded: _decision("strategy", "instrument", "rule"),

@@ -76,6 +76,7 @@ from tradebot.core.facts.time import (
     TimerSet,
 )
 from tradebot.core.facts.wishes import (
+    ExitCrossed,
     QuotesSet,
     RetrySet,
     SkipEnded,
@@ -83,6 +84,7 @@ from tradebot.core.facts.wishes import (
     TargetReleased,
     TargetSet,
     TargetSuspended,
+    TrailMoved,
 )
 from tradebot.core.model import AssetAmount
 
@@ -101,6 +103,7 @@ __all__ = [
     "DayStarted",
     "DividendAccrued",
     "DividendPaid",
+    "ExitCrossed",
     "Fact",
     "FeeCharged",
     "HaltSet",
@@ -151,6 +154,7 @@ __all__ = [
     "TimerFired",
     "TimerSet",
     "TradingStopped",
+    "TrailMoved",
     "UnknownReleased",
     "WeightsAsked",
 ]

@@ -86,7 +86,7 @@ class AssignmentMade(Fact):
     opens.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     account: str
     strategy: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from tradebot.core.facts.base import Fact
 from tradebot.core.model import ExitRules, Explained
@@ -17,6 +18,8 @@ class TargetSet(Fact):
     and quantize made of it at `price`, with `equity` in the account's base currency. `because`
     is "signal", "resize", "flatten" ...; `explained` holds the strategy's named numbers.
     """
+
+    VERSION: ClassVar[int] = 2
 
     strategy: str
     instrument: str
@@ -51,6 +54,30 @@ class TargetSuspended(Fact):
     weight: float | None
     asked_qty: float | None
     bars: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailMoved(Fact):
+    """The best price that a trailing exit kept by the engine has seen.
+
+    `opened_ts` names the position it belongs to.
+    """
+
+    strategy: str
+    instrument: str
+    best: float
+    opened_ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitCrossed(Fact):
+    """A price went through an exit that the engine keeps: `seen` at or beyond `level`."""
+
+    strategy: str
+    instrument: str
+    exit: str
+    level: float
+    seen: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,6 +221,7 @@ def _behaviour(spec: StrategySpec) -> Fields:
     refuse_if(style.auction is not None, "orders for the auctions")
     refuse_if(style.tif is not Tif.GTC, f"orders valid {style.tif.value}")
     refuse_if(spec.execution.kind != "immediate", f"execution by {spec.execution.kind}")
+    refuse_if(exits.is_local, "exits kept by the engine")
     after = exits.after_exit
     words = {"next_signal": k.UNLIMITED, "at_once": k.AT_ONCE}
     resizes = {Resize.ON_CHANGE: k.ON_CHANGE, Resize.ALWAYS: k.ALWAYS, Resize.BAND: k.RESIZE_BAND}
