@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,15 +38,6 @@ _SEEN = (
     *("OrderReplaced", "OrderRejected", "OrderTriggered", "TargetSuspended", "TargetReleased", "RetrySet"),
     *("PositionAdjusted", "CashMoved", "ParentProgressed", "OrderDenied", "OrderShrunk", "HaltSet"),
 )
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A folder in memory where the machine has one: files are real, and flushing them costs nothing."""
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

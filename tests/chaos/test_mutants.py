@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -21,14 +19,6 @@ from tradebot.errors import InvariantError
 _TRIES = 400  # seeds until one must have noticed
 
 POLICIES = [pytest.param(policy, id=policy.value) for policy in IdPolicy]
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    shared = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def _caught_after(kit: Kit, policy: IdPolicy, folder: Path) -> int | None:

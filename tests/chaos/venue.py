@@ -87,7 +87,7 @@ class Server:
         policy: IdPolicy,
         arrived: Callable[[Order], None],
         changed: Callable[[], None],
-        note: Callable[[str], None],
+        note: Callable[[str, object], None],
     ) -> None:
         self.exchange = exchange
         self.agenda = agenda
@@ -105,6 +105,7 @@ class Server:
         self._note = note
         self._past: deque[_Past] = deque(maxlen=64)
         self._told_until = 0.0
+        self._has_twins = False  # it took two orders under one id
 
     def now(self) -> int:
         return self.start + int(self.agenda.now * 1e9)
@@ -139,6 +140,7 @@ class Server:
             ):
                 self.faults.saw("copy refused by the venue")
                 return None
+            self._has_twins = True
             order = replace(order, client_order_id=f"{order_id}~{times}")
             request = replace(request, order=order)
         self.taken[order_id] = times + 1
@@ -186,7 +188,7 @@ class Server:
     def publish(self, reports: Iterable[VenueReport]) -> None:
         """Tell the process that listens, more or less."""
         for report in reports:
-            self._note(f"<- {report}")
+            self._note("<-", report)
             if self.is_mute:
                 self.faults.saw("stream mute")
                 continue
@@ -211,24 +213,19 @@ class Server:
         """Keep what is about to change, for reads that lag."""
         if not self.lag or not self.faults.rates["read stale"]:
             return
-        books = self.exchange.snapshot(self.now(), 0)
-        self._past.append(
-            _Past(
-                self.agenda.now,
-                books.orders,
-                books.positions,
-                books.cash,
-                len(self.exchange.fills),
-                len(self.exchange.events),
-            )
-        )
+        exchange, now = self.exchange, self.agenda.now
+        until = now - self.lag
+        while self._past and self._past[0].until <= until:
+            self._past.popleft()
+        fills, events = len(exchange.fills), len(exchange.events)
+        books = exchange.snapshot(self.now(), fills * _SPAN + events)
+        self._past.append(_Past(now, books.orders, books.positions, books.cash, fills, events))
 
     def _seen(self) -> _Past | None:
         """Return an older view when this read lags, None when it does not."""
-        if not self.lag or not self._past or not self.faults.hit("read stale"):
-            return None
         moment = self.agenda.now - self.lag
-        return next((past for past in self._past if past.until > moment), None)
+        found = next((past for past in self._past if past.until > moment), None)
+        return found if found is not None and self.faults.hit("read stale") else None
 
     def snapshot(self, since: int) -> VenueSnapshot:
         past = self._seen()
@@ -244,6 +241,8 @@ class Server:
                 events=tuple(self.exchange.events[events : past.events]),
                 cursor=max(past.fills, fills) * _SPAN + max(past.events, events),
             )
+        if not self._has_twins:
+            return found
         return replace(
             found,
             orders=tuple(replace(o, client_order_id=_plain(o.client_order_id)) for o in found.orders),

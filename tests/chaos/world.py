@@ -174,7 +174,7 @@ class World:
     def _hand_over(self, halt: Halt) -> None:
         """Say a word to the daemon; when it is down, to its flag file."""
         life = self.life
-        self.note(f"== {halt}")
+        self.note("==", halt)
         if life is None:
             self._unheard.append(halt)
         else:
@@ -362,7 +362,7 @@ class World:
         power_lost = self.faults.is_on and self.rng.random() < 0.3
         if power_lost:
             self.faults.saw("power lost")
-        self.note(f"--- {why}{', power lost' if power_lost else ''}")
+        self.note("---", f"{why}{', power lost' if power_lost else ''}")
         self._image = life.disk.image(power_lost=power_lost)
         self._bury(life)
         if self._newest is not None and life.account.phase is Phase.READY:
@@ -401,7 +401,7 @@ class World:
     def _left(self, request: Request) -> None:
         life = self.life
         flag: HaltFlag | None = None if life is None else life.account.parts.halts
-        self.note(f"-> {request}")
+        self.note("->", request)
         with self._judged():
             self.auditor.leaves(request, flag)
 
@@ -416,7 +416,7 @@ class World:
             name = type(recorded.fact).__name__
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
-            self.note(f"   {recorded.fact}")
+            self.note("  ", recorded.fact)
         with self._judged():
             self.auditor.committed(facts, durable)
         if self.life is not None and any(isinstance(r.fact, _MONEY) for r in facts):
@@ -463,10 +463,10 @@ class World:
             self.broken = self.broken or exc
             raise
 
-    def note(self, line: str) -> None:
+    def note(self, mark: str, what: object) -> None:
         """Keep a line for whoever looks into one seed."""
-        if self.log is not None:
-            self.log.append(f"{self.agenda.now:9.3f} {self.lives} {line}")
+        if self.log is not None:  # to put a fact into words costs as much as to decide it
+            self.log.append(f"{self.agenda.now:9.3f} {self.lives} {mark} {what}")
 
     def replay(self) -> str:
         return f"to repeat it: make chaos ONE={self.seed}"

@@ -204,16 +204,25 @@ class Exchange:
         if order is None:
             return  # a second word about an order that is over (its id was sent again)
         filled = self.sim.blotter.ended.get(order_id, Decimal(0))
-        gone = _of(order, filled, standing)
-        gone = replace(gone, reason=reason, by=by)
-        self.finished[order_id] = gone
+        self.finished[order_id] = gone = _gone(order, filled, standing, reason, by)
         self._new_orders.append(gone)
 
 
 def _standing(w: Working) -> VenueOrder:
-    found = _of(w.order, w.filled, Standing.WORKING)
-    is_triggered = w.role is not Role.STOP and w.order.stop_price is not None
-    return replace(found, venue_order_id=w.venue_id, stop_price=w.stop_price, is_triggered=is_triggered)
+    order = w.order
+    return VenueOrder(
+        client_order_id=order.client_order_id,
+        venue_order_id=w.venue_id,
+        instrument=order.instrument,
+        side=order.side,
+        kind=order.kind,
+        qty=order.qty,
+        filled_qty=w.filled,
+        standing=Standing.WORKING,
+        limit_price=order.limit_price,
+        stop_price=w.stop_price,
+        is_triggered=w.role is not Role.STOP and order.stop_price is not None,
+    )
 
 
 def _fell_short(known: VenueOrder, standing: Standing) -> bool:
@@ -221,7 +230,7 @@ def _fell_short(known: VenueOrder, standing: Standing) -> bool:
     return is_filled and standing is Standing.CANCELED
 
 
-def _of(order: Order, filled: Decimal, standing: Standing) -> VenueOrder:
+def _gone(order: Order, filled: Decimal, standing: Standing, reason: str, by: str) -> VenueOrder:
     return VenueOrder(
         client_order_id=order.client_order_id,
         venue_order_id="",
@@ -233,6 +242,8 @@ def _of(order: Order, filled: Decimal, standing: Standing) -> VenueOrder:
         standing=standing,
         limit_price=order.limit_price,
         stop_price=order.stop_price,
+        by=by,
+        reason=reason,
     )
 
 

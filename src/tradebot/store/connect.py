@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -43,13 +42,20 @@ def sqlite_notice(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str
     )
 
 
-@contextmanager
-def explained(path: Path, doing: str) -> Iterator[None]:
+class explained:  # noqa: N801  used like a function: `with explained(path, "reading"):`
     """Turn SQLite's errors into StoreError: what was tried, on which file, why not, what to do."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise failure(exc, path, doing) from exc
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, path: Path, doing: str) -> None:
+        self._path, self._doing = path, doing
+
+    def __enter__(self) -> None:
+        """Nothing to take."""
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if isinstance(exc, sqlite3.Error):
+            raise failure(exc, self._path, self._doing) from exc
 
 
 def failure(exc: sqlite3.Error, path: Path, doing: str) -> StoreError:
@@ -164,15 +170,24 @@ class WriterLock:
             self._fd = -1
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
+class transaction:  # noqa: N801  used like a function: `with transaction(db):`
     """Do all of it or nothing; the right to write is taken at once, so that it cannot fail half-way."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    finally:
-        # Still open: something failed. A full disk or a failing one has rolled back by itself.
-        if db.in_transaction:
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        db = self._db
+        try:
+            if exc is None:
+                db.execute("COMMIT")
+        finally:
+            # Still open: something failed. A full disk or a failing one has rolled back by itself.
+            if db.in_transaction:
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
