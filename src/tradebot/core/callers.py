@@ -53,7 +53,7 @@ class Callers:
         if bar.interval != seat.interval or bar.instrument not in seat.legs:
             try:
                 seat.decider.on_input(bar)
-            except Exception as exc:
+            except BaseException as exc:
                 seat.fail(self._rec, exc)
                 return False
         if bar.ts <= seat.done_ts:
@@ -102,7 +102,7 @@ class Callers:
             self._count(seat)
         try:
             intent = seat.on_bar(seat.context, bar)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         # Most strategies repeat their word on every bar: saying the same again changes nothing.
@@ -138,7 +138,7 @@ class Callers:
                 intent = self._joint(seat, seat.decider)
             else:
                 intent = seat.on_bar(seat.context, seat.own_bar())
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         seat.done_ts, seat.round_bars = seat.round_ts, {}
@@ -229,7 +229,7 @@ class Callers:
                 quotes = decider.on_quote(seat.context, item)
             else:
                 quotes = decider.on_book(seat.context, item)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         if quotes is not None:
@@ -245,7 +245,7 @@ class Callers:
         seat.context.now = self._rec.now
         try:
             seat.decider.on_fill(seat.context, fill)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         if seat.has_more:
@@ -259,7 +259,7 @@ class Callers:
         usual, seat.context.instrument = seat.context.instrument, instrument
         try:
             intent = seat.decider.on_timer(seat.context, key)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         finally:
@@ -278,11 +278,16 @@ class Callers:
         seat = leg.seat
         if seat is None or seat.is_failed:
             return
-        if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
+        try:
+            if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
+                return
+            renewed = seat.spec.renew(leg.instrument.id)
+        except BaseException as exc:
+            seat.fail(self._rec, exc)
             return
         bars = [rebased(bar, float(split.ratio)) for bar in seat.history]
         counted = leg.counted()
-        seat.sit(seat.spec.renew(leg.instrument.id))
+        seat.sit(renewed)
         seat.history.clear()
         leg.sizer.forget()
         self._rec.is_muted = seat.context.muted = True

@@ -169,7 +169,10 @@ class Engine:
         finally:
             self._rec.now = now
             self._mute(False)
-        if self._rec.take() is not NOTHING:
+        outcome = self._rec.take()
+        for failed in (r.fact for r in outcome.facts if isinstance(r.fact, f.StrategyFailed)):
+            raise InvariantError(f"strategy {failed.strategy} failed while warming up: {failed.error}")
+        if outcome is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
 
     def _mute(self, muted: bool) -> None:

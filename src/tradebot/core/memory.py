@@ -55,7 +55,7 @@ class Memory:
         seat.context.marks = self._marks
         try:
             seat.decider.on_start(seat.context)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
 
     def load(self) -> None:
@@ -78,7 +78,7 @@ class Memory:
             return
         try:
             seat.decider.load(json.loads(saved.state))
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
 
     # --- out ------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class Memory:
         seat.unsaved = 0
         try:
             state = json.dumps(seat.decider.save(), separators=(",", ":"), allow_nan=False)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         known = self._ledger.saved.get(seat.key)
