@@ -75,11 +75,6 @@ class Callers:
         if seat.round_bars:
             self._close_round(seat)
 
-    def end_warm_up(self, seat: Seat, until: int) -> None:
-        """Close a round whose wait for missing inputs was over before now; its call is of the past."""
-        if seat.round_bars and seat.round_ts + seat.spec.grace <= until:
-            self._close_round(seat)
-
     def _close_round(self, seat: Seat) -> None:
         missing = seat.missing()
         if missing:

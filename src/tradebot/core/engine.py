@@ -160,11 +160,11 @@ class Engine:
         self._mute(True)
         try:
             for piece in market:
+                self._end_waits(piece.ts)
                 self._memory.load_before(piece.ts, covered)
                 self._rec.now = piece.ts
                 self._intake.take(piece)
-            for seat in self._seats:
-                self._callers.end_warm_up(seat, now)
+            self._end_waits(now)
             self._memory.load()
         finally:
             self._rec.now = now
@@ -174,6 +174,14 @@ class Engine:
             raise InvariantError(f"strategy {failed.strategy} failed while warming up: {failed.error}")
         if outcome is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
+
+    def _end_waits(self, until: int) -> None:
+        """Call what waited for inputs that are missing in the past, when its wait was over then."""
+        for seat in self._seats:
+            over = seat.round_ts + seat.spec.grace
+            if seat.round_bars and over <= until:
+                self._rec.now = over
+                self._callers.grace_over(seat)
 
     def _mute(self, muted: bool) -> None:
         self._rec.is_muted = muted

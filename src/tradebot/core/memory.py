@@ -65,9 +65,14 @@ class Memory:
             self.load_into(seat)
 
     def load_before(self, ts: int, covered: int) -> None:
-        """Load the memories that were saved before data of `ts`; one without its place, before `covered`."""
+        """Load the memories that were saved before data of `ts`; one without its place, before `covered`.
+
+        One that knows a round which still waits for inputs is loaded once that was called.
+        """
         for seat in self._waiting[:]:
-            if ts > (self._ledger.saved[seat.key].bar_ts or covered):
+            saved_at = self._ledger.saved[seat.key].bar_ts or covered
+            is_ahead = bool(seat.round_bars) and seat.round_ts <= saved_at
+            if ts > saved_at and not is_ahead:
                 self._waiting.remove(seat)
                 self.load_into(seat)
 
