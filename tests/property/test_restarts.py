@@ -21,7 +21,8 @@ from tests.property.test_worlds import events, exits, fees, halts, settings, sli
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.codec import encode
-from tradebot.core.model import HOUR, AccountModel, Bar, Level, Quote
+from tradebot.core.market import problem_of
+from tradebot.core.model import HOUR, AccountModel, Bar, Book, Level, MarketData, Quote
 from tradebot.core.setup import (
     ExecutionSpec,
     FirstEntry,
@@ -226,21 +227,26 @@ def made_strategies(number: int) -> list[StrategySpec]:
     return made
 
 
-def last_bars(seen: list[m.Slice], strategies: list[StrategySpec]) -> list[m.Slice]:
-    """Return the last bars that each series needs: what a restart is shown."""
-    counts: dict[str, int] = {}
+def shown_again(seen: list[m.Slice], strategies: list[StrategySpec]) -> list[m.Slice]:
+    """Return what a restart is shown: the last bars that each series needs, and the last quote of each."""
+    counts: dict[tuple[str, bool], int] = {}
     lookback = max(6 if isinstance(s.sizing, VolatilityTarget) else LOOKBACK for s in strategies)
     shown: list[m.Slice] = []
     for piece in reversed(seen):
-        kept = []
-        for item in piece.items:
-            is_good = isinstance(item, Bar) and min(item.low, item.open, item.close, item.high) > 0
-            if is_good and counts.get(item.instrument, 0) < lookback and item.low <= item.high:
-                counts[item.instrument] = counts.get(item.instrument, 0) + 1
+        kept: list[MarketData] = []
+        for item in reversed(piece.items):
+            is_bar = isinstance(item, Bar)
+            known = counts.get((item.instrument, is_bar), 0)
+            if not _is_bad(item) and known < (lookback if is_bar else 1):
+                counts[item.instrument, is_bar] = known + 1
                 kept.append(item)
         if kept:
-            shown.append(m.Slice(piece.ts, tuple(kept)))
+            shown.append(m.Slice(piece.ts, tuple(reversed(kept))))
     return shown[::-1]
+
+
+def _is_bad(item: MarketData) -> bool:
+    return not isinstance(item, Book) and bool(problem_of(item))
 
 
 def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
@@ -280,7 +286,7 @@ def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
             since = world.now if knows else world.ledger.seen
             # What strategies were shown since their memories were saved is shown again.
             since = min([since, *(s.bar_ts for s in world.ledger.saved.values() if s.bar_ts)])
-            past = last_bars([p for p in market[:i] if p.ts <= since], strategies)
+            past = shown_again([p for p in market[:i] if p.ts <= since], strategies)
             past += [p for p in market[:i] if p.ts > since]
             world.restart(*made_strategies(number), warm_up=past, seen=world.now if knows else None)
         while waiting and waiting[0].ts <= piece.ts:

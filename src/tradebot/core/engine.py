@@ -11,6 +11,7 @@ fact, and the facts before it stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from tradebot.core import events
@@ -165,6 +166,10 @@ class Engine:
                 self._rec.now = piece.ts
                 self._intake.take(piece)
             self._end_waits(now)
+            owed = {(fact.instrument, fact.ts): fact.per_share for fact in self.ledger.accrued.values()}
+            for (instrument, ex_date), per_share in owed.items():
+                if ex_date > self._intake.last_of(instrument)[0]:
+                    self._go_ex(instrument, per_share)
             self._memory.load()
         finally:
             self._rec.now = now
@@ -309,10 +314,13 @@ class Engine:
 
     def _dividend(self, dividend: m.Dividend) -> None:
         events.dividend_accrued(self.setup, self._rec, dividend)
-        mark = self.marks.get(dividend.instrument, 0.0)
-        if mark > float(dividend.amount):
-            # What is owed counts from here on; the last price still holds it, the next will not.
-            self.marks[dividend.instrument] = mark - float(dividend.amount)
+        self._go_ex(dividend.instrument, dividend.amount)
+
+    def _go_ex(self, instrument: str, per_share: Decimal) -> None:
+        """Take a dividend off the last price: what is owed counts apart, and the next price will not hold it."""
+        mark = self.marks.get(instrument, 0.0)
+        if mark > float(per_share):
+            self.marks[instrument] = mark - float(per_share)
 
     def _cash(self, event: m.CashEvent) -> None:
         if self._recovery.is_repeat(event.account, event.venue_ref):
