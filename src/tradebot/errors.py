@@ -48,6 +48,10 @@ class ExitCode(IntEnum):
     CONFIG = 78
 
 
+class Interrupted(KeyboardInterrupt):
+    """The owner pressed Ctrl-C: told apart from a KeyboardInterrupt that a strategy raises by itself."""
+
+
 class TradebotError(Exception):
     """Base of every error that a user may see; its text says what must hold and what was found."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Tradebot, environment, process, write_bars
+from tests.cli.conftest import Tradebot, configured, entry, environment, process, write_bars
 from tests.cli.test_words import commands
 from tests.conftest import PROVING
 from tradebot.cli import failure
@@ -264,6 +264,38 @@ def test_interrupted_is_130(tmp_path: Path) -> None:
         _, err = child.communicate(timeout=30)
 
     assert (child.returncode, err) == (130, "Interrupted.\n")
+
+
+SPINNING = """
+from tradebot.api import BarStrategy
+
+
+class Spin(BarStrategy):
+    def on_bar(self, ctx, bar):
+        print("spinning", flush=True)
+        while True:
+            pass
+"""
+
+
+def test_an_interrupt_while_a_strategy_is_called_ends_the_command_and_not_the_strategy(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "spin.py").write_text(SPINNING)
+    (tmp_path / "tradebot.yaml").write_text(configured(entry("spin", "spin.py:Spin")))
+    program = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tradebot.cli.border import main\nmain()\n"
+    )
+    with piped("-c", program, "backtest", cwd=tmp_path) as child:
+        assert child.stdout is not None
+        while "spinning" not in child.stdout.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+
+    assert (child.returncode, err.splitlines()[-1]) == (130, "Interrupted.")
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Write everything a ledger knows as canonical text, to compare two of them or one with itself later.
 
-What was only looked at (an empty wish, a flat position that never was) is no state and is left out.
+What was only looked at (an empty wish) is no state and is left out. The order of positions is: equity is
+summed in it, and floats remember.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from tradebot.core.orders import OrderRecord
 from tradebot.core.wishes import ParentState, WishState
 
 _EMPTY_WISH = WishState()
-_EMPTY_POSITION = Position()
 
 
 def ledger_digest(ledger: Ledger) -> str:
@@ -76,9 +76,8 @@ def _lines(ledger: Ledger) -> Iterator[str]:
 
 def _sub(sub: SubLedger) -> Iterator[str]:
     yield f"sub {sub.account} {sub.strategy} cash {_cash(sub.cash)}"
-    for instrument, position in sorted(sub.positions.items()):
-        if _slots(position, Position) != _slots(_EMPTY_POSITION, Position):
-            yield f"sub {sub.account} {sub.strategy} position {instrument} {_slots(position, Position)}"
+    for instrument, position in sub.positions.items():
+        yield f"sub {sub.account} {sub.strategy} position {instrument} {_slots(position, Position)}"
 
 
 def _cash(cash: dict[str, Decimal]) -> str:

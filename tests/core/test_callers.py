@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tradebot.core import messages as m
 from tradebot.core.model import HOUR, MINUTE, Bar, Book, Level, Quote
 from tradebot.core.setup import FirstEntry, LateEntry
 from tradebot.core.strategy import BarStrategy, Context, Input, Quotes, QuoteStrategy, Target
+from tradebot.errors import Interrupted
 
 
 def bar(name: str, ts: int, close: float = 100.0, interval: int = HOUR) -> Bar:
@@ -174,6 +176,33 @@ def test_a_strategy_that_raises_is_called_no_more_and_its_facts_stand() -> None:
     assert world.position("b") == D(10)
 
 
+@pytest.mark.parametrize(
+    "raised", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), CancelledError(), MemoryError()], ids=repr
+)
+def test_a_strategy_that_wants_to_end_the_program_ends_only_itself(raised: BaseException) -> None:
+    def leave(ctx: Context, bar: Bar) -> None:
+        raise raised
+
+    world = World(
+        spec(Script(1.0, leave), name="a", capital=D("0.5")),
+        spec(Script(None, None, 1.0), name="b", capital=D("0.5")),
+    ).bars((100,), (100,), (100,), (100,))
+    assert [(x.strategy, x.error.partition(":")[0]) for x in world.of(f.StrategyFailed)] == [
+        ("a", type(raised).__name__)
+    ]
+    assert world.position("b") == D(10)
+
+
+def test_the_owners_interrupt_during_a_call_is_not_taken_for_the_strategys() -> None:
+    def pressed(ctx: Context, bar: Bar) -> None:
+        raise Interrupted
+
+    world = World(spec(Script(pressed)))
+    with pytest.raises(KeyboardInterrupt):
+        world.bars((100,))
+    assert world.of(f.StrategyFailed) == []
+
+
 class Listener(QuoteStrategy):
     """Notes what it was shown."""
 
@@ -224,6 +253,44 @@ def test_a_split_does_not_count_held_bars_twice() -> None:
     assert world.position() == D(20)
     world.bars((50,))
     assert world.position() == 0
+
+
+@pytest.mark.parametrize("where", ["rebase", "renew", "on_start", "on_bar"])
+def test_a_strategy_that_fails_at_a_split_fails_alone(where: str) -> None:
+    class Failing(Script):
+        """The object of before the split; or, with `fails`, the one that was made anew."""
+
+        fails = False
+
+        def rebase(self, instrument: str, ratio: Any) -> bool:
+            if where == "rebase":
+                raise ValueError("no rebase")
+            return False
+
+        def on_start(self, ctx: Context) -> None:
+            if self.fails and where == "on_start":
+                raise ValueError("no on_start")
+
+        def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+            if self.fails and where == "on_bar":
+                raise ValueError("no on_bar")
+            return super().on_bar(ctx, bar)
+
+    def renew(name: str) -> Failing:
+        if where == "renew":
+            raise ValueError("no renew")
+        made = Failing()
+        made.fails = True
+        return made
+
+    split = m.Split(ts=START + 3 * HOUR + 1, instrument="COIN", ratio=D(2))
+    world = World(
+        spec(Failing(1.0), name="a", capital=D("0.5"), renew=renew, exits={"stop_loss": 0.1}),
+        spec(Script(None, None, None, 1.0), name="b", capital=D("0.5")),
+        events=[split],
+    ).bars((100,), (100,), (100,), (50,), (50,), (40,))
+    assert [(x.strategy, x.error) for x in world.of(f.StrategyFailed)] == [("a", f"ValueError: no {where}")]
+    assert (world.position("a"), world.position("b")) == (0, D(10))
 
 
 def test_bars_passed_release_the_target_only_after_the_strategy_had_its_say() -> None:

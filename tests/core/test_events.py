@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_who_sells_on_the_ex_day_is_owed_and_who_buys_on_it_is_not() -> None:
     )
     world.play(stock_bars(100, 100, 100, 100, 100, 100))
     assert [x.shares for x in world.of(f.DividendPaid)] == [(f.StrategyShare("out", D(10)),)]
+
+
+def test_a_restart_between_the_ex_date_and_the_next_bar_counts_the_dividend_once() -> None:
+    dividend = m.Dividend(ts=ex_day(2), instrument="STOCK", amount=D(1), pays_at=ex_day(5))
+    terms: dict[str, Any] = {"instrument": STOCK, "interval": DAY}
+    world = World(spec(Script(1.0), **terms), events=ordered(dividend), remembers=True)
+    bars = stock_bars(100, 100)
+    world.play(bars).until(ex_day(2) + HOUR)
+    assert world.engine.equity("main") == 100_000.0
+    world.restart(spec(Script(), **terms), warm_up=[m.Slice(bar.ts, (bar,)) for bar in bars])
+    assert world.engine.equity("main") == 100_000.0
 
 
 def test_a_short_pays_the_dividend() -> None:

@@ -13,7 +13,7 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, MINUTE, Bar
 from tradebot.core.setup import Limits
-from tradebot.core.strategy import Context, Target
+from tradebot.core.strategy import Context, Input, Target
 
 
 class Diary(Script):
@@ -76,6 +76,30 @@ def test_a_memory_is_loaded_though_nothing_is_shown() -> None:
     back = Diary()
     world.restart(spec(back))
     assert back.told == [{"count": 0}]
+
+
+class Pair(Diary):
+    """Waits for a second instrument, and notes when it was called about which bar."""
+
+    def __init__(self) -> None:
+        super().__init__(None, 1.0)
+        self._inputs = (Input(HOUR, "GEM"),)
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        word = super().on_bar(ctx, bar)
+        self.told[-1] = (ctx.now - START) // MINUTE
+        return word
+
+
+def test_a_round_that_waited_in_vain_is_shown_again_at_the_time_it_was_called() -> None:
+    both = [m.Slice(x.ts, (*x.items, make_bar("GEM", x.ts, HOUR, 100.0))) for x in hourly(1, 4)]
+    market = [both[0], *hourly(2, 3), m.Slice(START + 200 * MINUTE, ()), both[1]]
+    lived, back = Pair(), Pair()
+    world = World(spec(lived, grace=5 * MINUTE), remembers=True)
+    world.play(market[:3]).until(START + 195 * MINUTE)
+    world.restart(spec(back, grace=5 * MINUTE), warm_up=market[:4], seen=world.now)
+    # Saved with the target of the second call: loaded once that was called again, and not before.
+    assert (lived.told, back.told) == ([60, 125, 185], [60, 125, {"count": 2}, 185])
 
 
 @pytest.mark.parametrize("state", [{"x": float("nan")}, {"x": object()}])

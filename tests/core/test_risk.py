@@ -288,7 +288,48 @@ def test_each_rule_says_no_with_its_numbers(
     ],
 )
 def test_what_stays_within_every_limit_may_leave(seen: dict[str, Any], asked: Order) -> None:
-    assert judge(view(**seen), asked) is None
+    assert isinstance(judge(view(**seen), asked), tuple)
+
+
+def test_what_may_leave_carries_each_number_that_was_compared() -> None:
+    limits = Limits(
+        max_order=1_500.0,
+        max_order_qty=20.0,
+        max_position=5_000.0,
+        max_gross=9_000.0,
+        collar=0.02,
+        max_orders_per_minute=5,
+        max_orders_per_day=9,
+        max_messages_per_second=3,
+        max_data_age=60 * SECOND,
+    )
+    asked = limit_order("101")
+    seen = view(
+        limits=limits,
+        instrument=SMALL,
+        model=AccountModel.CASH,
+        capital=4_000.0,
+        ours=500.0,
+        gross=700.0,
+        account_held=D(5),
+        overdue=SECOND,
+        ledger=sent(2 * SECOND, 2 * MINUTE),
+    )
+    assert judge(seen, asked) == (
+        ("min_qty", 10.0, 0.1),
+        ("min_notional", 1010.0, 50.0),
+        ("max_messages_per_second", 1.0, 3.0),
+        ("data_age", 1.0, 60.0),
+        ("max_orders_per_minute", 2.0, 5.0),
+        ("max_orders_per_day", 3.0, 9.0),
+        ("max_order_qty", 10.0, 20.0),
+        ("max_order", 1000.0, 1500.0),
+        ("collar", pytest.approx(0.01), 0.02),
+        ("max_position", 1500.0, 5000.0),
+        ("max_gross", 1710.0, 9000.0),
+        ("capital", 1510.0, 4000.0),
+        ("buying_power", 1010.0, 10000.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -344,7 +385,7 @@ EVERYTHING_SHUT: dict[str, Any] = {
     ],
 )
 def test_no_limit_keeps_us_from_getting_out(model: AccountModel, asked: Order) -> None:
-    assert judge(view(**EVERYTHING_SHUT, model=model), asked) is None
+    assert isinstance(judge(view(**EVERYTHING_SHUT, model=model), asked), tuple)
 
 
 def test_an_order_through_zero_is_cut_down_to_the_close() -> None:

@@ -133,6 +133,15 @@ def test_a_strategy_that_does_not_come_back_ends_the_process_and_is_not_called_a
     assert not any(e["event"] in ("time_budget", "order_intended") for e in again.events)
 
 
+def test_a_strategy_that_wants_to_end_the_process_ends_only_itself(project: Project) -> None:
+    project.write(body="import sys\n        if self.bars > 8: sys.exit('enough')", pace="")
+    with project.start() as daemon:
+        failed = daemon.until("strategy_failed")
+        assert (failed["strategy"], failed["error"]) == ("flip", "SystemExit: enough")
+        daemon.until("feed_over")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+
+
 def test_a_halt_holds_within_a_moment_of_being_asked_while_a_strategy_spins(project: Project) -> None:
     project.write(
         body="if self.bars > 8: open('spinning', 'w').close()\n        while self.bars > 8: pass",

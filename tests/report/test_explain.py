@@ -35,19 +35,23 @@ def steps(lines: Sequence[Line]) -> list[str]:
 
 def test_story_of_an_order_goes_from_bar_to_fill_with_the_sizing_arithmetic() -> None:
     said = Target(COIN.id, weight=0.5, reason="crossed", explained=(("fast", 101.5), ("slow", 99.0)))
-    world = World(spec(Script(said), qty=10.0)).play(bars(3))
+    limits = Limits(max_position=2_000.0, max_orders_per_day=4)
+    world = World(spec(Script(said), qty=10.0), accounts=(account(limits=limits),)).play(bars(3))
     order_id = next(r.fact.order.client_order_id for r in world.facts if isinstance(r.fact, f.OrderIntended))
 
     lines = order_story(about(world.facts), order_id)
 
-    assert steps(lines)[:5] == ["bar", "signal", "sizing", "rules", "order"]
+    assert list(dict.fromkeys(steps(lines)))[:5] == ["bar", "signal", "sizing", "rules", "order"]
     assert steps(lines)[-1] == "fill"
     told = {line.step: line.text for line in lines}
     assert told["bar"] == "COIN at 100"
     assert told["signal"] == "crossed: fast=101.5, slow=99"
     assert told["sizing"] == "weight 0.5 x full size 10 = 5, worth 500.00, 0.5 % of its equity 100,000.00"
     assert told["order"].startswith("buy 5 COIN market gtc to target")
-    assert "max_position" in told["rules"]
+    assert [(x.text, x.numbers) for x in lines if x.step == "rules"][1:] == [
+        ("max_orders_per_day: 1, at most 4", {"value": 1.0, "limit": 4.0}),
+        ("max_position: 500, at most 2000", {"value": 500.0, "limit": 2000.0}),
+    ]
     assert told["fill"].startswith("5 at 100")
 
 

@@ -17,7 +17,7 @@ from tradebot.config.models import Config
 from tradebot.core.model import Bar, Quote
 from tradebot.core.strategy import BarStrategy, Input, Strategy
 from tradebot.data.arrays import BarArrays, Floats
-from tradebot.errors import PluginError
+from tradebot.errors import Interrupted, PluginError
 from tradebot.plugins.blame import raised_in, shown
 from tradebot.plugins.verdict import Verdict
 
@@ -82,9 +82,9 @@ def verdict_on(
         return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed, said=said)
     try:
         return _verdict(recipe, strategy, instrument, series, quick=quick, seed=seed, said=None)
-    except PluginError:
+    except (PluginError, Interrupted):
         raise
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
         raise raised_in(str(recipe.plugin.path), recipe.plugin.cls.__name__, exc) from exc
 
 

@@ -11,6 +11,7 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from tradebot.cli import failure, out
 from tradebot.cli.root import root
 from tradebot.cli.words import INTERRUPTED
 from tradebot.daemon import ending
-from tradebot.errors import ExitCode, PermissionRefused, TradebotError
+from tradebot.errors import ExitCode, Interrupted, PermissionRefused, TradebotError
 
 _COMPLETE = "_TRADEBOT_COMPLETE"
 
@@ -33,7 +34,13 @@ def main() -> NoReturn:
     # Looking through them for garbage as often as Python does by default is a sixth of a backtest's time.
     gc.set_threshold(300_000, 50, 100)
     _make_streams_safe()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # who ignores it goes on doing so
+        signal.signal(signal.SIGINT, _interrupt)
     _leave(run(sys.argv[1:]))
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise Interrupted
 
 
 def _leave(code: int) -> NoReturn:

@@ -77,7 +77,7 @@ def filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     sub = ledger.subs[fact.strategy]
     for asset, amount in fact.cash:
         sub.add_cash(asset, amount)
-    position = sub.position(fill.instrument)
+    position = sub.position_to_book(fill.instrument)
     _book_entry(position, fact.qty_signed, fill.price, opens=fact.opens)
     change_position(position, fact.qty_signed, fact.basis, fact.realized, fact.ts)
     if fact.opens:
@@ -181,12 +181,12 @@ def assigned(ledger: Ledger, fact: f.AssignmentMade) -> None:
         sub.add_cash(fact.asset, fact.amount)
         rest.add_cash(fact.asset, -fact.amount)
     if fact.instrument is not None:
-        position = sub.position(fact.instrument)
+        position = sub.position_to_book(fact.instrument)
         _book_assigned_entry(position, fact.amount, fact.basis)
         if not position.qty or (position.qty > 0) != (position.qty + fact.amount > 0):
             ledger.wish((fact.strategy, fact.instrument)).exits = fact.exits
         change_position(position, fact.amount, fact.basis, ZERO, fact.ts)
-        theirs = rest.position(fact.instrument)
+        theirs = rest.position_to_book(fact.instrument)
         change_position(theirs, -fact.amount, fact.realized - fact.basis, fact.realized, fact.ts)
     ledger.version += 1
 
@@ -240,7 +240,7 @@ def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
         record.rebase(order.qty, order.filled_qty, order.reduced)
         record.splits = (*record.splits, (fact.since, fact.ratio))
     for after in fact.positions:
-        position = ledger.sub_or_unassigned(fact.account, after.strategy).position(fact.instrument)
+        position = ledger.sub_or_unassigned(fact.account, after.strategy).position_to_book(fact.instrument)
         position.qty, position.basis = after.qty, after.basis
         position.realized += after.realized
         position.entry_qty *= fact.ratio
@@ -264,7 +264,7 @@ def position_adjusted(ledger: Ledger, fact: f.PositionAdjusted) -> None:
     for asset, amount in fact.cash:
         _cash(ledger, fact.account, None, asset, amount, fact.settles_at, fact.ts)
     change_lots(account, fact.instrument, fact.closed, fact.opened)
-    rest = account.unassigned.position(fact.instrument)
+    rest = account.unassigned.position_to_book(fact.instrument)
     change_position(rest, fact.qty_signed, fact.basis, fact.realized, fact.ts)
     _remember(ledger, fact.account, fact.venue_ref)
     ledger.version += 1
@@ -278,7 +278,7 @@ def crossed(ledger: Ledger, fact: f.CrossedInternally) -> None:
     ):
         sub = ledger.subs[strategy]
         sub.add_cash(fact.asset, cash)
-        position = sub.position(fact.instrument)
+        position = sub.position_to_book(fact.instrument)
         after = position.qty + qty
         opens = not position.qty or (position.qty > 0) != (after > 0)
         _book_entry(position, qty, fact.price, opens=opens)

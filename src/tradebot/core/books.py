@@ -53,7 +53,15 @@ class SubLedger:
         self.positions: dict[str, Position] = {}
 
     def position(self, instrument: str) -> Position:
-        """Return the position, a flat one if there never was any."""
+        """Return the position to look at, a flat one if there never was any.
+
+        Looking leaves no trace: the order of the positions is that in which they are valued.
+        """
+        found = self.positions.get(instrument)
+        return Position() if found is None else found
+
+    def position_to_book(self, instrument: str) -> Position:
+        """Return the position to write to, a new one if there never was any."""
         found = self.positions.get(instrument)
         if found is None:
             found = self.positions[instrument] = Position()

@@ -53,7 +53,7 @@ class Callers:
         if bar.interval != seat.interval or bar.instrument not in seat.legs:
             try:
                 seat.decider.on_input(bar)
-            except Exception as exc:
+            except BaseException as exc:
                 seat.fail(self._rec, exc)
                 return False
         if bar.ts <= seat.done_ts:
@@ -73,11 +73,6 @@ class Callers:
     def grace_over(self, seat: Seat) -> None:
         """The wait for missing inputs is over."""
         if seat.round_bars:
-            self._close_round(seat)
-
-    def end_warm_up(self, seat: Seat, until: int) -> None:
-        """Close a round whose wait for missing inputs was over before now; its call is of the past."""
-        if seat.round_bars and seat.round_ts + seat.spec.grace <= until:
             self._close_round(seat)
 
     def _close_round(self, seat: Seat) -> None:
@@ -102,7 +97,7 @@ class Callers:
             self._count(seat)
         try:
             intent = seat.on_bar(seat.context, bar)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         # Most strategies repeat their word on every bar: saying the same again changes nothing.
@@ -138,7 +133,7 @@ class Callers:
                 intent = self._joint(seat, seat.decider)
             else:
                 intent = seat.on_bar(seat.context, seat.own_bar())
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         seat.done_ts, seat.round_bars = seat.round_ts, {}
@@ -221,7 +216,7 @@ class Callers:
                 quotes = decider.on_quote(seat.context, item)
             else:
                 quotes = decider.on_book(seat.context, item)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         if quotes is not None:
@@ -237,7 +232,7 @@ class Callers:
         seat.context.now = self._rec.now
         try:
             seat.decider.on_fill(seat.context, fill)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         if seat.has_more:
@@ -251,7 +246,7 @@ class Callers:
         usual, seat.context.instrument = seat.context.instrument, instrument
         try:
             intent = seat.decider.on_timer(seat.context, key)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         finally:
@@ -270,11 +265,16 @@ class Callers:
         seat = leg.seat
         if seat is None or seat.is_failed:
             return
-        if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
+        try:
+            if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
+                return
+            renewed = seat.spec.renew(leg.instrument.id)
+        except BaseException as exc:
+            seat.fail(self._rec, exc)
             return
         bars = [rebased(bar, float(split.ratio)) for bar in seat.history]
         counted = leg.counted()
-        seat.sit(seat.spec.renew(leg.instrument.id))
+        seat.sit(renewed)
         seat.history.clear()
         leg.sizer.forget()
         self._rec.is_muted = seat.context.muted = True

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from tradebot.core.messages import HaltLevel
 from tradebot.core.model import DAY, MINUTE, SECOND, Order, OrderKind, Purpose, Side, Tif
-from tradebot.core.view import Denied, Verdict, View, is_reducing, numbers
+from tradebot.core.view import NOTHING, Denied, Verdict, View, compared, is_reducing, numbers
 
 
 def halted(view: View, order: Order) -> Verdict:
     """Nothing that increases exposure leaves while a halt or pause covers it."""
     level, reason = view.ledger.halt_level(order.strategy, order.instrument)
     if level is HaltLevel.NONE:
-        return None
+        return NOTHING
     return Denied(rule="halted", reason=f"{level.name.lower()}: {reason}")
 
 
@@ -24,7 +24,7 @@ def reconciled(view: View, order: Order) -> Verdict:
     Not even what should reduce: a journal from a backup does not know what is held.
     """
     if view.ledger.is_reconciled(order.account):
-        return None
+        return NOTHING
     return Denied(rule="reconciled", reason=f"account {order.account} was not compared with the venue yet")
 
 
@@ -33,9 +33,11 @@ def fresh(view: View, order: Order) -> Verdict:
     if view.price <= 0.0:
         return Denied(rule="price_missing", reason=f"no price of {order.instrument} was seen yet")
     limit = view.limits.max_data_age
-    if limit is None or view.overdue <= limit:
-        return None
+    if limit is None:
+        return NOTHING
     late, most = view.overdue / SECOND, limit / SECOND
+    if view.overdue <= limit:
+        return compared("data_age", late, most)
     return Denied(
         rule="data_age",
         reason=f"the next price of {order.instrument} may be {most:g} s late, is {late:g} s",
@@ -46,23 +48,25 @@ def fresh(view: View, order: Order) -> Verdict:
 def in_session(view: View, order: Order) -> Verdict:
     """Outside its session only an order for an auction leaves."""
     if view.is_open or order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE):
-        return None
+        return NOTHING
     return Denied(rule="session_closed", reason="waits for the session to open")
 
 
 def allowed(view: View, order: Order) -> Verdict:
     """An order's instrument is one of its strategy's."""
     if view.is_allowed:
-        return None
+        return NOTHING
     return Denied(rule="symbol", reason=f"strategy {order.strategy} does not trade {order.instrument}")
 
 
 def within_parent(view: View, order: Order) -> Verdict:
     """The orders of an execution parent never exceed it."""
     parent = None if order.parent_id is None else view.ledger.parents.get(order.parent_id)
-    if parent is None or parent.ordered + order.qty <= parent.opened.qty:
-        return None
+    if parent is None:
+        return NOTHING
     after, most = float(parent.ordered + order.qty), float(parent.opened.qty)
+    if parent.ordered + order.qty <= parent.opened.qty:
+        return compared("parent", after, most)
     return Denied(
         rule="parent",
         reason=f"the parent is of {most:g}, its orders would be of {after:g}",
@@ -74,11 +78,11 @@ def duplicate(view: View, order: Order) -> Verdict:
     """The same order is not sent twice within the window; quotes, which do so by nature, are exempt."""
     window = view.limits.duplicate_window
     if window is None or view.ledger.wish((order.strategy, order.instrument)).quotes is not None:
-        return None
+        return NOTHING
     for record in reversed(view.ledger.orders.values()):
         before = record.order
         if before.ts <= view.now - window:
-            return None
+            return NOTHING
         if _is_same(before, order):
             ago = (view.now - before.ts) / SECOND
             return Denied(
@@ -86,7 +90,7 @@ def duplicate(view: View, order: Order) -> Verdict:
                 reason=f"the same as {before.client_order_id}, sent {ago:g} s before",
                 numbers=numbers(window_s=window / SECOND, ago_s=ago),
             )
-    return None
+    return NOTHING
 
 
 def _is_same(one: Order, other: Order) -> bool:
@@ -104,11 +108,11 @@ def messages(view: View, order: Order) -> Verdict:
     """No more messages a second than agreed. What reduces has a lane as wide again for itself."""
     limit = view.limits.max_messages_per_second
     if limit is None:
-        return None
+        return NOTHING
     most = 2 * limit if is_reducing(view, order) else limit
     count = sum(1 for at in view.ledger.message_times if at > view.now - SECOND)
     if count < most:
-        return None
+        return compared("max_messages_per_second", float(count + 1), float(most))
     return Denied(
         rule="max_messages_per_second",
         reason=f"max_messages_per_second is {most}, {count} were sent",
@@ -119,6 +123,7 @@ def messages(view: View, order: Order) -> Verdict:
 def rate_of_orders(view: View, order: Order) -> Verdict:
     """No more orders a minute and a day than agreed."""
     times = view.ledger.order_times
+    passed = NOTHING
     for rule, limit, span in (
         ("max_orders_per_minute", view.limits.max_orders_per_minute, MINUTE),
         ("max_orders_per_day", view.limits.max_orders_per_day, DAY),
@@ -132,13 +137,14 @@ def rate_of_orders(view: View, order: Order) -> Verdict:
                 reason=f"{rule} is {limit}, {count} were sent",
                 numbers=numbers(limit=float(limit), sent=float(count)),
             )
-    return None
+        passed += compared(rule, float(count + 1), float(limit))
+    return passed
 
 
 def self_cross(view: View, order: Order) -> Verdict:
     """A limit order does not meet a resting order of our own at the same account."""
     if order.kind is not OrderKind.LIMIT or order.limit_price is None:
-        return None
+        return NOTHING
     for (_, instrument), working in view.ledger.open.items():
         if instrument != order.instrument:
             continue
@@ -153,4 +159,4 @@ def self_cross(view: View, order: Order) -> Verdict:
                     rule="self_cross",
                     reason=f"{order.limit_price} would meet our own {record.order.client_order_id} at {theirs}",
                 )
-    return None
+    return NOTHING

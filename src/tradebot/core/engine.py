@@ -11,6 +11,7 @@ fact, and the facts before it stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from tradebot.core import events
@@ -168,17 +169,32 @@ class Engine:
         self._mute(True)
         try:
             for piece in market:
+                self._end_waits(piece.ts)
                 self._memory.load_before(piece.ts, covered)
                 self._rec.now = piece.ts
                 self._intake.take(piece)
-            for seat in self._seats:
-                self._callers.end_warm_up(seat, now)
+            self._end_waits(now)
+            owed = {(fact.instrument, fact.ts): fact.per_share for fact in self.ledger.accrued.values()}
+            for (instrument, ex_date), per_share in owed.items():
+                if ex_date > self._intake.last_of(instrument)[0]:
+                    self._go_ex(instrument, per_share)
             self._memory.load()
         finally:
             self._rec.now = now
             self._mute(False)
-        if self._rec.take() is not NOTHING:
+        outcome = self._rec.take()
+        for failed in (r.fact for r in outcome.facts if isinstance(r.fact, f.StrategyFailed)):
+            raise InvariantError(f"strategy {failed.strategy} failed while warming up: {failed.error}")
+        if outcome is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
+
+    def _end_waits(self, until: int) -> None:
+        """Call what waited for inputs that are missing in the past, when its wait was over then."""
+        for seat in self._seats:
+            over = seat.round_ts + seat.spec.grace
+            if seat.round_bars and over <= until:
+                self._rec.now = over
+                self._callers.grace_over(seat)
 
     def _mute(self, muted: bool) -> None:
         self._rec.is_muted = muted
@@ -308,10 +324,13 @@ class Engine:
 
     def _dividend(self, dividend: m.Dividend) -> None:
         events.dividend_accrued(self.setup, self._rec, dividend)
-        mark = self.marks.get(dividend.instrument, 0.0)
-        if mark > float(dividend.amount):
-            # What is owed counts from here on; the last price still holds it, the next will not.
-            self.marks[dividend.instrument] = mark - float(dividend.amount)
+        self._go_ex(dividend.instrument, dividend.amount)
+
+    def _go_ex(self, instrument: str, per_share: Decimal) -> None:
+        """Take a dividend off the last price: what is owed counts apart, and the next price will not hold it."""
+        mark = self.marks.get(instrument, 0.0)
+        if mark > float(per_share):
+            self.marks[instrument] = mark - float(per_share)
 
     def _cash(self, event: m.CashEvent) -> None:
         if self._recovery.is_repeat(event.account, event.venue_ref):

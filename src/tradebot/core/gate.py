@@ -20,7 +20,7 @@ from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
 from tradebot.core.risk import FOR_DATA, WAITING, judge
 from tradebot.core.setup import AccountSpec, Setup
-from tradebot.core.view import Denied, Shrunk, View
+from tradebot.core.view import Denied, Passed, Shrunk, View
 
 # Returns when an instrument's last price was true and how long after it the next one is due (ns).
 Lateness = Callable[[str], tuple[int, int]]
@@ -96,24 +96,24 @@ class Gate:
 
     def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
         """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""
-        order, denied = self._judged(leg, order)
-        if denied is not None:
-            self._deny(leg, order, denied)
-            return denied
+        order, word = self._judged(leg, order)
+        if isinstance(word, Denied):
+            self._deny(leg, order, word)
+            return word
         price = self._marks.get(order.instrument, 0.0)
-        self._rec.fact(f.OrderIntended(ts=self._rec.now, order=order, price=price), cause)
+        self._rec.fact(f.OrderIntended(ts=self._rec.now, order=order, price=price, compared=word), cause)
         self._rec.command(SubmitOrder(order=order))
         return None
 
     def replace(self, leg: Leg, record: OrderRecord, order: Order) -> Denied | None:
         """Send `order` in the place of a working one; both ids stay tracked until the venue answers."""
         order = replace(order, replaces=record.order.client_order_id)
-        order, denied = self._judged(leg, order)
-        if denied is not None:
-            self._deny(leg, order, denied)
-            return denied
+        order, word = self._judged(leg, order)
+        if isinstance(word, Denied):
+            self._deny(leg, order, word)
+            return word
         old = record.order.client_order_id
-        self._rec.fact(f.ReplaceRequested(ts=self._rec.now, client_order_id=old, order=order))
+        self._rec.fact(f.ReplaceRequested(ts=self._rec.now, client_order_id=old, order=order, compared=word))
         self._rec.command(ReplaceOrder(client_order_id=old, order=order))
         return None
 
@@ -125,7 +125,7 @@ class Gate:
         self._rec.fact(f.CancelRequested(ts=self._rec.now, client_order_id=order_id, because=because))
         self._rec.command(CancelOrder(client_order_id=order_id))
 
-    def _judged(self, leg: Leg, order: Order) -> tuple[Order, Denied | None]:
+    def _judged(self, leg: Leg, order: Order) -> tuple[Order, Denied | Passed]:
         while True:
             verdict = judge(self._view(leg, order), order)
             if not isinstance(verdict, Shrunk):

@@ -26,7 +26,7 @@ from tradebot.core.strategy import (
     Target,
     is_joint,
 )
-from tradebot.errors import InvariantError
+from tradebot.errors import Interrupted, InvariantError
 
 # Intervals below a day close on multiples of themselves in UTC, so it is known when another
 # series must have a bar too; longer ones follow session calendars and are never waited for.
@@ -274,12 +274,12 @@ class Seat:
             and (need[1] == self.interval or (need[1] < _ALIGNED_BELOW and ts % need[1] == 0))
         ]
 
-    def fail(self, recorder: Recorder, exc: Exception) -> None:
-        """Call the strategy no more; while it is only shown the past, refuse to begin."""
+    def fail(self, recorder: Recorder, exc: BaseException) -> None:
+        """Call the strategy no more, whatever it raised; the owner's Ctrl-C during a call is none of its."""
+        if isinstance(exc, Interrupted):
+            raise exc
         self.is_failed = True
         what = f"{type(exc).__name__}: {exc}"
-        if recorder.is_muted:
-            raise InvariantError(f"strategy {self.spec.id} failed while warming up: {what}") from exc
         for name in self.legs:
             recorder.fact(StrategyFailed(ts=recorder.now, strategy=self.spec.id, instrument=name, error=what))
 

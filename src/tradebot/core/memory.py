@@ -55,7 +55,7 @@ class Memory:
         seat.context.marks = self._marks
         try:
             seat.decider.on_start(seat.context)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
 
     def load(self) -> None:
@@ -65,9 +65,14 @@ class Memory:
             self.load_into(seat)
 
     def load_before(self, ts: int, covered: int) -> None:
-        """Load the memories that were saved before data of `ts`; one without its place, before `covered`."""
+        """Load the memories that were saved before data of `ts`; one without its place, before `covered`.
+
+        One that knows a round which still waits for inputs is loaded once that was called.
+        """
         for seat in self._waiting[:]:
-            if ts > (self._ledger.saved[seat.key].bar_ts or covered):
+            saved_at = self._ledger.saved[seat.key].bar_ts or covered
+            is_ahead = bool(seat.round_bars) and seat.round_ts <= saved_at
+            if ts > saved_at and not is_ahead:
                 self._waiting.remove(seat)
                 self.load_into(seat)
 
@@ -78,7 +83,7 @@ class Memory:
             return
         try:
             seat.decider.load(json.loads(saved.state))
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
 
     # --- out ------------------------------------------------------------------------------------
@@ -98,7 +103,7 @@ class Memory:
         seat.unsaved = 0
         try:
             state = json.dumps(seat.decider.save(), separators=(",", ":"), allow_nan=False)
-        except Exception as exc:
+        except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         known = self._ledger.saved.get(seat.key)

@@ -305,6 +305,14 @@ class Explained:
     value: float
 
 
+class Compared(NamedTuple):
+    """What a rule that let an order pass had compared: `value` with the bound `limit`."""
+
+    rule: str
+    value: float
+    limit: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
     """A quantity bought (or sold short) in one go, with what it cost.

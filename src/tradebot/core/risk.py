@@ -17,7 +17,18 @@ from tradebot.core.books import ZERO
 from tradebot.core.model import AccountModel, Order, Side
 from tradebot.core.quantize import qty_down, qty_for
 from tradebot.core.trades import grid_problem
-from tradebot.core.view import Denied, Rule, Shrunk, Verdict, View, is_reducing, numbers, value_of
+from tradebot.core.view import (
+    NOTHING,
+    Denied,
+    Rule,
+    Shrunk,
+    Verdict,
+    View,
+    compared,
+    is_reducing,
+    numbers,
+    value_of,
+)
 
 
 def on_grid(view: View, order: Order) -> Verdict:
@@ -26,7 +37,7 @@ def on_grid(view: View, order: Order) -> Verdict:
     if not all(x is None or x.is_finite() for x in (order.qty, *prices.values())):
         return Denied(rule="grid", reason=f"quantity and prices must be finite, were {order.qty}, {prices}")
     problem = grid_problem(view.instrument, order.qty, prices)
-    return Denied(rule="grid", reason=problem) if problem else None
+    return Denied(rule="grid", reason=problem) if problem else NOTHING
 
 
 def minimum(view: View, order: Order) -> Verdict:
@@ -44,7 +55,10 @@ def minimum(view: View, order: Order) -> Verdict:
             reason=f"the venue takes a notional of {least:g} or more, was {value:.8g}",
             numbers=numbers(notional=value, min_notional=least),
         )
-    return None
+    passed = NOTHING
+    if view.instrument.min_qty:
+        passed = compared("min_qty", float(order.qty), float(view.instrument.min_qty))
+    return passed + compared("min_notional", value, least) if least else passed
 
 
 def shortable(view: View, order: Order) -> Verdict:
@@ -53,24 +67,26 @@ def shortable(view: View, order: Order) -> Verdict:
     if view.model is AccountModel.CASH:
         # What another strategy holds is not ours to sell.
         after = min(after, view.held - view.alike + order.qty_signed)
-    if order.side is Side.BUY or after >= 0:
-        return None
+    if order.side is Side.BUY:
+        return NOTHING
+    if after >= 0:
+        return compared("short", float(after), 0.0)
     if view.model is AccountModel.CASH:
         reason = f"a cash account cannot go short, would hold {after.normalize():f}"
     elif not view.instrument.shortable:
         reason = f"{view.instrument.id} cannot be borrowed, would hold {after.normalize():f}"
     else:
-        return None
+        return NOTHING
     return Denied(rule="short", reason=reason, numbers=numbers(after=float(after)))
 
 
 def buying_power(view: View, order: Order) -> Verdict:
     """In a cash account a buy, with everything already reserved, is covered by cash."""
     if view.model is not AccountModel.CASH or order.side is Side.SELL:
-        return None
+        return NOTHING
     cost, free = value_of(view, order), float(view.cash) - view.reserved
     if cost <= free * (1.0 + 1e-12):
-        return None
+        return compared("buying_power", cost, free)
     return Denied(
         rule="buying_power",
         reason=f"the order costs {cost:.8g} {view.instrument.quote}, free are {free:.8g}",
@@ -86,8 +102,10 @@ def max_order(view: View, order: Order) -> Verdict:
 def max_order_qty(view: View, order: Order) -> Verdict:
     """One order's quantity stays below the limit; a larger one is cut down to it."""
     limit = view.limits.max_order_qty
-    if limit is None or float(order.qty) <= limit:
-        return None
+    if limit is None:
+        return NOTHING
+    if float(order.qty) <= limit:
+        return compared("max_order_qty", float(order.qty), limit)
     room = qty_for(limit, view.instrument.lot_size)
     reason = f"max_order_qty is {limit:g}, would be {float(order.qty):g}"
     if not room:
@@ -99,10 +117,10 @@ def collar(view: View, order: Order) -> Verdict:
     """A limit price does not pay more than the collar beyond the last price."""
     limit = view.limits.collar
     if limit is None or order.limit_price is None:
-        return None
+        return NOTHING
     beyond = (float(order.limit_price) / view.price - 1.0) * order.side.sign
     if beyond <= limit + 1e-9:
-        return None
+        return compared("collar", beyond, limit)
     return Denied(
         rule="collar",
         reason=f"a price may lie {limit:.4g} beyond the last one {view.price:.8g}, {order.limit_price} lies {beyond:.4g}",
@@ -119,11 +137,11 @@ def max_position(view: View, order: Order) -> Verdict:
 
 def _cut(view: View, order: Order, rule: str, limit: float | None, before: Decimal) -> Verdict:
     if limit is None:
-        return None
+        return NOTHING
     unit = view.price * float(view.instrument.multiplier) * view.rate
     after = abs(float(before + order.qty_signed)) * unit
     if after <= limit:
-        return None
+        return compared(rule, after, limit)
     room = qty_for(max(limit / unit - float(before) * order.side.sign, 0.0), view.instrument.lot_size)
     reason = f"{rule} is {limit:g}, would be {after:.8g}"
     if not room or room >= order.qty:
@@ -135,10 +153,10 @@ def max_gross(view: View, order: Order) -> Verdict:
     """Gross exposure of the account, this order included, stays below the limit."""
     limit = view.limits.max_gross
     if limit is None:
-        return None
+        return NOTHING
     after = view.gross + value_of(view, order) * view.rate
     if after <= limit:
-        return None
+        return compared("max_gross", after, limit)
     return Denied(
         rule="max_gross",
         reason=f"max_gross is {limit:g}, would be {after:.8g}",
@@ -150,10 +168,10 @@ def capital(view: View, order: Order) -> Verdict:
     """What strategies hold and are about to buy stays within the account's capital."""
     limit = view.capital
     if limit is None:
-        return None
+        return NOTHING
     after = view.ours + value_of(view, order) * view.rate
     if after <= limit * (1.0 + 1e-9):
-        return None
+        return compared("capital", after, limit)
     return Denied(
         rule="capital",
         reason=f"capital is {limit:g}, would be {after:.8g}",
@@ -188,25 +206,28 @@ INCREASING: tuple[Rule, ...] = (
 
 
 def judge(view: View, order: Order) -> Verdict:
-    """Ask the rules in order; the first word against the order stands.
+    """Ask the rules in order; the first word against the order stands, else what all of them compared.
 
     An order through zero that may not open the other side is cut down to what closes this one.
     """
+    passed = NOTHING
     for rule in ALWAYS:
         verdict = rule(view, order)
-        if verdict is not None:
+        if not isinstance(verdict, tuple):
             return verdict
+        passed += verdict
     if is_reducing(view, order):
-        return None
+        return passed
     for rule in INCREASING:
         verdict = rule(view, order)
-        if verdict is not None:
+        if not isinstance(verdict, tuple):
             return _only_close(view, order, verdict)
-    return None
+        passed += verdict
+    return passed
 
 
-def _only_close(view: View, order: Order, verdict: Verdict) -> Verdict:
-    if not isinstance(verdict, Denied) or not view.held or (view.held > 0) == (order.side is Side.BUY):
-        return verdict
+def _only_close(view: View, order: Order, word: Denied | Shrunk) -> Denied | Shrunk:
+    if isinstance(word, Shrunk) or not view.held or (view.held > 0) == (order.side is Side.BUY):
+        return word
     qty = qty_down(abs(view.held) - view.alike, view.instrument.lot_size)
-    return Shrunk(rule=verdict.rule, reason=verdict.reason, qty=qty) if 0 < qty < order.qty else verdict
+    return Shrunk(rule=word.rule, reason=word.reason, qty=qty) if 0 < qty < order.qty else word

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.core.ledger import Ledger
-from tradebot.core.model import AccountModel, Explained, Instrument, Order, Purpose, Side
+from tradebot.core.model import AccountModel, Compared, Explained, Instrument, Order, Purpose, Side
 from tradebot.core.setup import Limits
 
 
@@ -66,13 +66,22 @@ class Shrunk:
     qty: Decimal
 
 
-Verdict = Denied | Shrunk | None
+Passed = tuple[Compared, ...]  # no objection, and the numbers that say so; empty where none were compared
+Verdict = Denied | Shrunk | Passed
 Rule = Callable[[View, Order], Verdict]
 
 
 def numbers(**values: float) -> tuple[Explained, ...]:
     """Return what was compared, by name."""
     return tuple(Explained(name=name, value=value) for name, value in values.items())
+
+
+NOTHING: Passed = ()  # no objection, and nothing to compare: no limit is set, or it is none of numbers
+
+
+def compared(rule: str, value: float, limit: float) -> Passed:
+    """Return that `value` keeps within `limit`."""
+    return (Compared(rule, value, limit),)
 
 
 def value_of(view: View, order: Order) -> float:

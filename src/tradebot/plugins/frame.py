@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradebot.core.strategy import Input, Strategy
-from tradebot.errors import BadData, PluginError
+from tradebot.errors import BadData, Interrupted, PluginError
 from tradebot.plugins.blame import raised_in
 
 Floats = NDArray[np.float64]
@@ -157,9 +157,9 @@ def compute(
     index = bars.index
     try:
         result = strategy.signals(bars)
-    except PluginError:
+    except (PluginError, Interrupted):
         raise
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
         raise raised_in(type(strategy).signals.__code__.co_filename, "signals()", exc) from exc
     finally:
         strategy._frames = MappingProxyType({})

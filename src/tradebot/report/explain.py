@@ -158,33 +158,33 @@ def _parent_over(fact: f.ParentClosed, _: str) -> Told:
 
 def _intended(fact: f.OrderIntended, order_id: str) -> Told:
     if fact.order.client_order_id == order_id:
-        yield from _passed(fact.order)
+        yield from _passed(fact)
         yield "order", f"{order_words(fact.order)}, the price was {fact.price:g}", {"price": fact.price}
 
 
 def _replacing(fact: f.ReplaceRequested, order_id: str) -> Told:
     if fact.order.client_order_id == order_id:
-        yield from _passed(fact.order)
+        yield from _passed(fact)
         yield "order", f"{order_words(fact.order)} in the place of {fact.client_order_id}", {}
     else:
         yield "order", f"to be replaced by {fact.order.client_order_id}", {}
 
 
-def _passed(order: Order) -> Told:
-    names = [rule.__name__ for rule in ALWAYS]
-    if order.purpose.value == "target":
-        names += [rule.__name__ for rule in INCREASING]
-        yield (
-            "rules",
-            f"asked and without objection: {', '.join(names)} (risk-reducing: {names[0]}, {names[1]} only)",
-            {},
-        )
+def _passed(fact: f.OrderIntended | f.ReplaceRequested) -> Told:
+    always = ", ".join(rule.__name__ for rule in ALWAYS)
+    purpose = fact.order.purpose.value
+    if purpose == "target":
+        further = ", ".join(rule.__name__ for rule in INCREASING)
+        text = f"asked and without objection: {always}; where it does not only reduce: {further}"
     else:
-        yield (
-            "rules",
-            f"asked and without objection: {', '.join(names)} ({order.purpose.value} reduces risk)",
-            {},
-        )
+        text = f"asked and without objection: {always} ({purpose} reduces risk)"
+    yield "rules", text, {}
+    for rule, value, limit in fact.compared:
+        bound = "at least" if rule in _LEAST else "at most"
+        yield "rules", f"{rule}: {value:.8g}, {bound} {limit:.8g}", {"value": value, "limit": limit}
+
+
+_LEAST = ("min_qty", "min_notional", "short")  # what is bounded from below
 
 
 def order_words(order: Order) -> str:

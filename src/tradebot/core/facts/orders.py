@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tradebot.core.facts.base import Fact
-from tradebot.core.model import AssetAmount, Explained, Fill, Lot, Order, Side
+from tradebot.core.model import AssetAmount, Compared, Explained, Fill, Lot, Order, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,15 @@ class ParentClosed(Fact):
 class OrderIntended(Fact):
     """An order is about to be sent; committed before the command leaves.
 
-    `price` is the market price that the decision and its reservation used.
+    `price` is the market price that the decision and its reservation used, `compared` what the rules
+    that let it pass had compared.
     """
+
+    VERSION: ClassVar[int] = 2
 
     order: Order
     price: float
+    compared: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +152,13 @@ class CancelRefused(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceRequested(Fact):
-    """`client_order_id` is about to be replaced by `order`; both ids are tracked."""
+    """`client_order_id` is about to be replaced by `order`; both ids are tracked. `compared` as in OrderIntended."""
+
+    VERSION: ClassVar[int] = 2
 
     client_order_id: str
     order: Order
+    compared: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
