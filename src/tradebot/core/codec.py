@@ -35,6 +35,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("AssignmentMade", 1): _with(because="", exits=None, realized="0"),
     ("CashMoved", 1): _with(venue_ref=""),
     ("FeeCharged", 1): _with(venue_ref=""),
+    ("HaltSet", 1): lambda old: {**old, "scope": {**cast(dict[str, Plain], old["scope"]), "account": None}},
     ("InterestPaid", 1): _with(venue_ref=""),
     ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),
     ("SplitApplied", 1): lambda old: {**old, "since": old["ts"]},
