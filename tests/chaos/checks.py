@@ -22,7 +22,7 @@ from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.sim.venue import Request
 
 ZERO = Decimal(0)
-_CASH = {(None, "mismatch"), (None, "unexplained_cash")}
+_CASH = {(None, "mismatch")}
 _GETS_OUT = (Purpose.PROTECT, Purpose.FLATTEN)
 
 
@@ -102,7 +102,7 @@ class Auditor:
             elif isinstance(fact, f.ParentOpened):
                 self.parents[fact.parent_id] = fact
             elif isinstance(fact, f.HaltSet):
-                self.halts[fact.scope] = fact
+                self.halts[fact.scope, fact.rule] = fact
 
     def _moved(self, key: Key, qty: Decimal) -> None:
         self.held[key] = self.held.get(key, ZERO) + qty
@@ -201,7 +201,7 @@ def check_rest(
     `acted` are instruments whose company split them or paid: there a difference may have stopped the
     symbol, or everything, with both numbers, when trades and a split met.
     """
-    rules = {(scope.instrument, halt.rule) for scope, halt in ledger.halts.items()}
+    rules = {(key.scope.instrument, key.rule) for key in ledger.halts}
     is_forgiven = any(name in acted for name in setup.instruments)
     for name in setup.instruments:
         if not (name in acted and (name, "mismatch") in rules):
@@ -209,7 +209,7 @@ def check_rest(
     if not (is_forgiven and _CASH & rules):
         _check_cash(ledger, server)
     _check_orders(ledger, server, acted)
-    if {h.scope: h.level for h in halts} != {s: h.level for s, h in ledger.halts.items()}:
+    if {h.key: h.level for h in halts} != {s: h.level for s, h in ledger.halts.items()}:
         raise Broken(f"the flag must say what the facts say, {list(halts)} is not {ledger.halts}")
     for spec in setup.strategies:
         for name in spec.instruments:

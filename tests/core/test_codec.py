@@ -73,11 +73,11 @@ def test_amounts_are_text_enums_their_values_and_records_objects() -> None:
         numbers=(Explained(name="loss", value=0.1),),
     )
     row = codec.encode(facts.Recorded(1, 6, 0, halt))
-    assert row[:6] == (1, 5, 6, "HaltSet", 1, 0)
+    assert row[:6] == (1, 5, 6, "HaltSet", 2, 0)
     assert json.loads(row.data) == {
         "ts": 5,
         "level": 2,
-        "scope": {"strategy": None, "instrument": "COIN"},
+        "scope": {"strategy": None, "instrument": "COIN", "account": None},
         "reason": "was 0.2 & more",
         "rule": "owner",
         "numbers": [{"name": "loss", "value": 0.1}],

@@ -166,10 +166,10 @@ def test_a_halt_of_one_strategy_or_instrument_leaves_the_others_trading() -> Non
         assert world.position("b", "GEM") == D(10)
 
 
-def _bar(name: str, n: int) -> Any:
+def _bar(name: str, n: int, price: float = 100.0) -> Any:
     from tests.core.world import make_bar
 
-    return make_bar(name, START + n * HOUR, HOUR, 100.0)
+    return make_bar(name, START + n * HOUR, HOUR, price)
 
 
 # --- breakers -------------------------------------------------------------------------------------
@@ -259,3 +259,37 @@ def test_a_flatten_keeps_to_the_accounts_collar_and_leaves_the_owners_own_alone(
     world.bars((100,))
     assert world.position() == 0
     assert world.ledger.accounts["main"].qty("COIN") == D(7)
+
+
+def test_a_breaker_halts_its_own_account_and_leaves_the_other_trading() -> None:
+    accounts = [
+        account({"USD": D(10_000)}, name="one", limits=Limits(max_drawdown=0.05)),
+        account({"USD": D(10_000)}, name="two", limits=Limits(max_drawdown=0.05)),
+    ]
+    world = World(
+        spec(Script(1.0, None, None, 0.5), name="a", account="one", qty=90.0),
+        spec(Script(None, None, None, 1.0), name="b", account="two", instrument=GEM),
+        accounts=accounts,
+        checks_rest=False,
+    )
+    for n, price in enumerate((100.0, 100.0, 80.0, 80.0, 80.0, 80.0), 1):
+        pieces = (_bar("COIN", n, price), _bar("GEM", n))
+        world.play([m.Slice(START + n * HOUR, pieces)])
+    assert [(x.scope, x.rule) for x in world.of(f.HaltSet)] == [(Scope(account="one"), "max_drawdown")]
+    assert world.position("b", "GEM") == D(10)
+
+
+def test_a_loss_limit_and_the_owner_stop_the_same_and_each_is_lifted_by_itself() -> None:
+    world = World(
+        spec(Script(1.0), qty=100.0, interval=DAY),
+        accounts=[account({"USD": D(10_000)}, limits=Limits(max_daily_loss=0.05, max_drawdown=0.05))],
+    )
+    world.bars((100,), (100,), (90,), interval=DAY)
+    halt(world, HaltLevel.PAUSED, reason="holiday", strategy="s")
+    standing = [key.rule for key in world.ledger.halts]
+    assert standing == ["max_drawdown", "max_daily_loss", "owner"]
+    world.bars((90,), interval=DAY)  # the day is over
+    assert [key.rule for key in world.ledger.halts] == ["max_drawdown", "owner"]
+    main = Scope(account="main")
+    world.tell(m.SetHalt(ts=world.now, level=HaltLevel.NONE, reason="seen", scope=main, rule="max_drawdown"))
+    assert world.ledger.halt_level("s", "COIN") == (HaltLevel.PAUSED, "holiday")

@@ -357,7 +357,7 @@ def test_an_absent_order_keeps_its_exposure_and_halts_its_symbol_until_it_is_let
     world, order_id = unknown(1.0, 1.0, 0.5)
     world.bars((100,), (100,))
     assert world.ledger.orders[order_id].leaves == D(10)
-    assert world.ledger.halts[Scope(None, "COIN")].rule == "unknown_order"
+    assert list(world.ledger.halts) == [(Scope(None, "COIN"), "unknown_order")]
     let_go(world, order_id)
     assert world.ledger.halts == {}
     assert world.ledger.orders[order_id].status is Status.RELEASED
@@ -376,7 +376,7 @@ def test_the_halt_stays_while_another_order_of_the_symbol_is_unknown() -> None:
         world.tell(m.VenueUnknown(ts=world.now, client_order_id=each, reason="timed out"))
         world.tell(m.VenueAbsent(ts=world.now, client_order_id=each, checks=3))
     let_go(world, ids[0])
-    assert Scope(None, "COIN") in world.ledger.halts
+    assert (Scope(None, "COIN"), "unknown_order") in world.ledger.halts
     let_go(world, ids[1])
     assert world.ledger.halts == {}
 
@@ -386,7 +386,7 @@ def test_a_halt_of_the_owner_is_not_lifted_with_the_unknown_order() -> None:
     scope = Scope(None, "COIN")
     world.tell(m.SetHalt(ts=world.now, level=HaltLevel.NO_NEW_RISK, reason="mine", scope=scope))
     let_go(world, order_id)
-    assert world.ledger.halts[scope].reason == "mine"
+    assert list(world.ledger.halts) == [(scope, "owner")]
 
 
 def test_an_unknown_order_does_not_weaken_the_owners_halt() -> None:
@@ -395,7 +395,7 @@ def test_an_unknown_order_does_not_weaken_the_owners_halt() -> None:
     world.tell(m.SetHalt(ts=world.now, level=HaltLevel.FLATTEN, reason="mine", scope=scope))
     (order_id, *_) = world.ledger.orders
     world.tell(m.VenueAbsent(ts=world.now, client_order_id=order_id, checks=6))
-    assert world.ledger.halts[scope].level is HaltLevel.FLATTEN
+    assert world.ledger.halt_level("s", "COIN") == (HaltLevel.FLATTEN, "mine")
 
 
 def test_a_fill_after_the_release_is_booked_and_what_is_too_much_is_sold() -> None:

@@ -112,7 +112,7 @@ class Desk:
 
     def levels(self) -> dict[tuple[str | None, str | None], HaltLevel]:
         """The halts that the engine's ledger knows."""
-        return {tuple(scope): halt.level for scope, halt in self.runner.engine.ledger.halts.items()}
+        return {key.scope[:2]: halt.level for key, halt in self.runner.engine.ledger.halts.items()}
 
     def reasons(self) -> list[str]:
         """Why runs ended."""

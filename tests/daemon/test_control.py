@@ -17,11 +17,11 @@ import pytest_asyncio
 from tests.core.world import START
 from tests.daemon.desk import Desk, opened_desk
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel
 from tradebot.core.model import Order, OrderKind, Side
 from tradebot.daemon.control import Bounds, ControlServer
 from tradebot.daemon.control_verbs import Control
-from tradebot.daemon.halts import Halt
+from tradebot.daemon.halts import Halt, HaltFlag
 
 FAST = Bounds(ask_within=0.3, answer_within=5.0)
 
@@ -231,9 +231,9 @@ async def test_an_entry_decided_just_before_the_halt_does_not_leave(desk: Desk) 
     order = spoken_order(desk)
     desk.halts.set(Halt(scope=EVERYTHING, level=HaltLevel.NO_NEW_RISK, reason="x", rule="owner", since=START))
     assert desk.halts.stops(order) is not None
-    desk.halts.booked(EVERYTHING, HaltLevel.NO_NEW_RISK, order.ts)
+    desk.halts.booked(HaltKey(EVERYTHING, "owner"), HaltLevel.NO_NEW_RISK, order.ts)
     assert desk.halts.stops(order) is not None
-    desk.halts.booked(EVERYTHING, HaltLevel.NO_NEW_RISK, order.ts - 1)
+    desk.halts.booked(HaltKey(EVERYTHING, "owner"), HaltLevel.NO_NEW_RISK, order.ts - 1)
     assert desk.halts.stops(order) is None  # the gate has judged it with the halt
     desk.halts.set(
         Halt(scope=EVERYTHING, level=HaltLevel.CANCEL_ENTRIES, reason="x", rule="owner", since=START)
@@ -256,18 +256,25 @@ async def test_a_milder_word_does_not_soften_a_halt(wire: Wire, desk: Desk) -> N
     assert desk.levels() == {(None, None): HaltLevel.FLATTEN}
 
 
-async def test_what_a_breaker_stopped_is_lifted_with_a_reason_only(wire: Wire, desk: Desk) -> None:
+async def test_what_a_breaker_stopped_is_lifted_by_its_name_and_with_a_reason_only(
+    wire: Wire, desk: Desk
+) -> None:
     await desk.trip("max_drawdown")
-    status, answer = await wire.ask("POST", "resume", {}, key="another-key-of-its-own")
+    plain = await wire.post("resume", reason="let us go on")
+    assert ([h["rule"] for h in plain["lifted"]], [h["rule"] for h in plain["left"]]) == (
+        [],
+        ["max_drawdown"],
+    )
+    status, answer = await wire.ask("POST", "resume", {"rule": "max_drawdown"}, key="another-key-of-its-own")
     assert status == 400
     assert "max_drawdown" in answer["error"]["message"]
 
-    lifted = await wire.post("resume", reason="looked at it")
+    lifted = await wire.post("resume", rule="max_drawdown", reason="looked at it")
     assert [h["rule"] for h in lifted["lifted"]] == ["max_drawdown"]
     assert desk.levels() == {}
 
 
-async def test_resuming_everything_leaves_what_a_rule_stopped_for_one_symbol(wire: Wire, desk: Desk) -> None:
+async def test_resuming_everything_leaves_what_a_rule_stopped(wire: Wire, desk: Desk) -> None:
     await desk.trip("mismatch", instrument="COIN")
     await wire.post("pause", strategy="b")
 
@@ -275,6 +282,26 @@ async def test_resuming_everything_leaves_what_a_rule_stopped_for_one_symbol(wir
 
     assert [h["strategy"] for h in answer["lifted"]] == ["b"]
     assert [h["instrument"] for h in answer["left"]] == ["COIN"]
+
+
+async def test_two_reasons_in_one_scope_stand_and_are_lifted_each_by_itself(wire: Wire, desk: Desk) -> None:
+    await desk.trip("max_drawdown")
+    await wire.post("halt", level=2, reason="holiday")
+    assert {halt.rule for halt in desk.halts.all} == {"max_drawdown", "owner"}
+
+    await wire.post("resume", rule="max_drawdown", reason="looked at it")
+    assert desk.levels() == {(None, None): HaltLevel.CANCEL_ENTRIES}
+    await desk.trip("max_drawdown")
+    await wire.post("resume")
+    assert desk.levels() == {(None, None): HaltLevel.NO_NEW_RISK}
+    assert [halt.rule for halt in desk.halts.all] == ["max_drawdown"]
+
+
+async def test_two_halts_of_one_scope_outlive_the_process(desk: Desk, tmp_path: Path) -> None:
+    await desk.trip("max_drawdown")
+    desk.halts.set(Halt(scope=EVERYTHING, level=HaltLevel.PAUSED, reason="x", rule="owner", since=START))
+    again = HaltFlag(tmp_path / "halt")
+    assert {halt.key for halt in again.all} == {(EVERYTHING, "max_drawdown"), (EVERYTHING, "owner")}
 
 
 async def test_halt_holds_at_once_while_a_strategy_never_returns(wire: Wire, desk: Desk) -> None:

@@ -29,5 +29,5 @@ async def test_the_stricter_of_flag_and_fact_holds_in_both(
             )
 
     async with opened_desk(tmp_path, told_apart) as desk:
-        assert desk.levels() == {EVERYTHING: STRICT}
+        assert desk.levels() == {(None, None): STRICT}
         assert [(h.scope, h.level) for h in desk.halts.all] == [(EVERYTHING, STRICT)]

@@ -102,7 +102,6 @@ def test_a_fill_is_a_line_with_its_order_and_no_message() -> None:
         (halt("max_drawdown"), ERROR),
         (halt("unknown_order"), ERROR),
         (halt("mismatch", scope=Scope(None, COIN.id)), CRITICAL),
-        (halt("unexplained_cash"), CRITICAL),
         (halt("store"), CRITICAL),
         (halt("time_budget", scope=Scope("s", None)), CRITICAL),
         (halt("crash_loop"), CRITICAL),

@@ -183,7 +183,7 @@ def test_a_torn_end_is_left_out_and_a_hole_before_it_is_not(tmp_path: Path) -> N
     db.execute("UPDATE tail SET version = 9")
     db.commit()
     db.close()
-    with pytest.raises(StoreError, match="inputs of version 9, this program reads 1"):
+    with pytest.raises(StoreError, match="inputs of version 9, this program reads 2"):
         read(path)
 
 

@@ -16,6 +16,7 @@ from tradebot.app.trading import Request, open_account
 from tradebot.config.models import Config
 from tradebot.core.engine import Engine
 from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.rules import ORPHAN, OWNER
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.lock import Lock
@@ -52,7 +53,7 @@ async def _close(closing: Closing, name: str) -> Sequence[str]:
     config, wall = closing.config, int(time.time())
     mine = closing.where.account(config.mode, config.accounts[name].venue, name)
     halt = Halt(
-        scope=EVERYTHING, level=HaltLevel.FLATTEN, reason=closing.reason, rule="owner", since=wall * 10**9
+        scope=EVERYTHING, level=HaltLevel.FLATTEN, reason=closing.reason, rule=OWNER, since=wall * 10**9
     )
     HaltFlag(mine.halt).set(halt)  # first of all: it holds whatever happens to this process
     nobody = config.model_copy(update={"strategies": ()})
@@ -88,7 +89,7 @@ async def _until_flat(account: TradingAccount, life: asyncio.Task[None], within:
 async def _lift_what_closed(account: TradingAccount) -> None:
     """End the halts by which each strategy was closed: that of the whole account stands over them."""
     for halt in account.parts.halts.all:
-        if halt.rule == "orphan":
+        if halt.rule == ORPHAN:
             now = account.parts.clock.now()
             await account.halt(replace(halt, level=HaltLevel.NONE, reason="closed directly", since=now))
 

@@ -21,6 +21,8 @@ from tradebot.app.market import feed_of, instrument_of
 from tradebot.config.models import Config
 from tradebot.core.model import DAY, SECOND
 from tradebot.daemon import lock, places
+from tradebot.daemon.control_state import halt_row
+from tradebot.daemon.control_words import lifting
 from tradebot.daemon.halts import HaltFlag
 from tradebot.daemon.places import AccountPlaces, Places
 from tradebot.data.calendars import sessions
@@ -260,9 +262,9 @@ def _halts(patient: Patient, machine: Machine) -> Iterator[Check]:
     for name, account in patient.accounts:
         for halt in HaltFlag(account.halt).all:
             count += 1
-            about = " in ".join(filter(None, halt.scope)) or "everything"
+            about = " in ".join(filter(None, halt.scope[:2])) or "everything"
             text = f"{name}: {about} is halted ({halt.level.name}) by {halt.rule}: {halt.reason}"
-            yield _bad("halts", text, "tradebot resume --reason TEXT")
+            yield _bad("halts", text, lifting(halt_row(name, halt)))
     if not count:
         yield _ok("halts", "none stands")
 

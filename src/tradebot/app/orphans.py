@@ -16,6 +16,7 @@ from tradebot.app import plan
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, Bar, Instrument
+from tradebot.core.rules import ORPHAN
 from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Target
@@ -89,7 +90,7 @@ def closing(orphan: Orphan, since: int) -> Halt:
         scope=Scope(orphan.strategy, None),
         level=HaltLevel.FLATTEN,
         reason="its strategy was taken out of the file: --orphans close",
-        rule="orphan",
+        rule=ORPHAN,
         since=since,
     )
 

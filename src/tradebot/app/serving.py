@@ -28,6 +28,7 @@ from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
 from tradebot.core.messages import EVERYTHING, HaltLevel
 from tradebot.core.model import SECOND
+from tradebot.core.rules import CRASH_LOOP
 from tradebot.daemon import places, surroundings
 from tradebot.daemon.alerts import Desk
 from tradebot.daemon.control import ControlServer
@@ -135,7 +136,7 @@ def _began(config: Config, where: places.Places, outside: Outside, starts: Start
     )
     log.critical("crash_loop", starts=number)
     halt = Halt(
-        scope=EVERYTHING, level=HaltLevel.NO_NEW_RISK, reason=reason, rule="crash_loop", since=wall * SECOND
+        scope=EVERYTHING, level=HaltLevel.NO_NEW_RISK, reason=reason, rule=CRASH_LOOP, since=wall * SECOND
     )
     return _Began(wall=wall, halts=(halt,))
 

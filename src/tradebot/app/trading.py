@@ -33,6 +33,7 @@ from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Slice, Split, Start
 from tradebot.core.model import SECOND, Bar, Instrument, MarketData, rebased
 from tradebot.core.recorder import base32
+from tradebot.core.rules import TIME_BUDGET
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.daemon.account import Parts, TradingAccount
 from tradebot.daemon.clock import DataClock
@@ -45,7 +46,6 @@ from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
-from tradebot.daemon.stuck import RULE as STUCK
 from tradebot.errors import InvariantError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
@@ -332,8 +332,10 @@ class _Assembly:
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
         has_splits = any(isinstance(e, Split) for e in events)
-        stuck = {halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == STUCK}
-        stuck |= {fact.scope.strategy for fact in self.ledger.halts.values() if fact.rule == STUCK}
+        stuck = {
+            halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == TIME_BUDGET
+        }
+        stuck |= {fact.scope.strategy for fact in self.ledger.halts.values() if fact.rule == TIME_BUDGET}
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             spec = plan.strategy_spec(

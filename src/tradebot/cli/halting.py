@@ -17,6 +17,7 @@ from tradebot.cli.lazy import command
 from tradebot.cli.operate import with_aim
 from tradebot.cli.options import only_config, with_json
 from tradebot.cli.status import halt_words
+from tradebot.daemon.control_words import lifting
 from tradebot.errors import NotRunning, UsageError
 
 if TYPE_CHECKING:
@@ -90,19 +91,20 @@ def flatten(
 
 @command("resume")
 @with_aim
-@click.option("--reason", metavar="TEXT", help="Why; needed to lift what a breaker stopped.")
+@click.option("--rule", metavar="NAME", help="What stopped it, as tradebot status says; yours if not given.")
+@click.option("--reason", metavar="TEXT", help="Why; needed to lift what a rule stopped.")
 @only_config
 @with_json
 def resume(
-    account: str | None, strategy: str | None, symbol: str | None, reason: str | None,
+    account: str | None, strategy: str | None, symbol: str | None, rule: str | None, reason: str | None,
     config_file: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Lift a halt or pause. Says what it lifts, and what still stands.
+    """Lift a halt or pause. Says what it lifts, and what still stands, with the line that lifts it.
 
-    Without --strategy or --symbol it lifts what stops the whole account, and every halt of yours; what a
-    rule stopped for one symbol or strategy is lifted by its name.
+    Without --rule it lifts what you stopped: all of it, or what --strategy or --symbol names. What a rule
+    stopped (max_drawdown, mismatch, crash_loop, ...) is lifted by its name, each by itself.
     """
-    aim = {"account": account, "strategy": strategy, "instrument": symbol, "reason": reason}
+    aim = {"account": account, "strategy": strategy, "instrument": symbol, "rule": rule, "reason": reason}
     _ask("resume", config_file, as_json, **aim)
 
 
@@ -138,6 +140,7 @@ def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str,
     import time
 
     from tradebot.core.messages import HaltLevel, Scope
+    from tradebot.core.rules import OWNER
     from tradebot.daemon.control_state import halt_row
     from tradebot.daemon.control_words import LEVELS
     from tradebot.daemon.halts import Halt, HaltFlag
@@ -152,10 +155,10 @@ def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str,
     with lock:
         for one in kept:
             flag = HaltFlag(one.places.halt)
-            known = {h.scope: h for h in flag.all}.get(scope)
+            known = flag.of(scope, OWNER)
             if known is None or known.level.value < level.value:
                 reason = _text(body["reason"]) or f"{verb} by the owner"
-                known = Halt(scope=scope, level=level, reason=reason, rule="owner", since=time.time_ns())
+                known = Halt(scope=scope, level=level, reason=reason, rule=OWNER, since=time.time_ns())
                 flag.set(known)
             rows.append(halt_row(one.name, known))
     return {
@@ -196,7 +199,4 @@ def _show_rest(mode: str, answer: Mapping[str, Any]) -> None:
     left: Sequence[Mapping[str, Any]] = answer["left"]
     for row in left:
         out.show(f"{mode}  {row['account']}  still: {halt_words(row)}")
-        words = [f"--account {row['account']}"]
-        words += [f"--strategy {row['strategy']}"] if row["strategy"] else []
-        words += [f"--symbol {row['instrument']}"] if row["instrument"] else []
-        out.note(f"To lift it: tradebot resume {' '.join(words)} --reason TEXT")
+        out.note(f"To lift it: {lifting(row)}")

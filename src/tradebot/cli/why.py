@@ -209,9 +209,9 @@ def _halt(history: Sequence[HaltRow], strategy: str, symbol: str, at: int) -> tu
     """Return the strictest halt that covered a strategy and symbol at `at`."""
     from tradebot.core.messages import HaltLevel
 
-    latest: dict[tuple[str | None, str | None], HaltRow] = {}
+    latest: dict[tuple[str | None, str | None, str], HaltRow] = {}
     for row in reversed(history):  # oldest first: later ones take the place of earlier ones
         if row.ts <= at and row.strategy in (None, strategy) and row.instrument in (None, symbol):
-            latest[row.strategy, row.instrument] = row
+            latest[row.strategy, row.instrument, row.rule] = row
     worst = max(latest.values(), key=lambda row: HaltLevel[row.level].value, default=None)
     return None if worst is None or worst.level == "NONE" else (worst.level, worst.rule, worst.reason)

@@ -14,9 +14,10 @@ from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.market import Valuer
-from tradebot.core.messages import EVERYTHING, CashEvent, HaltLevel
+from tradebot.core.messages import CashEvent, HaltKey, HaltLevel, Scope
 from tradebot.core.model import DAY, Explained
 from tradebot.core.recorder import Recorder
+from tradebot.core.rules import MAX_DAILY_LOSS, MAX_DRAWDOWN
 from tradebot.core.setup import Limits, Setup
 
 # Sums of floats may differ in the last bits; a limit met to within this share is not crossed.
@@ -101,7 +102,7 @@ class Breakers:
                 continue
             before = self._peaks.get(name, known.peak if known is not None else equity)
             peak = max(before, equity)
-            self._end_daily_halt()
+            self._end_daily_halt(name)
             self._peaks[name] = peak
             self._rec.fact(f.DayStarted(ts=self._rec.now, account=name, day=day, equity=equity, peak=peak))
         if not is_complete:
@@ -110,17 +111,17 @@ class Breakers:
         if not self._limits:
             self.watch_at = (day + 1) * DAY
 
-    def _end_daily_halt(self) -> None:
+    def _end_daily_halt(self, account: str) -> None:
         """A daily loss limit counts anew with the day; a drawdown waits for the owner."""
-        halt = self._ledger.halts.get(EVERYTHING)
-        if halt is not None and halt.rule == "max_daily_loss":
+        scope = Scope(account=account)
+        if HaltKey(scope, MAX_DAILY_LOSS) in self._ledger.halts:
             self._rec.fact(
                 f.HaltSet(
                     ts=self._rec.now,
                     level=HaltLevel.NONE,
-                    scope=EVERYTHING,
+                    scope=scope,
                     reason="a new day",
-                    rule="max_daily_loss",
+                    rule=MAX_DAILY_LOSS,
                 )
             )
 
@@ -136,8 +137,8 @@ class Breakers:
             if self._remembers and limits.max_drawdown is not None:
                 self._rec.fact(replace(started, ts=self._rec.now, peak=peak))
         for rule, limit, base in (
-            ("max_drawdown", limits.max_drawdown, peak),
-            ("max_daily_loss", limits.max_daily_loss, started.equity),
+            (MAX_DRAWDOWN, limits.max_drawdown, peak),
+            (MAX_DAILY_LOSS, limits.max_daily_loss, started.equity),
         ):
             if limit is None or base <= 0.0:
                 continue
@@ -146,13 +147,14 @@ class Breakers:
                 self._trip(name, rule, limit, loss)
 
     def _trip(self, name: str, rule: str, limit: float, loss: float) -> None:
-        if EVERYTHING in self._ledger.halts:
+        scope = Scope(account=name)
+        if HaltKey(scope, rule) in self._ledger.halts:
             return
         self._rec.fact(
             f.HaltSet(
                 ts=self._rec.now,
                 level=HaltLevel.NO_NEW_RISK,
-                scope=EVERYTHING,
+                scope=scope,
                 reason=f"{rule} of account {name} is {limit:.4g}, was {loss:.4g}",
                 rule=rule,
                 numbers=(Explained(name="limit", value=limit), Explained(name="loss", value=loss)),

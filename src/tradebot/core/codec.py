@@ -41,6 +41,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("AssignmentMade", 2): _rests_at_the_venue,
     ("CashMoved", 1): _with(venue_ref=""),
     ("FeeCharged", 1): _with(venue_ref=""),
+    ("HaltSet", 1): lambda old: {**old, "scope": {**cast(dict[str, Plain], old["scope"]), "account": None}},
     ("InterestPaid", 1): _with(venue_ref=""),
     ("OrderIntended", 1): _with(compared=[]),
     ("PositionAdjusted", 1): _with(realized="0", cash=[], settles_at=0, venue_ref=""),

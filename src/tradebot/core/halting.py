@@ -14,8 +14,7 @@ from tradebot.core.desk import Desk
 from tradebot.core.legs import Leg
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-
-UNKNOWN_ORDER = "unknown_order"
+from tradebot.core.rules import UNKNOWN_ORDER
 
 
 class Halts:
@@ -31,7 +30,7 @@ class Halts:
         self._legs = legs
 
     def take(self, halt: m.SetHalt) -> None:
-        """Set the level of a scope and do at once what it asks for."""
+        """Set or lift one halt of a scope and do at once what it asks for."""
         before = {leg.key: self._ledger.halt_level(*leg.key)[0] for leg in self._legs.values()}
         self._rec.fact(
             f.HaltSet(
@@ -44,8 +43,7 @@ class Halts:
             )
         )
         for leg in self._legs.values():
-            strategy, instrument = halt.scope
-            if strategy not in (None, leg.spec.id) or instrument not in (None, leg.instrument.id):
+            if not halt.scope.covers(*leg.key, leg.spec.account):
                 continue
             if halt.level is m.HaltLevel.FLATTEN:
                 self._desk.suspend(leg, "flatten")
@@ -56,16 +54,15 @@ class Halts:
             self._desk.work(leg)
 
     def stop_risk(self, scope: m.Scope, reason: str, rule: str) -> None:
-        """Let nothing new out for a scope; a stricter halt that stands there already is kept."""
-        halt, level = self._ledger.halts.get(scope), m.HaltLevel.NO_NEW_RISK
-        if halt is None or halt.level.value < level.value:
+        """Let nothing new out for a scope by a rule; what it said first is kept."""
+        if m.HaltKey(scope, rule) not in self._ledger.halts:
+            level = m.HaltLevel.NO_NEW_RISK
             self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))
 
     def lift_unknown(self, instrument: str, ts: int) -> None:
         """Lift the halt that unknown orders of a symbol brought, once none is left."""
         scope = m.Scope(None, instrument)
-        halt = self._ledger.halts.get(scope)
-        if halt is None or halt.rule != UNKNOWN_ORDER:
+        if m.HaltKey(scope, UNKNOWN_ORDER) not in self._ledger.halts:
             return
         left = (
             record

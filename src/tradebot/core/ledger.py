@@ -15,7 +15,7 @@ from decimal import getcontext, localcontext, setcontext
 from tradebot.core import booking
 from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
-from tradebot.core.messages import HaltLevel, Scope
+from tradebot.core.messages import HaltKey, HaltLevel
 from tradebot.core.model import Purpose
 from tradebot.core.orders import Event, OrderRecord, Status
 from tradebot.core.quantize import LEDGER_CONTEXT
@@ -48,7 +48,7 @@ class Ledger:
         self.saved: dict[Key, f.StrategySaved] = {}
         self.periods: dict[Key, int] = {}  # of a portfolio, by its first instrument
         self.failed: dict[Key, str] = {}
-        self.halts: dict[Scope, f.HaltSet] = {}
+        self.halts: dict[HaltKey, f.HaltSet] = {}
         self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
         self.rates: dict[tuple[str, str], float] = {}
         self.timers: dict[str, int] = {}
@@ -101,9 +101,10 @@ class Ledger:
     def halt_level(self, strategy: str | None, instrument: str | None) -> tuple[HaltLevel, str]:
         """Return the strictest halt that covers a strategy and an instrument, and its reason."""
         worst, why = HaltLevel.NONE, ""
-        for scope, halt in self.halts.items():
-            covers = scope.strategy in (None, strategy) and scope.instrument in (None, instrument)
-            if covers and halt.level.value > worst.value:
+        sub = None if strategy is None else self.subs.get(strategy)
+        account = None if sub is None else sub.account
+        for halt in self.halts.values():
+            if halt.level.value > worst.value and halt.scope.covers(strategy, instrument, account):
                 worst, why = halt.level, halt.reason
         return worst, why
 
@@ -322,10 +323,11 @@ def _rate_set(ledger: Ledger, fact: f.RateSet) -> None:
 
 
 def _halt_set(ledger: Ledger, fact: f.HaltSet) -> None:
+    key = HaltKey(fact.scope, fact.rule)
     if fact.level is HaltLevel.NONE:
-        ledger.halts.pop(fact.scope, None)
+        ledger.halts.pop(key, None)
     else:
-        ledger.halts[fact.scope] = fact
+        ledger.halts[key] = fact
 
 
 def _day_started(ledger: Ledger, fact: f.DayStarted) -> None:

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tradebot.core.model import AssetAmount, Explained, Fill, MarketData, Order
+from tradebot.core.rules import OWNER
 
 
 class Slice(NamedTuple):
@@ -250,13 +251,29 @@ class Assign:
 
 
 class Scope(NamedTuple):
-    """What an owner's word is about: everything, a strategy, an instrument, or both."""
+    """What a halt is about: everything, or only a strategy, an instrument, an account, where they are named."""
 
     strategy: str | None = None
     instrument: str | None = None
+    account: str | None = None
+
+    def covers(self, strategy: str | None, instrument: str | None, account: str | None) -> bool:
+        """Return whether what is asked for lies inside."""
+        return (
+            self.strategy in (None, strategy)
+            and self.instrument in (None, instrument)
+            and self.account in (None, account)
+        )
 
 
 EVERYTHING = Scope()
+
+
+class HaltKey(NamedTuple):
+    """What a halt is known by: each reason stands and is lifted by itself."""
+
+    scope: Scope
+    rule: str
 
 
 class HaltLevel(Enum):
@@ -271,13 +288,13 @@ class HaltLevel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetHalt:
-    """The owner (or a breaker in the shell, by its `rule` and `numbers`) sets the halt level of a scope."""
+    """The owner (or a breaker in the shell, by its `rule` and `numbers`) sets or lifts one halt of a scope."""
 
     ts: int
     level: HaltLevel
     reason: str
     scope: Scope = EVERYTHING
-    rule: str = "owner"
+    rule: str = OWNER
     numbers: tuple[Explained, ...] = ()
 
 

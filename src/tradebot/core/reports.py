@@ -13,11 +13,12 @@ from tradebot.core import messages as m
 from tradebot.core.callers import Callers
 from tradebot.core.desk import Desk
 from tradebot.core.guard import Guard
-from tradebot.core.halting import UNKNOWN_ORDER, Halts
+from tradebot.core.halting import Halts
 from tradebot.core.legs import Leg
 from tradebot.core.model import MINUTE, Explained, Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
+from tradebot.core.rules import FOREIGN_FILL, MAX_REPEATS, UNKNOWN_ORDER
 from tradebot.core.setup import Setup
 from tradebot.core.trades import filled_fact, rebased_fill, report_fact
 
@@ -111,9 +112,7 @@ class Reports:
         record = self._ledger.orders.get(fill.client_order_id)
         if record is None:
             scope = m.Scope(None, fill.instrument)
-            self._halts.stop_risk(
-                scope, f"fill {fill.fill_id} is of an order that is not ours", "foreign_fill"
-            )
+            self._halts.stop_risk(scope, f"fill {fill.fill_id} is of an order that is not ours", FOREIGN_FILL)
             return
         if fill.fill_id in record.fill_ids:
             return  # venues repeat themselves
@@ -150,7 +149,7 @@ class Reports:
         since = self._rec.now - MINUTE
         count = sum(1 for at, _, side in leg.wish.traded if at > since and side == fill.side.value)
         scope = m.Scope(leg.spec.id, None)
-        if count <= limit or self._ledger.halt_level(*scope)[0].value >= m.HaltLevel.NO_NEW_RISK.value:
+        if count <= limit or m.HaltKey(scope, MAX_REPEATS) in self._ledger.halts:
             return
         numbers = (
             Explained(name="limit", value=float(limit)),
@@ -162,7 +161,7 @@ class Reports:
                 level=m.HaltLevel.NO_NEW_RISK,
                 reason=f"max_repeats is {limit}, {count} orders traded in a minute towards one target",
                 scope=scope,
-                rule="max_repeats",
+                rule=MAX_REPEATS,
                 numbers=numbers,
             )
         )

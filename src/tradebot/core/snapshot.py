@@ -17,7 +17,7 @@ from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, Position, SubLedger
 from tradebot.core.forms import Plain, form_of, read_as
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import Scope
+from tradebot.core.messages import HaltKey
 from tradebot.core.model import AccountModel, ExitRules, Lot, Order
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.wishes import ParentState, WishState
@@ -131,11 +131,6 @@ class _Period(NamedTuple):
     period: int
 
 
-class _Halt(NamedTuple):
-    scope: Scope
-    halt: f.HaltSet
-
-
 class _Session(NamedTuple):
     opened: f.SessionOpened | None
     closed: f.SessionClosed | None
@@ -196,7 +191,7 @@ class _State(NamedTuple):
     saved: tuple[f.StrategySaved, ...]
     periods: tuple[_Period, ...]
     failed: tuple[_Note, ...]
-    halts: tuple[_Halt, ...]
+    halts: tuple[f.HaltSet, ...]
     sessions: tuple[_Session, ...]
     rates: tuple[_Rate, ...]
     timers: tuple[_Timer, ...]
@@ -266,7 +261,7 @@ def _state(ledger: Ledger) -> _State:
         saved=tuple(ledger.saved.values()),
         periods=tuple(_Period(*key, period) for key, period in ledger.periods.items()),
         failed=tuple(_Note(*key, text) for key, text in ledger.failed.items()),
-        halts=tuple(_Halt(scope, halt) for scope, halt in ledger.halts.items()),
+        halts=tuple(ledger.halts.values()),
         sessions=tuple(
             _Session(None, fact) if isinstance(fact, f.SessionClosed) else _Session(fact, None)
             for fact in ledger.sessions.values()
@@ -343,7 +338,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
     ledger.saved = {(one.strategy, one.instrument): one for one in state.saved}
     ledger.periods = {(one.strategy, one.instrument): one.period for one in state.periods}
     ledger.failed = {(note.strategy, note.instrument): note.text for note in state.failed}
-    ledger.halts = dict(state.halts)
+    ledger.halts = {HaltKey(halt.scope, halt.rule): halt for halt in state.halts}
     for opened, closed in state.sessions:
         session = opened or closed
         if session is not None:

@@ -15,6 +15,7 @@ from enum import Enum
 from tradebot.core import facts as f
 from tradebot.core.messages import (
     End,
+    HaltKey,
     HaltLevel,
     Reconciled,
     SetHalt,
@@ -137,17 +138,15 @@ class TradingAccount:
         parts = self.parts
         known = dict(parts.runner.engine.ledger.halts)
         for halt in (*parts.halts.all, *self._extra_halts):
-            fact = known.get(halt.scope)
+            fact = known.get(halt.key)
             if fact is None or fact.level.value < halt.level.value:
                 await parts.runner.settled(_as_input(halt, parts.clock.now()))
-        flagged = {halt.scope: halt.level.value for halt in parts.halts.all}
-        for scope, fact in known.items():
-            if flagged.get(scope, 0) < fact.level.value:
-                parts.halts.set(
-                    Halt(scope=scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
-                )
-        for scope, fact in parts.runner.engine.ledger.halts.items():
-            parts.halts.booked(scope, fact.level, fact.ts)
+        flagged = {halt.key: halt.level.value for halt in parts.halts.all}
+        for key, fact in known.items():
+            if flagged.get(key, 0) < fact.level.value:
+                parts.halts.set(_as_halt(fact))
+        for key, fact in parts.runner.engine.ledger.halts.items():
+            parts.halts.booked(key, fact.level, fact.ts)
 
     async def _venue_word(self) -> tuple[Finding, ...]:
         """Ask the venue until it answers; meanwhile nothing is sent."""
@@ -237,21 +236,17 @@ class TradingAccount:
         """Keep the flag in step with the engine's own halts; for the runner's `watch`."""
         fact = recorded.fact
         if isinstance(fact, f.HaltSet):
-            known = {halt.scope: halt for halt in self.parts.halts.all}.get(fact.scope)
+            known = self.parts.halts.of(fact.scope, fact.rule)
             level = HaltLevel.NONE if known is None else known.level
             if level is not fact.level:
-                self.parts.halts.set(
-                    Halt(
-                        scope=fact.scope,
-                        level=fact.level,
-                        reason=fact.reason,
-                        rule=fact.rule,
-                        since=fact.ts,
-                    )
-                )
-            self.parts.halts.booked(fact.scope, fact.level, fact.ts)
+                self.parts.halts.set(_as_halt(fact))
+            self.parts.halts.booked(HaltKey(fact.scope, fact.rule), fact.level, fact.ts)
         for listener in self.listeners:
             listener(recorded)
+
+
+def _as_halt(fact: f.HaltSet) -> Halt:
+    return Halt(scope=fact.scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
 
 
 def _as_input(halt: Halt, now: int) -> SetHalt:

@@ -26,18 +26,18 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Purpose
 from tradebot.core.reconcile import Finding, Verdict
+from tradebot.core.rules import MISMATCH, OWNER
 from tradebot.daemon import control_state as state
 from tradebot.daemon import control_words as words
 from tradebot.daemon.account import TradingAccount
 from tradebot.daemon.control_words import Aim, Answer, Asked
 from tradebot.daemon.halts import Halt
 from tradebot.daemon.process import Daemon
+from tradebot.daemon.reconciler import mismatch_scope
 from tradebot.errors import UsageError
 
 _ENGINE_ANSWERS_WITHIN = 0.5  # seconds of the event loop
 _KEYS_KEPT = 256
-OWNER = "owner"
-_MISMATCHES = ("mismatch", "unexplained_cash")  # the rules of halts that a difference with the venue caused
 
 Body = dict[str, object]
 
@@ -175,18 +175,16 @@ class Control:
             work.exception()  # told in `_settled`, or nobody waits for it any more
 
     async def _resume(self, asked: Asked) -> Body:
-        words.check_fields(asked, "account", "strategy", "instrument", "reason")
+        words.check_fields(asked, "account", "strategy", "instrument", "rule", "reason")
         aim = words.aim_of(asked)
         reason = words.field(asked, "reason", str) or ""
+        rule = words.field(asked, "rule", str) or OWNER
         scope = Scope(aim.strategy, aim.instrument)
         lifted: list[Body] = []
-        chosen = [(a, h) for a in self._accounts(aim) for h in a.parts.halts.all if _is_meant(h, scope)]
-        needs = [halt for _, halt in chosen if halt.rule != OWNER]
-        if needs and not reason:
-            named = "; ".join(f"{halt.rule}: {halt.reason}" for halt in needs)
-            raise UsageError(
-                f"what a breaker stopped is lifted with a reason only (--reason). It was {named}"
-            )
+        chosen = [(a, h) for a in self._accounts(aim) for h in a.parts.halts.all if _is_meant(h, scope, rule)]
+        if rule != OWNER and chosen and not reason:
+            named = "; ".join(f"{halt.rule}: {halt.reason}" for _, halt in chosen)
+            raise UsageError(f"what a rule stopped is lifted with a reason only (--reason). It was {named}")
         told = True
         for account, halt in chosen:
             end = Halt(
@@ -224,10 +222,8 @@ class Control:
     async def _unhalted(self, account: TradingAccount, taken: Sequence[Finding], reason: str) -> None:
         left = {finding.what for finding in await account.parts.reconciler.dry_run() if _differs(finding)}
         for finding in taken:
-            is_cash = finding.verdict is Verdict.CASH_DIFFERS
-            scope = EVERYTHING if is_cash else Scope(None, finding.what)
-            halt = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
-            if finding.what not in left and halt is not None and halt.rule in _MISMATCHES:
+            halt = account.parts.halts.of(mismatch_scope(finding, account.name), MISMATCH)
+            if finding.what not in left and halt is not None:
                 now = account.parts.clock.now()
                 end = replace(halt, level=HaltLevel.NONE, reason=f"adopted: {reason}", since=now)
                 account.parts.halts.set(end)
@@ -287,34 +283,32 @@ def _differs(finding: Finding) -> bool:
 
 
 def _stricter(account: TradingAccount, scope: Scope, level: HaltLevel) -> Halt | None:
-    """Return the halt of this very scope that goes as far already: it is not made milder."""
-    known = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
+    """Return the owner's halt of this very scope that goes as far already: it is not made milder."""
+    known = account.parts.halts.of(scope, OWNER)
     return known if known is not None and known.level.value >= level.value else None
 
 
 def _latch(account: TradingAccount, scope: Scope, level: HaltLevel, reason: str) -> Halt:
-    known = {halt.scope: halt for halt in account.parts.halts.all}.get(scope)
-    if known is not None and known.rule != OWNER:
-        reason = f"{reason} (over {known.rule}: {known.reason})"
     halt = Halt(scope=scope, level=level, reason=reason, rule=OWNER, since=account.parts.clock.now())
     account.parts.halts.set(halt)
     return halt
 
 
-def _is_meant(halt: Halt, scope: Scope) -> bool:
+def _is_meant(halt: Halt, scope: Scope, rule: str) -> bool:
     """Return whether a resume of `scope` lifts a halt.
 
-    One that names a strategy or symbol lifts what stands on exactly that. One of everything lifts the
-    account's own halt and the owner's others; what a rule stopped narrower must be named.
+    It lifts what `rule` stopped on exactly that strategy or symbol, or on the whole account; one of
+    everything lifts the owner's narrower halts, too.
     """
-    return halt.scope == scope or (scope == EVERYTHING and halt.rule == OWNER)
+    if halt.rule != rule:
+        return False
+    return halt.scope[:2] == scope[:2] or (scope == EVERYTHING and rule == OWNER)
 
 
 def _cancel_entries(account: TradingAccount, halt: Halt) -> None:
     """Cancel entries and quotes from the loop: the engine's thread is stuck, and so changes nothing."""
-    strategy, instrument = halt.scope
     for key, working in list(account.parts.runner.engine.ledger.open.items()):
-        if strategy in (None, key[0]) and instrument in (None, key[1]):
+        if halt.scope.covers(*key, account.name):
             for order_id, record in list(working.items()):
                 if record.order.purpose not in (Purpose.PROTECT, Purpose.FLATTEN):
                     account.parts.outbox.put(CancelOrder(client_order_id=order_id))

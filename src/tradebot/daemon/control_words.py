@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tradebot import errors
 from tradebot.core.messages import HaltLevel
+from tradebot.core.rules import OWNER
 from tradebot.errors import TradebotError, UsageError
 
 SCHEMA_VERSION = 1
@@ -125,6 +126,15 @@ def aim_of(asked: Asked) -> Aim:
         strategy=field(asked, "strategy", str),
         instrument=field(asked, "instrument", str),
     )
+
+
+def lifting(row: Mapping[str, Any]) -> str:
+    """Return the command that lifts a halt, given as it stands in an answer."""
+    words = ["tradebot resume", f"--account {row['account']}"]
+    words += [f"--strategy {row['strategy']}"] if row["strategy"] else []
+    words += [f"--symbol {row['instrument']}"] if row["instrument"] else []
+    words += [f"--rule {row['rule']} --reason TEXT"] if row["rule"] != OWNER else []
+    return " ".join(words)
 
 
 def level_of(asked: Asked) -> HaltLevel:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from tradebot.core import facts as f
 from tradebot.core.orders import Status
+from tradebot.core.rules import BREAKERS
 from tradebot.daemon.account import TradingAccount
 from tradebot.daemon.metrics import Metrics
-
-BREAKERS = ("max_daily_loss", "max_drawdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

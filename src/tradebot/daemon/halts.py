@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradebot.core.messages import EVERYTHING, HaltLevel, Scope
+from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel, Scope
 from tradebot.core.model import Order, Purpose
 from tradebot.errors import StoreError
 
@@ -30,6 +30,10 @@ class Halt:
     rule: str
     since: int
 
+    @property
+    def key(self) -> HaltKey:
+        return HaltKey(self.scope, self.rule)
+
 
 class HaltFlag:
     """The halts of one account, in memory and in `path`; a path of None keeps none on disk."""
@@ -37,29 +41,33 @@ class HaltFlag:
     def __init__(self, path: Path | None) -> None:
         """Read the file. Raises StoreError when it cannot be understood: then nothing may be sent."""
         self._path = path
-        self._halts: dict[Scope, Halt] = {}
-        self._booked: dict[Scope, int] = {}  # when the engine booked what stands, by scope
+        self._halts: dict[HaltKey, Halt] = {}
+        self._booked: dict[HaltKey, int] = {}  # when the engine booked what stands
         if path is not None and path.exists():
-            self._halts = {halt.scope: halt for halt in _read(path)}
+            self._halts = {halt.key: halt for halt in _read(path)}
 
     @property
     def all(self) -> tuple[Halt, ...]:
         return tuple(self._halts.values())
 
     def set(self, halt: Halt) -> None:
-        """Latch a halt, or lift that of its scope with level NONE; memory first, then the file."""
-        self._booked.pop(halt.scope, None)
+        """Latch a halt, or lift it with level NONE; memory first, then the file."""
+        self._booked.pop(halt.key, None)
         if halt.level is HaltLevel.NONE:
-            self._halts.pop(halt.scope, None)
+            self._halts.pop(halt.key, None)
         else:
-            self._halts[halt.scope] = halt
+            self._halts[halt.key] = halt
         self._write()
 
-    def booked(self, scope: Scope, level: HaltLevel, at: int) -> None:
+    def of(self, scope: Scope, rule: str) -> Halt | None:
+        """Return the halt that a rule has set on exactly this scope."""
+        return self._halts.get(HaltKey(scope, rule))
+
+    def booked(self, key: HaltKey, level: HaltLevel, at: int) -> None:
         """Note that the engine knows a halt since `at` (ns UTC): what it decides later it decides with it."""
-        halt = self._halts.get(scope)
+        halt = self._halts.get(key)
         if halt is not None and halt.level is level:
-            self._booked[scope] = at
+            self._booked[key] = at
 
     def stops(self, order: Order) -> Halt | None:
         """Return the halt that keeps this order from being sent, None when it may leave.
@@ -70,18 +78,18 @@ class HaltFlag:
         if order.purpose in _GETS_OUT:
             return None
         for halt in self._halts.values():
-            strategy, instrument = halt.scope
-            if strategy not in (None, order.strategy) or instrument not in (None, order.instrument):
+            if not halt.scope.covers(order.strategy, order.instrument, order.account):
                 continue
-            booked = self._booked.get(halt.scope)
+            booked = self._booked.get(halt.key)
             if booked is None or order.ts <= booked:
                 return halt
         return None
 
     @property
     def everything(self) -> Halt | None:
-        """The halt that covers the whole account, None when there is none."""
-        return self._halts.get(EVERYTHING)
+        """The strictest halt that covers the whole account, None when there is none."""
+        whole = [halt for halt in self._halts.values() if halt.scope[:2] == EVERYTHING[:2]]
+        return max(whole, key=lambda halt: halt.level.value, default=None)
 
     def _write(self) -> None:
         if self._path is None:
@@ -108,6 +116,7 @@ def _plain(halt: Halt) -> dict[str, object]:
     return {
         "strategy": halt.scope.strategy,
         "instrument": halt.scope.instrument,
+        "account": halt.scope.account,
         "level": halt.level.name,
         "reason": halt.reason,
         "rule": halt.rule,
@@ -120,7 +129,7 @@ def _read(path: Path) -> Iterable[Halt]:
         rows = json.loads(path.read_text(encoding="utf-8"))["halts"]
         return [
             Halt(
-                scope=Scope(row["strategy"], row["instrument"]),
+                scope=Scope(row["strategy"], row["instrument"], row.get("account")),
                 level=HaltLevel[row["level"]],
                 reason=str(row["reason"]),
                 rule=str(row["rule"]),

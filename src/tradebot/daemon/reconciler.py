@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import EVERYTHING, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
+from tradebot.core.messages import HaltKey, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
 from tradebot.core.ports import Clock, Venue, VenueOrder
 from tradebot.core.reconcile import (
@@ -23,11 +23,10 @@ from tradebot.core.reconcile import (
     compare_orders,
     unlisted,
 )
+from tradebot.core.rules import MISMATCH
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError
-
-MISMATCH = "mismatch"  # the rule of halts that a difference with the venue caused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,20 +211,22 @@ class Reconciler:
         return findings
 
     async def _halt(self, finding: Finding) -> None:
-        scope = mismatch_scope(finding)
+        scope = mismatch_scope(finding, self._venue.account)
         reason = (
             f"{finding.what}: {finding.ours} here, {finding.theirs} at the venue, and nothing explains it"
         )
-        level = await self._runner.look(lambda: self._ledger.halts.get(scope))
-        if level is None or level.reason != reason:
+        known = await self._runner.look(lambda: self._ledger.halts.get(HaltKey(scope, MISMATCH)))
+        if known is None or known.reason != reason:
             now = self._clock.now()
             halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope, rule=MISMATCH)
             await self._runner.settled(halt)
 
 
-def mismatch_scope(finding: Finding) -> Scope:
-    """Return what a difference stops: its symbol, or everything when it is cash."""
-    return EVERYTHING if finding.verdict is Verdict.CASH_DIFFERS else Scope(None, finding.what)
+def mismatch_scope(finding: Finding, account: str) -> Scope:
+    """Return what a difference stops: its symbol, or the account when it is cash."""
+    if finding.verdict is Verdict.CASH_DIFFERS:
+        return Scope(account=account)
+    return Scope(None, finding.what)
 
 
 def _open_ids(ledger: Ledger) -> list[str]:

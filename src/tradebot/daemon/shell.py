@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from tradebot.core import facts as f
 from tradebot.core.messages import EVERYTHING, HaltLevel, Scope
+from tradebot.core.rules import STORE, TIME_BUDGET
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.courier import Courier
@@ -27,7 +28,7 @@ from tradebot.daemon.logs import Logs
 from tradebot.daemon.notify_systemd import Notifier, Watchdog
 from tradebot.daemon.process import Daemon, Hooks
 from tradebot.daemon.sending import DeadMan
-from tradebot.daemon.stuck import RULE, Budget, Overdue
+from tradebot.daemon.stuck import Budget, Overdue
 from tradebot.daemon.summary import Days, Tally
 from tradebot.daemon.telling import Log, Teller
 from tradebot.errors import ExitCode, StoreError, TradebotError
@@ -208,7 +209,7 @@ class Shell:
             return
         self._reserve()
         reason = f"facts could not be recorded: {exc}"
-        self._latch(account, EVERYTHING, "store", reason)
+        self._latch(account, EVERYTHING, STORE, reason)
 
     def _latch(self, account: TradingAccount, scope: Scope, rule: str, reason: str) -> None:
         now = account.parts.clock.now()
@@ -318,7 +319,7 @@ class Shell:
     async def _end_over(self, account: TradingAccount, over: Overdue) -> None:
         """Halt a strategy that does not come back and end the process: its thread cannot be ended alone."""
         account.parts.runner.abandon(over.reason)
-        self._latch(account, Scope(over.strategy, None), RULE, over.reason)
+        self._latch(account, Scope(over.strategy, None), TIME_BUDGET, over.reason)
         self._means.log.critical(
             "time_budget",
             account=account.name,
@@ -331,7 +332,8 @@ class Shell:
             f"time_budget/{account.name}/{over.strategy}",
             f"{account.name}: strategy {over.strategy} does not come back",
             f"{over.reason}. It is halted, and not called after the restart that follows now. Mend it, "
-            "then: tradebot resume, and restart.",
+            f"then: tradebot resume --strategy {over.strategy} "
+            f"--rule {TIME_BUDGET} --reason TEXT, and restart.",
         )
         await self._means.courier.drain(_LAST_WORDS)
         self._means.logs.stop()

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import tradebot
 from tradebot.core.legs import Seat
 
-RULE = "time_budget"  # of the halt that follows; a strategy under it is not called
 _CALLERS = ("tradebot.core.callers", "tradebot.core.memory")  # whose functions call strategies
 _OURS = str(Path(tradebot.__file__).parent)
 _LIBRARIES = ("site-packages", "dist-packages", str(Path(asyncio.__file__).parents[1]))

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from tradebot.core import facts as f
 from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.reconcile import Finding, Verdict
+from tradebot.core.rules import CRITICAL, OWNER
 from tradebot.daemon.alerts import Severity
+from tradebot.daemon.control_words import lifting
 
-CRITICAL_RULES = ("unexplained_cash", "mismatch", "store", "time_budget", "crash_loop")
 _QUIET = (Verdict.FOREIGN, Verdict.LIVE)
 
 
@@ -181,13 +182,19 @@ class Teller:
             self._log.info("halt_lifted", **fields)
             return
         severity = severity_of(fact.rule)
+        row = {
+            "account": account,
+            "strategy": fact.scope.strategy,
+            "instrument": fact.scope.instrument,
+            "rule": fact.rule,
+        }
         say = self._log.critical if severity is Severity.CRITICAL else self._log.warning
         say("halted", **fields)
         self._alarm(
             severity,
             f"halt/{account}/{about}/{fact.rule}",
             f"{account}: {about} is halted ({fact.rule})",
-            f"{fact.reason}\nProtective exits still go out. Look: tradebot status. Lift it: tradebot resume.",
+            f"{fact.reason}\nProtective exits still go out. Look: tradebot status. Lift it: {lifting(row)}",
         )
 
     def _failed(self, account: str, fact: f.StrategyFailed) -> None:
@@ -218,9 +225,9 @@ class Teller:
 
 def severity_of(rule: str) -> Severity:
     """Return how urgent a halt by this rule is."""
-    if rule in CRITICAL_RULES:
+    if rule in CRITICAL:
         return Severity.CRITICAL
-    return Severity.WARNING if rule == "owner" else Severity.ERROR
+    return Severity.WARNING if rule == OWNER else Severity.ERROR
 
 
 def shown(scope: Scope) -> str:

@@ -16,7 +16,7 @@ from tradebot.core.model import Bar, Book, Level, MarketData, Quote
 from tradebot.errors import InvariantError, StoreError
 
 # Raise it when any input's fields change: lines of another version are not read.
-INPUTS_VERSION = 1
+INPUTS_VERSION = 2
 
 _LISTS: dict[type, str] = {Bar: "b", Quote: "q", Book: "k"}
 _SLICE, _RATE = "slice", "rate"  # a rate may be NaN too

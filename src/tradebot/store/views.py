@@ -283,7 +283,7 @@ def halts(views: Views, *, history: bool = False) -> tuple[HaltRow, ...]:
     """Return the halts in force, or with `history` every change of one, newest first."""
     if history:
         return views.ask(HaltRow, "SELECT * FROM halts ORDER BY seq DESC")
-    latest = "SELECT max(seq) FROM halts GROUP BY strategy, instrument"
+    latest = "SELECT max(seq) FROM halts GROUP BY strategy, instrument, rule"
     query = f"SELECT * FROM halts WHERE seq IN ({latest}) AND level <> 'NONE' ORDER BY seq DESC"
     return views.ask(HaltRow, query)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tradebot.core.facts.base import Fact
 from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import Explained
+from tradebot.core.rules import OWNER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +53,14 @@ class RateSet(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaltSet(Fact):
-    """The halt level of a scope changed; latched until another HaltSet."""
+    """One halt of a scope, known by its rule, was set, changed or (NONE) lifted; latched until another HaltSet."""
+
+    VERSION: ClassVar[int] = 2
 
     level: HaltLevel
     scope: Scope
     reason: str
-    rule: str = "owner"
+    rule: str = OWNER
     numbers: tuple[Explained, ...] = ()
 
 

@@ -1,0 +1,21 @@
+"""Name the reasons for which trading halts: whoever sets, tells of or lifts a halt takes the word from here.
+
+Owns the words. Refuses the pre-trade rules: what they deny is denied once and halts nothing.
+"""
+
+from __future__ import annotations
+
+OWNER = "owner"
+MAX_DRAWDOWN = "max_drawdown"
+MAX_DAILY_LOSS = "max_daily_loss"
+MAX_REPEATS = "max_repeats"  # orders trade again and again towards one target
+UNKNOWN_ORDER = "unknown_order"  # one whose fate stayed unknown
+FOREIGN_FILL = "foreign_fill"  # of an order that is not ours, told as one of ours
+MISMATCH = "mismatch"  # quantity or cash differs from the venue's, and nothing explains it
+STORE = "store"  # facts could not be recorded
+TIME_BUDGET = "time_budget"  # a strategy did not come back
+CRASH_LOOP = "crash_loop"
+ORPHAN = "orphan"  # its strategy was taken out of the file
+
+BREAKERS = (MAX_DAILY_LOSS, MAX_DRAWDOWN)
+CRITICAL = (MISMATCH, STORE, TIME_BUDGET, CRASH_LOOP)  # somebody must look at once
