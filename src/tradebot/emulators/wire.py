@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from enum import Enum
 from typing import NamedTuple
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
+from aiohttp.typedefs import Handler, Middleware
 
 from tradebot.emulators.faults import Fault, FaultKind, Faults
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Payload = str | bytes
 
 _PAGE = "<html><head><title>Please wait</title></head><body>We will be right back.</body></html>"
@@ -183,7 +183,7 @@ class Wire:
             await socket.suffer(SocketFault.DROP)
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return the middleware that counts requests and breaks the ordered ones."""
 
         @web.middleware
