@@ -1,0 +1,209 @@
+"""Open one exchange of ccxt, and ask it things in a way whose outcome is always known or called unknown.
+
+The only module that imports ccxt, and only when an exchange is opened (half a second and 70 MB). Owns what
+is switched off in it (retries, its own queue), deadlines, and the answer behind each error. Refuses to read
+answers: `wire` translates, `refusals` judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tradebot.adapters.ccxt.budget import Budget
+from tradebot.adapters.ccxt.declared import Declared, declared
+from tradebot.adapters.ccxt.refusals import Answer, Meaning, Said, meaning_of
+from tradebot.errors import ConfigError, Problem, RateLimited, UsageError
+
+DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What signs requests; `password` where the exchange has a passphrase. Never shown."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class _Call:
+    """What is known of the request that runs in this task."""
+
+    is_urgent: bool
+    was_sent: bool = False
+    answer: Answer | None = None
+
+
+_CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("call", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What became of a request: a `value`, or what was `said` instead.
+
+    `was_sent` is False when it never left this process. A value is not yet believable.
+    """
+
+    value: Any = None
+    said: Said | None = None
+    was_sent: bool = True
+
+    @property
+    def meaning(self) -> Meaning | None:
+        return None if self.said is None else self.said.meaning
+
+
+class Exchange:
+    """One exchange with one account (or none): a ccxt object that is asked with `ask`."""
+
+    def __init__(self, exchange: str, raw: Any, budget: Budget) -> None:
+        self.id = exchange
+        self.raw = raw
+        self.budget = budget
+        self.declared: Declared = declared(exchange)
+
+    async def ask(
+        self, method: str, *args: object, is_urgent: bool = False, deadline: float = DEADLINE_S
+    ) -> Reply:
+        """Call a method of ccxt once, within `deadline` seconds.
+
+        Raises nothing but cancellation: whatever goes wrong becomes what was said.
+        """
+        call = _Call(is_urgent)
+        token = _CALL.set(call)
+        try:
+            async with asyncio.timeout(deadline):
+                value = await getattr(self.raw, method)(*args)
+        except TimeoutError:
+            return self._failed(call, f"no answer in {deadline:g} s")
+        except RateLimited as exc:
+            return Reply(said=Said(meaning=Meaning.RATE, text=str(exc)), was_sent=call.was_sent)
+        except Exception as exc:
+            return self._failed(call, f"{type(exc).__name__}: {exc}"[:300])
+        finally:
+            _CALL.reset(token)
+        return Reply(value=value, was_sent=call.was_sent)
+
+    def _failed(self, call: _Call, cause: str) -> Reply:
+        said = meaning_of(self.id, call.answer)
+        if said.meaning is Meaning.UNKNOWN and not said.code:
+            said = Said(meaning=Meaning.UNKNOWN, text=cause)
+        return Reply(said=said, was_sent=call.was_sent)
+
+    async def close(self) -> None:
+        await self.raw.close()
+
+
+def exchanges() -> tuple[str, ...]:
+    """Return the ids of the exchanges that ccxt can stream from."""
+    import ccxt.pro
+
+    return tuple(ccxt.pro.exchanges)
+
+
+def open_exchange(
+    exchange: str,
+    *,
+    credentials: Credentials | None = None,
+    endpoint: str | None = None,
+    is_sandbox: bool = False,
+    budget: Budget | None = None,
+) -> Exchange:
+    """Return an exchange that has sent nothing yet.
+
+    `endpoint` ("http://127.0.0.1:8080") sends everything to an emulator and must be on loopback;
+    `is_sandbox` to the exchange's own test system. Raises ConfigError for an exchange that ccxt does not have.
+    """
+    import ccxt.pro
+
+    if exchange not in ccxt.pro.exchanges:
+        raise _not_there(exchange, ccxt.pro.exchanges)
+    vendor = getattr(ccxt.pro, exchange)
+    row = declared(exchange)
+    settings: dict[str, object] = {
+        "enableRateLimit": True,  # its queue is ours, see _Tap.throttle
+        "timeout": int(DEADLINE_S * 1000),
+        # A burst of trades overwrites what was not read yet; ten thousand are a few megabytes.
+        "options": {**row.options, "tradesLimit": 10_000, "ordersLimit": 10_000},
+    }
+    if credentials is not None:
+        settings |= {"apiKey": credentials.key, "secret": credentials.secret}
+        if credentials.password:
+            settings["password"] = credentials.password
+    raw = type(exchange, (_Tap, vendor), {})(settings)
+    raw.number = str  # Decimal loses fills and fees in ccxt 4.5.90; its strings are the exchange's
+    if is_sandbox:
+        raw.set_sandbox_mode(True)
+    if endpoint is not None:
+        raw.urls["api"] = _redirected(raw.urls["api"], _loopback(endpoint))
+    pace = 1000.0 / float(raw.rateLimit)
+    raw.tradebot_budget = made = budget or Budget(per_second=pace, capacity=max(pace * 10, 20.0))
+    return Exchange(exchange, raw, made)
+
+
+class _Tap:
+    """Sits between ccxt and the wire: sees what leaves and what comes back."""
+
+    tradebot_budget: Budget
+
+    async def throttle(self, cost: float | None = None) -> None:
+        call = _CALL.get()
+        await self.tradebot_budget.take(float(cost or 1.0), is_urgent=call is not None and call.is_urgent)
+
+    async def fetch(self, *args: Any, **kwargs: Any) -> Any:
+        call = _CALL.get()
+        if call is not None:
+            call.was_sent = True
+        return await super().fetch(*args, **kwargs)  # type: ignore[misc]
+
+    def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
+        # rest: method, headers, body, parsed body, headers and body of the request
+        headers, body = rest[1], rest[2]
+        self.tradebot_budget.heard(int(code), headers or {})
+        call = _CALL.get()
+        if call is not None:
+            call.answer = Answer(status=int(code), body=body or "")
+        return super().handle_errors(code, reason, url, *rest)  # type: ignore[misc]
+
+
+def _not_there(exchange: str, known: list[str]) -> ConfigError:
+    near = [name for name in known if name.startswith(exchange[:3])][:5]
+    hint = f"; there are {', '.join(near)}" if near else ""
+    return ConfigError([
+        Problem(file="", line=None, key="", message=f"must be an exchange that ccxt streams from, was {exchange!r}{hint}")
+    ])  # fmt: skip
+
+
+def _loopback(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    try:
+        is_near = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_near = False
+    if parts.scheme != "http" or not is_near or parts.port is None:
+        raise UsageError(
+            f"an endpoint must be an emulator on this machine (http://127.0.0.1:PORT), was {endpoint!r}"
+        )
+    return parts.netloc
+
+
+def _redirected(urls: object, netloc: str) -> object:
+    """Return the same addresses, all of them at `netloc` and without encryption."""
+    if isinstance(urls, Mapping):
+        return {name: _redirected(url, netloc) for name, url in urls.items()}
+    if not isinstance(urls, str) or "://" not in urls:
+        return urls
+    parts = urlsplit(urls)
+    scheme = "ws" if parts.scheme in ("ws", "wss") else "http"
+    path = parts.path
+    if scheme == "ws" and "stream" in parts.netloc and "/stream" not in path:
+        path = f"/stream{path}"  # ccxt knows Binance's spot streams by this word in the address
+    return urlunsplit((scheme, netloc, path, "", ""))

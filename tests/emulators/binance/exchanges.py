@@ -1,0 +1,57 @@
+"""An emulated Binance with two markets, served on loopback, and the real ccxt pointed at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tradebot.adapters.ccxt.library import Credentials, Exchange, open_exchange
+from tradebot.core.model import MINUTE, AssetClass, Bar, Instrument, Quote
+from tradebot.emulators.binance.face import BinanceFace, binance_house
+from tradebot.emulators.clock import VenueClock
+from tradebot.emulators.serving import Served
+
+D = Decimal
+T0 = 1_700_000_040_000_000_000  # a full minute
+KEY, SECRET = "k" * 64, "s" * 64
+
+
+def make_coin(base: str = "BTC", quote: str = "USDT") -> Instrument:
+    return Instrument(
+        id=f"{base}/{quote}", base=base, quote=quote, asset_class=AssetClass.CRYPTO,
+        tick_size=D("0.01"), lot_size=D("0.00001"), min_qty=D("0.00001"), min_notional=D(5), shortable=False,
+    )  # fmt: skip
+
+
+def make_face(
+    cash: Mapping[str, Decimal] | None = None,
+    *,
+    coins: tuple[Instrument, ...] = (make_coin(), make_coin("ETH")),
+    clock: VenueClock | None = None,
+    weight_limit: int = 1_000_000,
+) -> BinanceFace:
+    """Return a face whose clock stands still at T0, with a book at 99.00 / 100.00 in every market."""
+    house = binance_house(
+        {coin.id: coin for coin in coins}, cash or {"USDT": D(100_000)}, clock or VenueClock(T0, 0.0)
+    )
+    face = BinanceFace(house, {KEY: SECRET}, weight_limit=weight_limit)
+    for coin in coins:
+        face.house.move(quote(99.0, 100.0, instrument=coin.id, ts=house.clock.now()))
+    return face
+
+
+def quote(bid: float, ask: float, *, ts: int = T0, size: float = 1e6, instrument: str = "BTC/USDT") -> Quote:
+    return Quote(instrument, ts, bid, size, ask, size)
+
+
+def bar(close: float, *, ts: int = T0 + MINUTE, instrument: str = "BTC/USDT") -> Bar:
+    return Bar(instrument, ts, MINUTE, close, close, close, close, 1000.0)
+
+
+async def opened(served: Served, *, key: str = KEY, secret: str = SECRET) -> Exchange:
+    """Return the real ccxt, sending everything to the emulator, with clocks agreeing."""
+    credentials = Credentials(key=key, secret=secret)
+    exchange = open_exchange("binance", credentials=credentials, endpoint=served.url)
+    await exchange.raw.load_markets()
+    await exchange.raw.load_time_difference()
+    return exchange
