@@ -93,6 +93,10 @@ class ConfigError(TradebotError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(p) for p in self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
+        """Cross to another process with its problems, not with their text."""
+        return type(self), (self.problems,)
+
 
 class PluginError(TradebotError):
     """A strategy file or class that cannot be loaded or does not keep the plugin contract."""

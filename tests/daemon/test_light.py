@@ -25,13 +25,9 @@ def test_no_module_of_the_daemon_imports_anything_heavy(tmp_path: Path) -> None:
     assert process(cwd=tmp_path, program=probe).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("module", ["tradebot.app.trading", "tradebot.app.serving"])
-def test_putting_an_account_together_loads_neither_compiler_nor_compiled_code(
-    tmp_path: Path, module: str
-) -> None:
-    probe = (
-        f"import sys, {module}\n"
-        "print([m for m in ('numba', 'llvmlite', 'tradebot.native', 'tradebot.app.backtest') if m in sys.modules])\n"
-    )
+@pytest.mark.parametrize("module", ["tradebot.cli.run", "tradebot.app.trading", "tradebot.app.serving"])
+def test_putting_an_account_together_imports_nothing_heavy(tmp_path: Path, module: str) -> None:
+    unwanted = (*HEAVY, "llvmlite", "tradebot.native", "tradebot.app.stored", "tradebot.app.backtest")
+    probe = f"import sys, {module}\nprint([m for m in {unwanted!r} if m in sys.modules])\n"
 
     assert process(cwd=tmp_path, program=probe).stdout == "[]\n"

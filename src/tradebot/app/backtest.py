@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.app import plan
 from tradebot.app.capital import capital_of
-from tradebot.app.deciders import Recipe, instruments_of, recipes, seat
+from tradebot.app.deciders import Recipe, instruments_of, needs_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.honesty import verdict_of
 from tradebot.app.loading import load_market
@@ -177,7 +177,8 @@ class _AccountRun:
 
     def _load(self) -> None:
         span = self.config.backtest
-        loaded = load_market(self.config, self.account, self.feed, self.recipes, span.from_, span.to)
+        needs = needs_of(self.recipes)
+        loaded = load_market(self.config, self.account, self.feed, needs, span.from_, span.to)
         self.instruments, self.series = loaded.instruments, loaded.series
 
     def _feed(self) -> Feed:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot.app import plan
-from tradebot.app.market import Loaded
 from tradebot.config.models import Config
 from tradebot.config.strategies import Strategy as StrategyWords
 from tradebot.core.messages import Split
 from tradebot.core.strategy import BarStrategy, Input, PortfolioStrategy, Strategy
-from tradebot.data.arrays import BarArrays
 from tradebot.errors import ConfigError, PluginError, Problem
 from tradebot.plugins.loader import Loaded as Plugin
 from tradebot.plugins.loader import load_strategy, search_path
 from tradebot.plugins.params import build_params
+
+if TYPE_CHECKING:
+    from tradebot.app.market import Loaded
 
 # A market maker rests the quantities it names; it has no target to size, slice, protect or retry.
 _NOT_FOR_QUOTES = (
@@ -158,6 +160,7 @@ def seat_frames(
     splits: tuple[Split, ...],
 ) -> dict[str, Strategy]:
     """Return one decider per instrument, with its targets computed over all loaded bars."""
+    from tradebot.data.arrays import BarArrays
     from tradebot.plugins.adapter import FrameAdapter
     from tradebot.plugins.frame import FrameStrategy
     from tradebot.plugins.runner import FrameRunner

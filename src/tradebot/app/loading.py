@@ -5,13 +5,12 @@ The backtest and the paper account on recorded data load alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tradebot.app import plan
-from tradebot.app.deciders import Recipe, needs_of
 from tradebot.app.gaps import with_gap_policy
 from tradebot.app.market import Feed, Loaded, instrument_of, load_series, rows_of
 from tradebot.config.models import Config
@@ -28,15 +27,20 @@ class Market:
 
 
 def load_market(
-    config: Config, account: str, feed: Feed, recipes: Sequence[Recipe], start: int | None, end: int | None
+    config: Config,
+    account: str,
+    feed: Feed,
+    needs: Mapping[tuple[str, int], int],
+    start: int | None,
+    end: int | None,
 ) -> Market:
-    """Return the data from `start` to `end` (ns UTC), with what must come before it as warm-up.
+    """Return the data from `start` to `end` (ns UTC), each series with as many bars before it as it needs.
 
     Raises DataError when something is not stored, ConfigError for a path inside bars that needs shorter ones.
     """
     market = Market(instruments={}, series={})
     policy = GapPolicy(config.data.gap_policy)
-    for (name, interval), lookback in needs_of(recipes).items():
+    for (name, interval), lookback in needs.items():
         if name not in market.instruments:
             market.instruments[name] = instrument_of(feed.catalogue, config, name)
         instrument = market.instruments[name]

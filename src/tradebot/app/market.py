@@ -20,7 +20,7 @@ from tradebot.app.plan import refuse
 from tradebot.config.models import Config
 from tradebot.core.messages import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
-from tradebot.data.arrays import BarArrays, Mask, QuoteArrays
+from tradebot.data.arrays import BarArrays, Ints, Mask, QuoteArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
 from tradebot.data.importing import read_bar_file
@@ -236,15 +236,11 @@ def slices_of(
 
 
 def _merged(series: Sequence[Loaded], spans: Sequence[slice], dress: Dress) -> Iterator[Slice]:
-    stamps = np.concatenate([s.columns.ts[span] for s, span in zip(series, spans, strict=True)])
-    owners = np.concatenate(
-        [np.full(len(s.columns.ts[span]), i) for i, (s, span) in enumerate(zip(series, spans, strict=True))]
-    )
-    order = np.lexsort((owners, stamps))
+    owners, stamps = merged_order(series, spans)
     feeds = [dress(s, items_of(s, span), span.start) for s, span in zip(series, spans, strict=True)]
     at: int | None = None
     group: list[Bar | Quote] = []
-    for owner, ts in zip(owners[order].tolist(), stamps[order].tolist(), strict=True):
+    for owner, ts in zip(owners.tolist(), stamps.tolist(), strict=True):
         if ts != at and group:
             yield Slice(group[0].ts, tuple(group))
             group = []
@@ -252,6 +248,16 @@ def _merged(series: Sequence[Loaded], spans: Sequence[slice], dress: Dress) -> I
         group.append(next(feeds[owner]))
     if group:
         yield Slice(group[0].ts, tuple(group))
+
+
+def merged_order(series: Sequence[Loaded], spans: Sequence[slice]) -> tuple[Ints, Ints]:
+    """Return (owners, stamps): whose row comes next and its time, by time and then in series order."""
+    stamps = np.concatenate([s.columns.ts[span] for s, span in zip(series, spans, strict=True)])
+    owners = np.concatenate(
+        [np.full(len(s.columns.ts[span]), i) for i, (s, span) in enumerate(zip(series, spans, strict=True))]
+    )
+    order = np.lexsort((owners, stamps))
+    return owners[order], stamps[order]
 
 
 # --- sessions, splits, dividends ------------------------------------------------------------------

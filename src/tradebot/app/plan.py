@@ -13,6 +13,7 @@ from tradebot.config import simulation as sim_words
 from tradebot.config import strategies as words
 from tradebot.config.models import Account, Config
 from tradebot.config.units import Money
+from tradebot.core.annual import periods_per_year
 from tradebot.core.model import ExitRules, Instrument, OrderKind, Tif
 from tradebot.core.setup import (
     AccountSpec,
@@ -37,7 +38,6 @@ from tradebot.core.sizing import (
 )
 from tradebot.core.strategy import Strategy, is_joint
 from tradebot.errors import ConfigError, Problem
-from tradebot.report.series import periods_per_year
 from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees
 from tradebot.sim.latency import FixedLatency
 from tradebot.sim.settings import (

@@ -22,6 +22,7 @@ from typing import TextIO
 
 import structlog
 
+from tradebot.app.aside import supply_aside
 from tradebot.app.orphans import Choice
 from tradebot.app.trading import Opened, Request, open_account
 from tradebot.config.models import Config, Notify
@@ -170,7 +171,7 @@ async def _open(
             until_end=outside.until_end,
         )
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
-        one = await opener.run(partial(open_account, request))
+        one = await opener.run(partial(open_account, request, partial(supply_aside, folder=mine.folder)))
         held.callback(one.close)
         held.push(deadline.begins)
         opened.append(one)

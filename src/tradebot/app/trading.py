@@ -12,25 +12,19 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 import tradebot
 from tradebot.app import plan
 from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, needs_of, recipes
-from tradebot.app.gaps import told_apart
-from tradebot.app.loading import Market, load_market, resumed, with_rows
-from tradebot.app.market import Feed, Loaded, events_of, feed_of, instrument_of, load_series, slices_of
 from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
-from tradebot.app.rates import first_rates, rate_events, require_rates
 from tradebot.app.simulated import sim_venue
+from tradebot.app.supply import Outline, Supply, Wanted
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
-from tradebot.config.times import duration_text
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import Slice, Split, Start
+from tradebot.core.messages import Rate, Slice, Split, Start
 from tradebot.core.model import SECOND, Bar, Instrument, MarketData, rebased
 from tradebot.core.recorder import base32
 from tradebot.core.rules import TIME_BUDGET
@@ -88,10 +82,10 @@ class Opened:
     let_go: Callable[[], None]
 
 
-def open_account(request: Request) -> Opened:
+def open_account(request: Request, supply: Callable[[Wanted], Supply] | None = None) -> Opened:
     """Open an account's files, replay its facts and build everything round them.
 
-    Raises ConfigError for what this version cannot trade, StoreError for files that cannot be trusted.
+    `supply` reads stored data; None: in this process. Raises ConfigError for what this version cannot trade, StoreError for files that cannot be trusted.
     """
     words = request.config.accounts[request.account]
     if words.venue != "sim":
@@ -114,7 +108,8 @@ def open_account(request: Request) -> Opened:
     )
     ledger = Ledger()
     journal.replay(ledger)
-    return _Assembly(request, made, journal, ledger).build()
+    assembly = _Assembly(request, made, journal, ledger)
+    return assembly.build((supply or _held_here)(assembly.wanted()))
 
 
 def past_engine(
@@ -127,10 +122,9 @@ def past_engine(
     made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
     assembly = _Assembly(request, made, journal, ledger)
     assembly.progress = {} if seen is None else {"market": seen}
-    market = assembly._market()
-    assembly.events = assembly._events(market, *assembly._span(market))
-    engine = Engine(assembly._setup(market, assembly.events), ledger)
-    return engine, lambda now: assembly._warm_up(market, now)
+    given = _held_here(assembly.wanted())
+    engine = Engine(assembly.setup(given.outline), ledger)
+    return engine, lambda now: _in_todays_units(given, now)
 
 
 def _instance(request: Request) -> str:
@@ -154,18 +148,13 @@ class _Assembly:
         self.orphans = orphans_of(ledger, self.name, [r.words.id for r in recipes])
         if self.orphans and request.orphans == "refuse":
             raise refused(self.orphans)
-        self.feed: Feed = feed_of(
-            self.config, request.project, self.name, [n for r in recipes for n in instruments_of(r)]
-        )
 
-    def build(self) -> Opened:
+    def build(self, given: Supply) -> Opened:
         start = self._start()
-        market = self._market()
-        begin, last = self._span(market)
-        self.events = events = self._events(market, begin, last)
-        clock = DataClock(max(begin, self.ledger.seen, self.request.since or 0))
-        venue = self._venue(market.instruments, clock)
-        engine = Engine(self._setup(market, events), self.ledger)
+        outline = given.outline
+        clock = DataClock(max(outline.begin, self.ledger.seen, self.request.since or 0))
+        venue = self._venue(outline.instruments, clock)
+        engine = Engine(self.setup(outline), self.ledger)
         executor = OwnThread(self.name)
         archive = Archive.open(self.request.places.archive, run_id=start.run_id, cap=ARCHIVE_CAP)
         runner = Runner(
@@ -179,12 +168,12 @@ class _Assembly:
         halts = HaltFlag(self.request.places.halt)
         outbox = Outbox(venue, clock, halts, runner.post)
         runner.outbox = outbox
-        runner.timers = timeline = self._timeline(venue, events)
+        runner.timers = timeline = self._timeline(venue, outline.events)
         instance = self.journal.meta["instance"]
         reconciler = Reconciler(
             runner, outbox, venue, clock, instance=instance, patience=_patience(self.config)
         )
-        player = self._player(runner, timeline, clock, market, reconciler.at_rest)
+        player = self._player(runner, timeline, clock, given.coming(), reconciler.at_rest)
         parts = Parts(
             name=self.name,
             runner=runner,
@@ -193,16 +182,17 @@ class _Assembly:
             executor=executor,
             clock=clock,
             halts=halts,
-            feed=self._fed(player, runner, begin),
-            catch_up=lambda: player.sleep_through(self._missed(market)),
-            warm_up=lambda: self._warm_up(market, clock.now()),
+            feed=self._fed(player, runner, outline.rates),
+            catch_up=lambda: player.sleep_through(given.missed()),
+            warm_up=lambda: _in_todays_units(given, clock.now()),
             until_end=self.request.until_end,
-            source=self._source(market),
+            source=outline.source,
             seen=self._resumes_after(),
         )
         account = TradingAccount(parts, replace(start, ts=clock.now()), self._halts(clock.now()))
 
         def let_go() -> None:
+            given.close()
             archive.close()
             self.journal.close()
 
@@ -221,37 +211,33 @@ class _Assembly:
         )
 
     def _player(
-        self, runner: Runner, timeline: Timeline, clock: DataClock, market: Market, at_rest: asyncio.Lock
+        self,
+        runner: Runner,
+        timeline: Timeline,
+        clock: DataClock,
+        coming: Iterator[Slice],
+        at_rest: asyncio.Lock,
     ) -> Player:
         pace = self.config.accounts[self.name].replay.pace
-        return Player(runner, timeline, clock, self._slices(market), pace=pace, at_rest=at_rest)
+        return Player(runner, timeline, clock, coming, pace=pace, at_rest=at_rest)
 
     # --- data ---------------------------------------------------------------------------------------
 
-    def _market(self) -> Market:
-        words = self.config.accounts[self.name].replay
-        market = load_market(self.config, self.name, self.feed, self.recipes, words.from_, words.to)
-        self._add_orphans(market)
-        after = self._resumes_after()
-        if after is not None:
-            market.series.update({key: resumed(one, after) for key, one in market.series.items()})
-        self.missed_from = {key: one.start for key, one in market.series.items()}
-        if self.request.since is not None:
-            since = self.request.since
-            market.series.update({key: resumed(one, since) for key, one in market.series.items()})
-        return market
-
-    def _add_orphans(self, market: Market) -> None:
-        """Follow what nobody in the file trades any more, so that it has a price."""
-        catalogue = self.feed.catalogue
-        for name in dict.fromkeys(n for orphan in self.orphans for n in orphan.instruments):
-            if name not in market.instruments:
-                market.instruments[name] = instrument = instrument_of(catalogue, self.config, name)
-                longest = max((i for i in catalogue.intervals(name) if i), default=0)
-                words = self.config.accounts[self.name].replay
-                market.series[name, longest] = load_series(
-                    catalogue, instrument, longest, start=words.from_, end=words.to, lookback=0
-                )
+    def wanted(self) -> Wanted:
+        """Return what is asked of stored data, going by what the ledger and the journal know."""
+        seen = self._resumes_after()
+        saved = [s.bar_ts for s in self.ledger.saved.values() if s.bar_ts]
+        return Wanted(
+            config=self.config.model_copy(update={"notify": ()}),  # no address leaves this process
+            project=self.request.project,
+            account=self.name,
+            needs=needs_of(self.recipes),
+            named=tuple(n for recipe in self.recipes for n in instruments_of(recipe)),
+            orphans=tuple(dict.fromkeys(n for orphan in self.orphans for n in orphan.instruments)),
+            seen=seen,
+            missed=self.request.since,
+            remembered=None if seen is None else min(seen, *saved) if saved else seen,
+        )
 
     def _halts(self, now: int) -> tuple[Halt, ...]:
         if self.request.orphans != "close":
@@ -263,63 +249,10 @@ class _Assembly:
         seen = [ts for stream, ts in self.progress.items() if not stream.startswith(_NOT_MARKET)]
         return max(seen, default=None)
 
-    def _span(self, market: Market) -> tuple[int, int]:
-        """Return when the run begins and when its data end, as the backtest counts them."""
-        series = market.series.values()
-        starts = self.missed_from
-        firsts = [int(s.columns.ts[min(starts[key], len(s.columns) - 1)]) for key, s in market.series.items()]
-        begin = min(firsts) - max((s.interval for s in series), default=0)
-        return begin, int(max(s.columns.ts[-1] for s in series))
-
-    def _events(self, market: Market, begin: int, last: int) -> list[Event]:
-        catalogue = self.feed.catalogue
-        require_rates(self.config, self.name, market.instruments.values(), catalogue, begin)
-        events = events_of(catalogue, list(market.instruments.values()), begin, last)
-        return rate_events(self.config, catalogue, events, begin, last)
-
-    def _slices(self, market: Market) -> Iterator[Slice]:
-        left = [s for s in market.series.values() if s.start < len(s.columns)]
-        return slices_of(left, dress=told_apart) if left else iter(())
-
-    def _source(self, market: Market) -> str:
-        """Return what is played, with the label of data that no market made, and how fast."""
-        words = dict.fromkeys(f"{s.instrument} {s.label or s.source}" for s in market.series.values())
-        pace = self.config.accounts[self.name].replay.pace
-        speed = "as fast as it is traded" if pace is None else f"{duration_text(pace)} a second"
-        return f"stored data ({', '.join(words)}), {speed}"
-
-    def _missed(self, market: Market) -> Iterator[Slice]:
-        """Return the market data that passed while the daemon was down."""
-        missed = [
-            with_rows(one, self.missed_from[key], one.start)
-            for key, one in market.series.items()
-            if self.missed_from[key] < one.start
-        ]
-        return slices_of(missed, dress=told_apart) if missed else iter(())
-
-    def _shown_from(self) -> int | None:
-        """Return up to where saved memories cover the past; None at a first start."""
-        seen = self._resumes_after()
-        saved = [s.bar_ts for s in self.ledger.saved.values() if s.bar_ts]
-        return None if seen is None else min(seen, *saved) if saved else seen
-
-    def _warm_up(self, market: Market, now: int) -> Iterable[Slice]:
-        """Return the past in today's units: splits that have happened are in its prices."""
-        splits = [e for e in self.events if isinstance(e, Split) and e.ts <= now]
-        needs, shown = needs_of(self.recipes), self._shown_from()
-        past: list[Loaded] = []
-        for key, one in market.series.items():
-            known = 0 if shown is None else int(np.searchsorted(one.columns.ts, shown, side="right"))
-            first = max(0, known - max(needs.get(key, 0), 1))
-            if first < one.start:
-                past.append(with_rows(one, first, one.start))
-        pieces = slices_of(past, dress=told_apart) if past else iter(())
-        return pieces if not splits else (_in_todays_units(piece, splits) for piece in pieces)
-
-    def _fed(self, player: Player, runner: Runner, begin: int) -> Callable[[], Awaitable[None]]:
+    def _fed(self, player: Player, runner: Runner, rates: Sequence[Rate]) -> Callable[[], Awaitable[None]]:
         async def feed() -> None:
             if not self.progress:
-                for rate in first_rates(self.config, self.feed.catalogue, begin):
+                for rate in rates:
                     await runner.settled(rate)
             await player.run()
 
@@ -327,11 +260,11 @@ class _Assembly:
 
     # --- engine and venue ---------------------------------------------------------------------------
 
-    def _setup(self, market: Market, events: Sequence[Event]) -> Setup:
+    def setup(self, outline: Outline) -> Setup:
         shares = capital_of(self.config, self.name)
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
-        has_splits = any(isinstance(e, Split) for e in events)
+        has_splits = any(isinstance(e, Split) for e in outline.events)
         stuck = {
             halt.scope.strategy for halt in HaltFlag(self.request.places.halt).all if halt.rule == TIME_BUDGET
         }
@@ -339,16 +272,16 @@ class _Assembly:
         specs: list[StrategySpec] = []
         for recipe in self.recipes:
             spec = plan.strategy_spec(
-                recipe.words, live_seat(recipe), shares[recipe.words.id], market.instruments
+                recipe.words, live_seat(recipe), shares[recipe.words.id], outline.instruments
             )
             if has_splits and not recipe.is_joint:
                 spec = replace(spec, renew=recipe.renew)
             spec = replace(spec, is_disabled=recipe.words.id in stuck)
             specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
         if self.request.orphans == "close":
-            specs += [leaving(orphan, self.name, market.instruments) for orphan in self.orphans]
+            specs += [leaving(orphan, self.name, outline.instruments) for orphan in self.orphans]
         return Setup(
-            instruments=market.instruments,
+            instruments=outline.instruments,
             accounts=(plan.account_spec(self.config, self.name),),
             strategies=tuple(specs),
             quanta={},
@@ -379,7 +312,20 @@ class _Assembly:
         )
 
 
-def _in_todays_units(piece: Slice, splits: Sequence[Split]) -> Slice:
+def _held_here(wanted: Wanted) -> Supply:
+    """Return the supply of an account as this process reads it."""
+    from tradebot.app.stored import supply  # loads what a daemon leaves to a process of its own
+
+    return supply(wanted)
+
+
+def _in_todays_units(given: Supply, now: int) -> Iterator[Slice]:
+    """Return the past with splits that have happened in its prices."""
+    splits = [e for e in given.outline.events if isinstance(e, Split) and e.ts <= now]
+    return (_rebased(piece, splits) for piece in given.past()) if splits else given.past()
+
+
+def _rebased(piece: Slice, splits: Sequence[Split]) -> Slice:
     items: list[MarketData] = []
     for item in piece.items:
         for split in splits:
