@@ -49,7 +49,6 @@ def test_an_accounts_capital_is_what_its_strategies_start_with(tradebot: Tradebo
         "strategies.fast.schedule={every: week, weekday: monday}",
         "strategies.fast.schedule={every: week}",
         "strategies.fast.orders={at: opening_auction, tif: day}",
-        "latency={data: 1s}",
     ],
 )
 def test_a_setting_that_would_change_trades_is_refused(tradebot: Tradebot, small: Path, setting: str) -> None:

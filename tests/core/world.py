@@ -37,6 +37,7 @@ from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
 from tradebot.sim.accounts import SimAccount
+from tradebot.sim.latency import NO_DELAYS, Delays
 from tradebot.sim.replay import Replay
 from tradebot.sim.timeline import Event
 from tradebot.sim.venue import SimVenue
@@ -180,6 +181,7 @@ class World:
         remembers: bool = False,
         flatten_collar: float | None = None,
         start: int = START,
+        delays: Delays = NO_DELAYS,
         **venue: Any,
     ) -> None:
         """`venue`: settings, fees, slippage, latency. `checks_rest` False: reports travel, so that venue and
@@ -209,7 +211,12 @@ class World:
         self._is_fast = is_fast
         self._children: dict[str, Decimal] = {}
         self.replay = Replay(
-            self.engine, self.venue, events=events, on_fact=self._checked, close_first=close_first
+            self.engine,
+            self.venue,
+            events=events,
+            on_fact=self._checked,
+            close_first=close_first,
+            delays=delays,
         )
         self.now = start
         self.tell(m.Start(ts=start, run_id="run", epoch=1, config_digest="c", code_digest="d"))

@@ -36,6 +36,7 @@ from tradebot.core.setup import ExecutionSpec, FirstEntry, Limits, OrderStyle, R
 from tradebot.core.sizing import FractionOfEquity
 from tradebot.core.strategy import Context, Input, Quotes, Target
 from tradebot.sim.fees import BpsFees
+from tradebot.sim.latency import Delays
 
 FOLDER = Path(__file__).parent
 RUNS: dict[str, Callable[[], World]] = {}
@@ -282,6 +283,18 @@ def waits_for_the_open() -> World:
     world = World(spec(Script(1, 1, 0, 0), instrument=STOCK, interval=DAY), events=days)
     ends = ((1, 21, 100.0), (2, 21, 101.0), (3, 18, 102.0), (7, 21, 99.0))
     return world.play(make_bar("STOCK", START + d * DAY + h * HOUR, DAY, c) for d, h, c in ends)
+
+
+@golden
+def data_and_reports_under_way() -> World:
+    """A bar is seen a minute, a fill two minutes after it happened.
+
+    The order that the bar led to is late for the next open and trades at the one after; the bar that comes
+    before the fill was told changes nothing, though by then the position is there.
+    """
+    delays = Delays(data=MINUTE, report=2 * MINUTE)
+    world = World(spec(Script(1, 1, 1, 0, 0)), delays=delays, checks_rest=False)
+    return world.bars((100,), (101,), (102,), (103,), (104,), (105,), (106,)).until(world.now + HOUR)
 
 
 @golden

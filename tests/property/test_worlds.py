@@ -44,7 +44,7 @@ from tradebot.core.setup import (
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, VolatilityTarget
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Target, Weights
 from tradebot.sim.fees import BpsFees, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees
-from tradebot.sim.latency import FixedLatency
+from tradebot.sim.latency import Delays, FixedLatency
 from tradebot.sim.settings import FillSettings, IntrabarPath, OnSplit, SameBar, StopThrough
 from tradebot.sim.slippage import BpsSlippage, NoSlippage, TickSlippage
 
@@ -311,6 +311,9 @@ def plan(number: int, *, delayed: bool = False) -> Plan:
     latency = FixedLatency(
         submit=rng.randrange(3 * HOUR), cancel=rng.randrange(3 * HOUR), replace=rng.randrange(3 * HOUR)
     )
+    delays = Delays(
+        data=rng.choice([0, rng.randrange(2 * HOUR)]), report=rng.choice([0, rng.randrange(3 * HOUR)])
+    )
     world = World(
         *made,
         accounts=[account(money, model=model, limits=limits, lot_method=rng.choice(list(LotMethod)))],
@@ -320,7 +323,7 @@ def plan(number: int, *, delayed: bool = False) -> Plan:
         settings=rules,
         fees=fees(rng),
         slippage=rng.choice([NoSlippage(), BpsSlippage(bps=3.0), TickSlippage(ticks=2)]),
-        **({"latency": latency} if delayed else {}),
+        **({"latency": latency, "delays": delays} if delayed else {}),
     )
     return Plan(world, slices(rng, splits), halts(rng, len(made)))
 
@@ -343,7 +346,7 @@ def test_books_balance_and_protection_holds_in_a_random_world(number: int) -> No
 
 
 @pytest.mark.parametrize("number", range(COUNT // 3))
-def test_books_balance_when_orders_and_cancels_travel(number: int) -> None:
+def test_books_balance_when_orders_data_and_reports_travel(number: int) -> None:
     run(number, delayed=True).compare()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from tradebot.app import plan
 from tradebot.app.collector import Collector
 from tradebot.app.gaps import told_apart
 from tradebot.app.market import Loaded, slices_of
@@ -40,13 +41,14 @@ def run_engine(
     engine = Engine(setup)
     collector = Collector(engine.ledger, scene.instruments)
     venue = sim_venue(scene.config, scene.account, scene.instruments)
-    fills = scene.config.fills_of(scene.account)
+    fills, latency = scene.config.fills_of(scene.account), scene.config.latency_of(scene.account)
     replay = Replay(
         engine,
         venue,
         events=scene.events,
         on_fact=_both(collector, on_fact),
         close_first=MarketAt(fills.market_at) is not MarketAt.SAME_CLOSE,
+        delays=plan.delays(latency),
     )
     run_id = f"backtest-{begin // SECOND}"
     replay.tell(
@@ -64,6 +66,10 @@ def run_engine(
     series = list(scene.series.values())
     engine.warm_up(slices_of(series, warm_up=True, dress=told_apart))
     _play(replay, series, tell)
+    if latency.data or latency.report:
+        # What is under way at the end arrives; nothing that it leads to meets a price any more.
+        last += latency.data + latency.order + latency.report
+        replay.finish(last)
     if scene.config.backtest.close_open_positions_at_end == "force":
         _force(scene, replay, venue, last)
     replay.tell(End(ts=last, reason=END_OF_DATA), last)
@@ -96,9 +102,10 @@ def _force(scene: Scene, replay: Replay, venue: SimVenue, last: int) -> None:
     for calendar in dict.fromkeys(i.calendar for i in scene.instruments.values()):
         if calendar != ALWAYS_OPEN:
             replay.tell(SessionOpen(ts=last, calendar=calendar, closes_at=last), last)
-    arrived = last + scene.config.latency_of(scene.account).order
+    latency = scene.config.latency_of(scene.account)
+    arrived = last + latency.order
     replay.finish(arrived)
     price = ForcePrice(scene.config.fills_of(scene.account).end.price)
     for name in scene.instruments:
         venue.force_close(name, price)
-    replay.finish(arrived)
+    replay.finish(arrived + latency.report)

@@ -58,6 +58,7 @@ def traded_by_kernel(scene: Scene, setup: Setup, specs: Sequence[StrategySpec]) 
         fees=plan.fee_model(config.fees_of(account), config.rates, scene.instruments.values()),
         slippage=plan.slippage_model(config.slippage_of(account)),
         latency=plan.latency_model(config.latency_of(account)),
+        delays=plan.delays(config.latency_of(account)),
     )
     forced = config.backtest.close_open_positions_at_end == "force"
     end = ForcePrice(config.fills_of(account).end.price) if forced else None

@@ -39,7 +39,7 @@ from tradebot.core.sizing import (
 from tradebot.core.strategy import Strategy, is_joint
 from tradebot.errors import ConfigError, Problem
 from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees
-from tradebot.sim.latency import FixedLatency
+from tradebot.sim.latency import Delays, FixedLatency
 from tradebot.sim.settings import (
     FillSettings,
     IntrabarPath,
@@ -344,11 +344,13 @@ def slippage_model(slippage: sim_words.Slippage) -> SlippageModel:
 
 
 def latency_model(latency: sim_words.Latency) -> FixedLatency:
-    """Return the venue's delays."""
-    for name in ("data", "report"):
-        if getattr(latency, name):
-            raise refuse(f"latency.{name}", "is not simulated yet; only latency.order is")
+    """Return how long commands travel to the venue."""
     return FixedLatency(submit=latency.order, cancel=latency.order, replace=latency.order)
+
+
+def delays(latency: sim_words.Latency) -> Delays:
+    """Return how long data and reports travel to us."""
+    return Delays(data=latency.data, report=latency.report)
 
 
 def assumptions(config: Config, account: str) -> tuple[str, ...]:
@@ -364,5 +366,6 @@ def assumptions(config: Config, account: str) -> tuple[str, ...]:
         f"market orders fill at {fills.market_at.replace('_', ' ')}; limits on {fills.limit_rule} "
         f"({fills.limit_improve.replace('_', ' ')}); stops over a gap at {fills.stop_gap.replace('_', ' ')}",
         f"inside a bar the path is {fills.intrabar_path.replace('_', ' ')}; {cap}",
-        f"fees: {fees.kind}; slippage: {slippage.kind}; latency of orders: {latency.order / 1e9:g} s",
+        f"fees: {fees.kind}; slippage: {slippage.kind}; latency of orders: {latency.order / 1e9:g} s, "
+        f"of data {latency.data / 1e9:g} s, of reports {latency.report / 1e9:g} s",
     )

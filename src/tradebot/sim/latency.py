@@ -1,4 +1,4 @@
-"""Say how long a command travels before the venue acts on it."""
+"""Say how long a command travels before the venue acts on it, and how long news travels to us."""
 
 from __future__ import annotations
 
@@ -32,4 +32,16 @@ class FixedLatency:
         return self.cancel if isinstance(command, CancelOrder) else self.replace
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delays:
+    """How much later than they happen market data and the venue's reports are seen, in nanoseconds.
+
+    The same for all; ignores jitter. Sessions, splits, dividends and rates are known when they happen.
+    """
+
+    data: int = 0
+    report: int = 0
+
+
 NO_LATENCY = FixedLatency()
+NO_DELAYS = Delays()

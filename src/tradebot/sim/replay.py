@@ -21,6 +21,7 @@ from tradebot.core.messages import (
     SubmitOrder,
 )
 from tradebot.core.recorder import NOTHING, Outcome
+from tradebot.sim.latency import NO_DELAYS, Delays
 from tradebot.sim.timeline import Event, Step, Timeline
 from tradebot.sim.venue import SimVenue
 
@@ -36,12 +37,13 @@ class Replay:
         events: Sequence[Event] = (),
         on_fact: Callable[[Recorded], None] | None = None,
         close_first: bool = True,
+        delays: Delays = NO_DELAYS,
     ) -> None:
-        """`events` in order of time. `close_first` False lets decisions come before the close."""
+        """`events` in order of time; `close_first` and `delays` are the timeline's."""
         self._engine = engine
         self.venue = venue
         self._on_fact = on_fact
-        self.timeline = Timeline(venue, events=events, close_first=close_first)
+        self.timeline = Timeline(venue, events=events, close_first=close_first, delays=delays)
 
     def tell(self, message: Input, at: int) -> None:
         """Give the engine an input that is not market data and carry out what follows.
@@ -56,7 +58,7 @@ class Replay:
         feed = iter(market)
         timeline, venue, engine = self.timeline, self.venue, self._engine
         while True:
-            if after is None and venue.is_idle:
+            if after is None and venue.is_idle and not timeline.delays.data:
                 piece, outcome = engine.glide(feed, timeline.soon, venue.mark)
                 if piece is not None and outcome is not None:
                     self._carry(outcome, piece.ts)

@@ -1,5 +1,6 @@
 """Order what happens at one instant: the rule that the backtest's driver and the daemon's share.
 
+0. what was under way to us and has arrived, in order of time with timers and events;
 1. timers that came due, in order of time;
 2. splits and dividends whose time has come, then a session's open;
 3. resting orders meet the market data, each report is decided on before the bar goes on;
@@ -30,6 +31,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Bar, Book, Quote
 from tradebot.errors import InvariantError
+from tradebot.sim.latency import NO_DELAYS, Delays
 
 Event = SessionOpen | SessionClose | Split | Dividend | Rate
 _FAR = 1 << 62
@@ -71,9 +73,21 @@ class Step(NamedTuple):
 class Timeline:
     """What happens around one simulated venue, in order of time."""
 
-    def __init__(self, venue: Matching, *, events: Sequence[Event] = (), close_first: bool = True) -> None:
-        """`events` in order of time. `close_first` False lets decisions come before the close."""
+    def __init__(
+        self,
+        venue: Matching,
+        *,
+        events: Sequence[Event] = (),
+        close_first: bool = True,
+        delays: Delays = NO_DELAYS,
+    ) -> None:
+        """`events` in order of time. `close_first` False lets decisions come before the close.
+
+        With `delays`, data and reports reach the engine that much later than the venue met them.
+        """
         self.venue = venue
+        self.delays = delays
+        self._under_way: list[tuple[int, int, Step]] = []
         self._close_first = close_first
         self._events = list(events)
         self._next_event = 0
@@ -103,7 +117,10 @@ class Timeline:
                 self.venue.mark(item.instrument, item)
         if ts >= self.soon and self._close_first:
             yield from self._closes(ts)
-        yield Step(piece, ts)
+        if self.delays.data:
+            self._travel(Step(piece, ts + self.delays.data))
+        else:
+            yield Step(piece, ts)
         yield from self.drain(ts)
         if ts >= self.soon:
             yield from self._closes(ts)
@@ -122,25 +139,40 @@ class Timeline:
             if not reports:
                 return
             for report in reports:
-                yield Step(report, at)
+                yield from self._said(report, at)
 
     def _match(self, item: Bar | Quote, ts: int) -> Iterator[Step]:
         for report in self.venue.on_market(item):
-            yield Step(report, ts)
+            yield from self._said(report, ts)
         yield from self.drain(ts)
+
+    def _said(self, report: VenueReport, at: int) -> Iterator[Step]:
+        if self.delays.report:
+            self._travel(Step(report, at + self.delays.report))
+        else:
+            yield Step(report, at)
+
+    def _travel(self, step: Step) -> None:
+        self._count += 1
+        heappush(self._under_way, (step.at, self._count, step))
+        self.soon = min(self.soon, step.at)
 
     def _catch_up(self, ts: int) -> Iterator[Step]:
         """Yield everything that comes before the market data of `ts`."""
         while True:
             timer = self._timers[0][0] if self._timers else _FAR
+            arrival = self._under_way[0][0] if self._under_way else _FAR
             event = self._events[self._next_event] if self._next_event < len(self._events) else None
             at = _FAR if event is None else event.ts
             # What closes at `ts` waits until resting orders have met the bar that ends there.
             if event is not None and at == ts and isinstance(event, SessionClose):
                 at = _FAR
-            if min(timer, at) > ts:
+            if min(timer, at, arrival) > ts:
                 break
-            if timer <= at:
+            if arrival <= min(timer, at):
+                yield heappop(self._under_way)[2]
+                yield from self.drain(arrival)
+            elif timer <= at:
                 yield from self._fire()
             else:
                 self._next_event += 1
@@ -182,4 +214,5 @@ class Timeline:
     def _soonest(self) -> int:
         timer = self._timers[0][0] if self._timers else _FAR
         event = self._events[self._next_event].ts if self._next_event < len(self._events) else _FAR
-        return min(timer, event)
+        arrival = self._under_way[0][0] if self._under_way else _FAR
+        return min(timer, event, arrival)

@@ -31,7 +31,7 @@ from tradebot.sim.kernel.terms import (
     scaled,
     slippage_fields,
 )
-from tradebot.sim.latency import NO_LATENCY, LatencyModel
+from tradebot.sim.latency import NO_DELAYS, NO_LATENCY, Delays, LatencyModel
 from tradebot.sim.settings import FillSettings, ForcePrice
 from tradebot.sim.slippage import NoSlippage, SlippageModel
 
@@ -54,6 +54,7 @@ class Venue:
     fees: FeeModel = _NO_FEES
     slippage: SlippageModel = _NO_SLIPPAGE
     latency: LatencyModel = NO_LATENCY
+    delays: Delays = NO_DELAYS
     quantum: Decimal = DEFAULT_QUANTUM
 
 
@@ -95,6 +96,7 @@ def _plan(setup: Setup, strategy: str, venue: Venue, close_at_end: ForcePrice | 
     account = next(a for a in setup.accounts if a.name == spec.account)
     instrument = _only_instrument(setup, spec, account, venue)
     refuse_if(venue.latency != NO_LATENCY, "commands take time to arrive")
+    refuse_if(venue.delays != NO_DELAYS, "data or reports take time to arrive")
     grid = grid_of(instrument, venue.fees)
     fields: Fields = {}
     fields |= grid_fields(instrument, grid)
