@@ -132,6 +132,10 @@ class TradingHalted(TradebotError):
     exit_code = ExitCode.HALTED
 
 
+class ClockSkew(TradebotError):
+    """The venue's clock and the machine's differ by more than orders can bear."""
+
+
 class VenueError(TradebotError):
     """Something at the venue or on the way to it."""
 

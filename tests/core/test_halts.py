@@ -12,7 +12,7 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, HOUR, Level, OrderKind, Quote
-from tradebot.core.setup import Limits, OrderStyle
+from tradebot.core.setup import LateEntry, Limits, OrderStyle, RetryRules
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency
 
@@ -293,3 +293,62 @@ def test_a_loss_limit_and_the_owner_stop_the_same_and_each_is_lifted_by_itself()
     main = Scope(account="main")
     world.tell(m.SetHalt(ts=world.now, level=HaltLevel.NONE, reason="seen", scope=main, rule="max_drawdown"))
     assert world.ledger.halt_level("s", "COIN") == (HaltLevel.PAUSED, "holiday")
+
+
+# --- conditions -----------------------------------------------------------------------------------
+
+
+def condition(world: World, level: HaltLevel, rule: str = "stale_feed") -> None:
+    coin = Scope(None, "COIN")
+    world.tell(m.SetHalt(ts=world.now, level=level, reason="silence", scope=coin, rule=rule))
+
+
+def test_a_condition_opens_nothing_lets_out_and_its_end_is_no_resume() -> None:
+    world = World(spec(Script(0.5, None, 1.0, None, None, None), retry=RetryRules(first=HOUR, factor=1.0)))
+    world.bars((100,), (100,))
+    condition(world, HaltLevel.PAUSED)
+    world.bars((100,), (100,))
+    assert world.position() == D(5)
+    assert world.of(f.OrderDenied)[-1].reason == "paused: silence"
+    condition(world, HaltLevel.NONE)
+    world.bars((100,), (100,), (100,))
+    assert world.position() == D(10)
+    assert world.of(f.TargetSuspended) == []
+
+
+def test_an_exit_gets_out_while_a_condition_stands() -> None:
+    world = World(spec(Script(1.0, None, 0.0)))
+    world.bars((100,), (100,))
+    condition(world, HaltLevel.PAUSED)
+    world.bars((100,), (100,))
+    assert world.position() == 0
+
+
+def test_quotes_do_not_rest_at_prices_that_nobody_follows() -> None:
+    both = Quotes("COIN", (Level(99.0, 5.0),), (Level(101.0, 5.0),))
+    world = World(spec(QuoteScript(*[both] * 10), interval=0))
+    quote = lambda n: Quote("COIN", START + n * HOUR, 99.5, 50.0, 100.5, 50.0)  # noqa: E731
+    world.play([quote(1)])
+    assert len(world.working()) == 2
+    condition(world, HaltLevel.PAUSED)
+    world.play([quote(2)])
+    assert world.working() == []
+    condition(world, HaltLevel.NONE)
+    world.play([quote(3)])
+    assert len(world.working()) == 2
+
+
+# --- what nobody watched in the middle of a run -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("late", "held"), [({}, 10), ({"late_entry": LateEntry(max_bars=1)}, 0)])
+def test_a_signal_in_bars_that_were_missed_is_judged_as_after_a_restart(
+    late: dict[str, Any], held: int
+) -> None:
+    world = World(spec(Script(0.0, None, 1.0, None, None, None, None), **late))
+    world.bars((100,), (100,))
+    world.tell(m.BarsMissed(ts=world.now, bars=tuple(_bar("COIN", n) for n in (3, 4, 5))))
+    assert world.of(f.TargetSet)[-1].weight == 0.0
+    for n in (6, 7):
+        world.play([m.Slice(START + n * HOUR, (_bar("COIN", n),))])
+    assert world.position() == D(held)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from tradebot.core import events
@@ -99,6 +101,7 @@ class Engine:
         return {
             m.Start: self._start,
             m.WarmedUp: self._warmed_up,
+            m.BarsMissed: self._bars_missed,
             m.StopTrading: self._stop_trading,
             m.End: self._end,
             m.VenueFilled: self._reports.filled,
@@ -279,9 +282,17 @@ class Engine:
                 self._memory.greet(seat)
         self._take = self._take_first
 
-    def _warmed_up(self, warmed: m.WarmedUp) -> None:
+    def _warmed_up(self, warmed: m.WarmedUp | m.BarsMissed) -> None:
         for leg in self._legs.values():
             self._desk.work(leg)
+
+    def _bars_missed(self, missed: m.BarsMissed) -> None:
+        """Show bars that nobody watched: what is said to them is judged as after a restart."""
+        for leg in self._legs.values():
+            leg.miss()
+        self._hearing.known_until = missed.bars[0].ts - 1
+        self.warm_up(m.Slice(ts, tuple(bars)) for ts, bars in groupby(missed.bars, attrgetter("ts")))
+        self._warmed_up(missed)
 
     def _stop_trading(self, stop: m.StopTrading) -> None:
         self._rec.fact(f.TradingStopped(ts=stop.ts, reason=stop.reason))

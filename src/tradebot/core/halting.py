@@ -14,11 +14,15 @@ from tradebot.core.desk import Desk
 from tradebot.core.legs import Leg
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
-from tradebot.core.rules import UNKNOWN_ORDER
+from tradebot.core.rules import CONDITIONS, UNKNOWN_ORDER
 
 
 class Halts:
-    """Sets and lifts halts."""
+    """Sets and lifts halts.
+
+    A condition opens nothing new while it stands, and its end is no resume: what was refused meanwhile is
+    tried again at its retry times, as after any other refusal, and given up after so many.
+    """
 
     def __init__(
         self, recorder: Recorder, desk: Desk, quoter: Quoter, legs: Mapping[tuple[str, str], Leg]
@@ -45,7 +49,10 @@ class Halts:
         for leg in self._legs.values():
             if not halt.scope.covers(*leg.key, leg.spec.account):
                 continue
-            if halt.level is m.HaltLevel.FLATTEN:
+            if halt.rule in CONDITIONS:
+                if leg.wish.quotes is not None and halt.level is not m.HaltLevel.NONE:
+                    self._quoter.pull(leg, halt.rule)  # they would rest at prices that nobody follows
+            elif halt.level is m.HaltLevel.FLATTEN:
                 self._desk.suspend(leg, "flatten")
             elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
                 self._quoter.pull(leg, "halted")

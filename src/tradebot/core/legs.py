@@ -94,6 +94,12 @@ class Leg:
         self.muted_bars = 0
         self.muted_price = 0.0
 
+    def miss(self) -> None:
+        """Forget that it is live: what is shown next was not watched, and is judged as after a restart."""
+        if self.is_live:
+            self.is_live, self.was_live, self.ignores_repeats = False, True, False
+            self.muted, self.muted_bars, self.muted_price = None, 0, 0.0
+
     def count_bar(self, ledger: Ledger, bar: Bar) -> None:
         """Count a closed bar for time exits and timed suspensions."""
         if bar.ts <= self.counted_ts:

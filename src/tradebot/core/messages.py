@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
 
-from tradebot.core.model import AssetAmount, Explained, Fill, MarketData, Order
+from tradebot.core.model import AssetAmount, Bar, Explained, Fill, MarketData, Order
 from tradebot.core.rules import OWNER
 
 
@@ -317,6 +317,14 @@ class WarmedUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BarsMissed:
+    """Bars of a time in which nobody watched, oldest first: they are past, and nothing is traded on them."""
+
+    ts: int
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopTrading:
     """The daemon is about to end in order: entries and quotes are cancelled, nothing new is begun.
 
@@ -352,6 +360,7 @@ Input = (
     | SetHalt
     | Start
     | WarmedUp
+    | BarsMissed
     | StopTrading
     | End
 )

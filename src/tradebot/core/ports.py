@@ -224,6 +224,7 @@ class Feed(Protocol):
 class LiveVenue(Venue, Protocol):
     """A venue over a wire: it can be lost, and has a clock of its own.
 
+    Its cursors are moments (ns UTC): a start asks for what came since its last fact, with a day to spare.
     `can_replace`: `replace` is one atomic step there. Where it is not, nothing asks for it: the engine
     cancels, and sends anew once the cancel is confirmed.
     """
@@ -242,6 +243,28 @@ class LiveVenue(Venue, Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What an adapter is opened with.
+
+    Adapters are named by the configuration's word (`place`: "alpaca", an exchange's id). Each is a package with
+    a module `opening` that offers `open_feed(connection) -> Feed` and `open_venue(connection, instruments) ->
+    LiveVenue`; neither connects or waits. `account` is our name of the account, `mode` "paper" or "live", `feed` the
+    place's own word for its data ("iex"; "" the usual one), `account_id` what the venue's own id of the
+    account must be ("" is not compared). `url` is a loopback address instead of the venue's own; keys are
+    empty where none are needed.
+    """
+
+    place: str
+    account: str
+    mode: str
+    feed: str = ""
+    account_id: str = ""
+    url: str = ""
+    key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ never adopted silently. A missing report is not "flat".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -19,8 +19,10 @@ from enum import Enum
 from tradebot.core.books import ZERO
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import (
+    CashEvent,
     Input,
     PositionChanged,
+    Reconciled,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -102,11 +104,16 @@ def compare_orders(question: Question) -> list[Finding]:
     return [*fills, *_orders(question, traded), *_events(question), *_strangers(question)]
 
 
-def compare_holdings(ledger: Ledger, snapshot: VenueSnapshot, account: str) -> list[Finding]:
-    """Return what differs in quantities and cash. Ask once all trades of the snapshot are booked."""
+def compare_holdings(
+    ledger: Ledger, snapshot: VenueSnapshot, account: str, known: Container[str]
+) -> list[Finding]:
+    """Return what differs in quantities and cash. Ask once all trades of the snapshot are booked.
+
+    `known` are the instruments that are followed: what else its owner holds is not compared.
+    """
     book = ledger.accounts[account]
     findings: list[Finding] = []
-    for name in sorted({*book.lots, *snapshot.positions}):
+    for name in sorted({*book.lots, *(name for name in snapshot.positions if name in known)}):
         ours, theirs = book.qty(name), snapshot.positions.get(name, ZERO)
         if ours != theirs:
             findings.append(_differs("position", name, ours, theirs, Verdict.QTY_DIFFERS))
@@ -201,6 +208,41 @@ def _events(question: Question) -> Iterator[Finding]:
                 verdict=Verdict.BOOKED,
                 inputs=(event,),
             )
+
+
+def differs(finding: Finding) -> bool:
+    """Return whether a quantity or cash differs, which nothing explains."""
+    return finding.verdict in (Verdict.QTY_DIFFERS, Verdict.CASH_DIFFERS)
+
+
+def adoption(
+    findings: Iterable[Finding], account: str, now: int, key: str, because: str = "adopted"
+) -> list[Input]:
+    """Return what makes our quantities and cash those of the venue; `key` makes each booked once."""
+    messages: list[Input] = []
+    for finding in findings:
+        ref = f"adopt/{key}/{finding.what}"
+        if finding.verdict is Verdict.QTY_DIFFERS:
+            qty = Decimal(finding.theirs) - Decimal(finding.ours)
+            messages.append(
+                PositionChanged(
+                    ts=now, account=account, instrument=finding.what, qty_signed=qty, because=because,
+                    venue_ref=ref,
+                )
+            )  # fmt: skip
+        elif finding.verdict is Verdict.CASH_DIFFERS:
+            amount = Decimal(finding.theirs) - Decimal(finding.ours)
+            messages.append(
+                CashEvent(
+                    ts=now,
+                    account=account,
+                    asset=finding.what,
+                    amount=amount,
+                    because=because,
+                    venue_ref=ref,
+                )
+            )
+    return [*messages, Reconciled(ts=now, account=account)] if messages else []
 
 
 # --- orders ---------------------------------------------------------------------------------------

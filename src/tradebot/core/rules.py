@@ -17,5 +17,14 @@ TIME_BUDGET = "time_budget"  # a strategy did not come back
 CRASH_LOOP = "crash_loop"
 ORPHAN = "orphan"  # its strategy was taken out of the file
 
+KEYS = "keys"  # the venue does not accept them
+
+# Conditions: they stand while something outside is amiss, and are lifted by whoever saw it begin.
+DISCONNECTED = "disconnected"
+STALE_FEED = "stale_feed"
+NOT_TRADING = "not_trading"  # the venue has halted a symbol, or only takes cancels
+CLOCK_OFF = "clock_off"
+
+CONDITIONS = (DISCONNECTED, STALE_FEED, NOT_TRADING, CLOCK_OFF)
 BREAKERS = (MAX_DAILY_LOSS, MAX_DRAWDOWN)
-CRITICAL = (MISMATCH, STORE, TIME_BUDGET, CRASH_LOOP)  # somebody must look at once
+CRITICAL = (MISMATCH, STORE, TIME_BUDGET, CRASH_LOOP, KEYS)  # somebody must look at once

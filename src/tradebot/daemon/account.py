@@ -18,7 +18,6 @@ from tradebot.core.messages import (
     HaltKey,
     HaltLevel,
     Reconciled,
-    SetHalt,
     Slice,
     Start,
     StopTrading,
@@ -140,7 +139,7 @@ class TradingAccount:
         for halt in (*parts.halts.all, *self._extra_halts):
             fact = known.get(halt.key)
             if fact is None or fact.level.value < halt.level.value:
-                await parts.runner.settled(_as_input(halt, parts.clock.now()))
+                await parts.runner.settled(halt.said(parts.clock.now()))
         flagged = {halt.key: halt.level.value for halt in parts.halts.all}
         for key, fact in known.items():
             if flagged.get(key, 0) < fact.level.value:
@@ -230,7 +229,7 @@ class TradingAccount:
         Level NONE lifts that of its scope.
         """
         self.parts.halts.set(halt)
-        self.parts.runner.post(_as_input(halt, self.parts.clock.now()))
+        self.parts.runner.post(halt.said(self.parts.clock.now()))
 
     def note(self, recorded: f.Recorded) -> None:
         """Keep the flag in step with the engine's own halts; for the runner's `watch`."""
@@ -247,7 +246,3 @@ class TradingAccount:
 
 def _as_halt(fact: f.HaltSet) -> Halt:
     return Halt(scope=fact.scope, level=fact.level, reason=fact.reason, rule=fact.rule, since=fact.ts)
-
-
-def _as_input(halt: Halt, now: int) -> SetHalt:
-    return SetHalt(ts=now, level=halt.level, reason=halt.reason, scope=halt.scope, rule=halt.rule)

@@ -10,22 +10,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from tradebot.core.messages import (
     EVERYTHING,
     CancelOrder,
-    CashEvent,
     HaltLevel,
     Input,
-    PositionChanged,
-    Reconciled,
     Scope,
-    SetHalt,
 )
 from tradebot.core.model import Purpose
-from tradebot.core.reconcile import Finding, Verdict
+from tradebot.core.reconcile import Finding, adoption, differs
 from tradebot.core.rules import MISMATCH, OWNER
 from tradebot.daemon import control_state as state
 from tradebot.daemon import control_words as words
@@ -151,10 +146,7 @@ class Control:
 
     async def _told(self, account: TradingAccount, halt: Halt) -> bool:
         """Have the engine book a halt; returns whether it did so soon, else cancels what it cannot."""
-        message = SetHalt(
-            ts=halt.since, level=halt.level, reason=halt.reason, scope=halt.scope, rule=halt.rule
-        )
-        if await self._settled(account, message):
+        if await self._settled(account, halt.said(halt.since)):
             return True
         if halt.level.value >= HaltLevel.CANCEL_ENTRIES.value:
             _cancel_entries(account, halt)
@@ -214,13 +206,13 @@ class Control:
             messages = adoption(findings, account.name, account.parts.clock.now(), asked.key)
             for message in messages:
                 await account.parts.runner.settled(message)
-            taken = [finding for finding in findings if _differs(finding)]
+            taken = [finding for finding in findings if differs(finding)]
             await self._unhalted(account, taken, reason)
             adopted[account.name] = [state.line(finding) for finding in taken]
         return {"mode": self._daemon.mode, "adopted": adopted}
 
     async def _unhalted(self, account: TradingAccount, taken: Sequence[Finding], reason: str) -> None:
-        left = {finding.what for finding in await account.parts.reconciler.dry_run() if _differs(finding)}
+        left = {finding.what for finding in await account.parts.reconciler.dry_run() if differs(finding)}
         for finding in taken:
             halt = account.parts.halts.of(mismatch_scope(finding, account.name), MISMATCH)
             if finding.what not in left and halt is not None:
@@ -248,38 +240,6 @@ class Control:
                 raise UsageError(f"no symbol {aim.instrument!r}; there are {', '.join(instruments)}")
             chosen = [a for a in chosen if aim.instrument in setups[a.name].instruments]
         return chosen
-
-
-def adoption(findings: Sequence[Finding], account: str, now: int, key: str) -> list[Input]:
-    """Return what makes our quantities and cash those of the venue."""
-    messages: list[Input] = []
-    for finding in findings:
-        ref = f"adopt/{key}/{finding.what}"
-        if finding.verdict is Verdict.QTY_DIFFERS:
-            qty = Decimal(finding.theirs) - Decimal(finding.ours)
-            messages.append(
-                PositionChanged(
-                    ts=now, account=account, instrument=finding.what, qty_signed=qty, because="adopted",
-                    venue_ref=ref,
-                )
-            )  # fmt: skip
-        elif finding.verdict is Verdict.CASH_DIFFERS:
-            amount = Decimal(finding.theirs) - Decimal(finding.ours)
-            messages.append(
-                CashEvent(
-                    ts=now,
-                    account=account,
-                    asset=finding.what,
-                    amount=amount,
-                    because="adopted",
-                    venue_ref=ref,
-                )
-            )
-    return [*messages, Reconciled(ts=now, account=account)] if messages else []
-
-
-def _differs(finding: Finding) -> bool:
-    return finding.verdict in (Verdict.QTY_DIFFERS, Verdict.CASH_DIFFERS)
 
 
 def _stricter(account: TradingAccount, scope: Scope, level: HaltLevel) -> Halt | None:

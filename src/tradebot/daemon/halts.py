@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel, Scope
+from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel, Scope, SetHalt
 from tradebot.core.model import Order, Purpose
 from tradebot.errors import StoreError
 
@@ -33,6 +33,10 @@ class Halt:
     @property
     def key(self) -> HaltKey:
         return HaltKey(self.scope, self.rule)
+
+    def said(self, now: int) -> SetHalt:
+        """Return what tells the engine of it."""
+        return SetHalt(ts=now, level=self.level, reason=self.reason, scope=self.scope, rule=self.rule)
 
 
 class HaltFlag:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import HaltKey, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
-from tradebot.core.ports import Clock, Venue, VenueOrder
+from tradebot.core.ports import Clock, Venue, VenueOrder, VenueSnapshot
 from tradebot.core.reconcile import (
     Finding,
     Question,
     Verdict,
+    adoption,
     compare_holdings,
     compare_orders,
     unlisted,
@@ -26,7 +27,7 @@ from tradebot.core.reconcile import (
 from tradebot.core.rules import MISMATCH
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
-from tradebot.errors import StoreError, VenueError
+from tradebot.errors import StoreError, VenueError, VenueUnreachable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +61,22 @@ class Reconciler:
         *,
         instance: str,
         patience: Patience = Patience(),
+        since: int = 0,
+        is_opening: bool = False,
     ) -> None:
+        """`since` is the cursor of the first look; 0: everything that the venue remembers.
+
+        `is_opening`: the account was never traded here, so what it holds at the first look is its owner's.
+        """
         self._runner = runner
         self._outbox = outbox
         self._venue = venue
         self._clock = clock
         self._instance = instance
         self._patience = patience
-        self._cursor = 0  # a start looks at everything that the venue remembers
+        self._cursor = since
+        self._is_opening = is_opening
+        self._rests = ""  # why the venue is not asked any more
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
         self._hint = asyncio.Event()
@@ -82,6 +91,10 @@ class Reconciler:
     def hint(self) -> None:
         """Say that something may have been missed (a stream came back): look soon."""
         self._hint.set()
+
+    def rest(self, why: str) -> None:
+        """Ask the venue nothing more in this run."""
+        self._rests = why
 
     async def watch(self) -> None:
         """Look now and then until cancelled; a venue out of reach is asked again later."""
@@ -104,6 +117,8 @@ class Reconciler:
         Raises VenueError when the venue cannot be read, StoreError at a start that finds orders of our
         own which this journal has never heard of.
         """
+        if self._rests:
+            raise VenueUnreachable(self._rests)
         async with self.at_rest:
             findings = list(await self._orders())
             strangers = [f for f in findings if f.verdict is Verdict.FROM_ANOTHER_LIFE]
@@ -122,11 +137,7 @@ class Reconciler:
         async with self.at_rest:
             findings = list(await self._orders(keeps=False))
             snapshot = await self._venue.snapshot(self._cursor)
-            account = self._venue.account
-            return (
-                *findings,
-                *await self._runner.look(lambda: compare_holdings(self._ledger, snapshot, account)),
-            )
+            return (*findings, *await self._compared(snapshot))
 
     # --- orders and trades --------------------------------------------------------------------------
 
@@ -194,7 +205,6 @@ class Reconciler:
 
     async def _holdings(self) -> Sequence[Finding]:
         """Return the differences that stay, however often one looks; they halt what they concern."""
-        ledger, account = self._ledger, self._venue.account
         findings: Sequence[Finding] = ()
         for look in range(self._patience.looks):
             if look:
@@ -203,12 +213,23 @@ class Reconciler:
                     for message in finding.inputs:
                         await self._runner.settled(message)
             snapshot = await self._venue.snapshot(self._cursor)
-            findings = await self._runner.look(lambda: compare_holdings(ledger, snapshot, account))  # noqa: B023
-            if not findings:
-                return ()
+            findings = await self._compared(snapshot)
+            if not findings or self._is_opening:
+                break
+        if self._is_opening:
+            now = self._clock.now()
+            for message in adoption(findings, self._venue.account, now, f"opening/{now}", because="opening"):
+                await self._runner.settled(message)
+            findings = ()
+        self._is_opening = False
         for finding in findings:
             await self._halt(finding)
         return findings
+
+    async def _compared(self, snapshot: VenueSnapshot) -> Sequence[Finding]:
+        ledger, account = self._ledger, self._venue.account
+        known = self._runner.engine.setup.instruments
+        return await self._runner.look(lambda: compare_holdings(ledger, snapshot, account, known))
 
     async def _halt(self, finding: Finding) -> None:
         scope = mismatch_scope(finding, self._venue.account)

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from tradebot.core.engine import Engine
 from tradebot.core.facts import OrderFilled, Recorded
 from tradebot.core.messages import (
+    BarsMissed,
     Command,
     Dividend,
     Input,
@@ -258,6 +259,9 @@ def progress_of(batch: Sequence[_Entry]) -> dict[str, int]:
         if isinstance(message, Slice):
             for item in message.items:
                 progress[market_stream(item)] = item.ts
+        elif isinstance(message, BarsMissed):
+            for bar in message.bars:
+                progress[market_stream(bar)] = bar.ts
         elif isinstance(message, EventInput):
             progress[event_stream(message)] = message.ts
     return progress

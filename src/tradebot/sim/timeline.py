@@ -125,6 +125,21 @@ class Timeline:
         if ts >= self.soon:
             yield from self._closes(ts)
 
+    def add(self, events: Sequence[Event]) -> None:
+        """Take more events; what lies before those that have happened happens next."""
+        left = [*self._events[self._next_event :], *events]
+        self._events, self._next_event = sorted(left, key=lambda event: event.ts), 0
+        self.soon = self._soonest()
+
+    def close_by(self, ts: int) -> int | None:
+        """Return when the next session's close is that has not happened, None when it is after `ts`."""
+        for event in self._events[self._next_event :]:
+            if event.ts > ts:
+                return None
+            if isinstance(event, SessionClose):
+                return event.ts
+        return None
+
     def pass_until(self, ts: int) -> Iterator[Step]:
         """Yield what happens up to `ts` without further market data."""
         yield from self._catch_up(ts)
