@@ -38,6 +38,8 @@ FLOAT_FIELDS = {"open", "high", "low", "close", "volume", "bid", "ask", "bid_qty
 
 # Where anything at all may be raised by code that is not ours. `path: reason`; each must be in use.
 BROAD_EXCEPT: dict[str, str] = {
+    "adapters/alpaca/line.py": "what ends a socket's thread is carried to the loop that waits for it",
+    "adapters/alpaca/rest.py": "whatever a library raises once it was handed an order leaves the order's fate open",
     "adapters/ccxt/library.py": "what ccxt raises on hostile answers is anything: it becomes an unknown outcome",
     "app/honesty.py": "a strategy is called to be checked: what it raises is reported with file and line",
     "cli/border.py": "the border to the shell: whatever is raised inside becomes an exit code and a line",

@@ -1,0 +1,289 @@
+"""Read an Alpaca account: cash, positions, open orders, trades and money that moved since a cursor.
+
+Owns paging and cursors. A row that cannot be read is passed over where it is not ours, and makes the
+account unreadable where it is: a missing position must not look like none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TypeVar
+
+from tradebot.adapters.alpaca.parse import (
+    Row,
+    Symbols,
+    Unreadable,
+    amount,
+    amount_or_none,
+    moment,
+    order_of,
+    read_time,
+    row_of,
+    side_of,
+    text,
+    traded,
+)
+from tradebot.adapters.alpaca.refusals import is_absent
+from tradebot.adapters.alpaca.rest import Json, Refused, Rest
+from tradebot.core.messages import CashEvent
+from tradebot.core.model import DAY, MINUTE, SECOND, Fill, OrderKind
+from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.errors import VenueUnreachable
+
+T = TypeVar("T")
+
+_OVERLAP = 5 * MINUTE  # trades may be listed late
+_DAYS_BACK = 4 * DAY  # what moves money has a date only, and is listed days later
+_ORDERS = 500
+_PAGE = 100
+_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who the keys belong to. `problem` says why the account cannot trade, empty when it can."""
+
+    account_id: str
+    number: str
+    problem: str
+
+
+class Account:
+    """What can be read of one account."""
+
+    def __init__(self, rest: Rest, account: str, symbols: Symbols, opened_at: int) -> None:
+        self._rest = rest
+        self._account = account
+        self._symbols = symbols
+        self._opened_at = opened_at
+        self._client_ids: dict[str, str] = {}  # by venue id, for trades that name only that
+
+    async def snapshot(self, since: int) -> VenueSnapshot:
+        """Return everything. Trades are read last: what orders and positions show has been told by then."""
+        start = max(since, self._opened_at)
+        orders = await self._open_orders()
+        positions = await self._positions()
+        cash = await self._cash()
+        flows = await self._flows(start)
+        rows = await self._activities("FILL", max(start - _OVERLAP, self._opened_at))
+        fills = await self._fills(rows)
+        clock = row_of(await self._get("/clock"))
+        return VenueSnapshot(
+            ts=_reading(lambda: moment(clock, "timestamp")),
+            orders=tuple(orders),
+            positions=positions,
+            cash={"USD": cash},
+            fills=tuple(fills),
+            events=tuple(flows),
+            cursor=max((fill.ts for fill in fills), default=start),
+        )
+
+    async def find(self, client_order_id: str) -> VenueOrder | None:
+        """Return an order by client id, working or over; None when Alpaca says that there is none."""
+        row = await self._maybe("/orders:by_client_order_id", {"client_order_id": client_order_id})
+        if row is None:
+            return None
+        found = _reading(lambda: order_of(row_of(row), self._symbols))
+        self._note(found)
+        heir = row_of(row).get("replaced_by")
+        if found.standing is Standing.REPLACED and isinstance(heir, str):
+            return replace(found, by=await self._client_id(heir))
+        return found
+
+    async def offset(self, now: Callable[[], int]) -> int:
+        """Return by how many ns the venue's clock is ahead, seen from the middle of the question."""
+        before = now()
+        clock = row_of(await self._get("/clock"))
+        after = now()
+        return _reading(lambda: moment(clock, "timestamp")) - (before + after) // 2
+
+    async def identity(self) -> Identity:
+        """Return whose account it is. Raises VenueUnreachable, PermissionRefused."""
+        row = row_of(await self._get("/account"))
+        problems = [
+            name
+            for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user")
+            if row.get(name) is True
+        ]
+        if row.get("status") != "ACTIVE":
+            problems.append(f"status {row.get('status')}")
+        return Identity(
+            account_id=str(row.get("id") or ""),
+            number=str(row.get("account_number") or ""),
+            problem=", ".join(problems),
+        )
+
+    # --- pieces -----------------------------------------------------------------------------------
+
+    async def _cash(self) -> Decimal:
+        row = row_of(await self._get("/account"))
+        return _reading(lambda: amount(row, "cash"))
+
+    async def _positions(self) -> dict[str, Decimal]:
+        found: dict[str, Decimal] = {}
+        for item in _rows(await self._get("/positions")):
+            name = self._symbols.find(item.get("symbol"))
+            if name is None:
+                continue  # the owner's, in something that is not traded here
+            qty = _reading(lambda: amount(item, "qty"), f"position of {name}")  # noqa: B023
+            if item.get("side") == "short" and qty > 0:
+                qty = -qty
+            if qty:
+                found[name] = qty
+        return found
+
+    async def _open_orders(self) -> list[VenueOrder]:
+        found: dict[str, VenueOrder] = {}
+        after: dict[str, str] = {}
+        while True:
+            params = {"status": "open", "limit": str(_ORDERS), "direction": "asc", "nested": "false"}
+            page = _rows(await self._get("/orders", params | after))
+            fresh = 0
+            for row in page:
+                try:
+                    order = order_of(row, self._symbols)
+                except Unreadable:
+                    continue  # ours are then asked for by id; others' are not our business
+                fresh += order.venue_order_id not in found
+                found[order.venue_order_id] = order
+                self._note(order)
+            if len(page) < _ORDERS or not fresh:
+                return list(found.values())
+            after = {"after": text(page[-1], "submitted_at")}
+
+    async def _activities(self, kind: str, after: int) -> list[Row]:
+        """Return the account's history of one kind, oldest first, without a gap between pages."""
+        params = {"activity_types": kind} if kind == "FILL" else {"category": kind}
+        params |= {"direction": "asc", "page_size": str(_PAGE)}
+        if after > 0:
+            params["after"] = stamp(after)
+        found: dict[str, Row] = {}
+        while True:
+            page = _rows(await self._get("/account/activities", params))
+            before = len(found)
+            for row in page:
+                found[_reading(lambda: text(row, "id"), "activity")] = row  # noqa: B023
+            if len(page) < _PAGE or len(found) == before:
+                return list(found.values())
+            params["page_token"] = str(page[-1]["id"])
+
+    async def _fills(self, rows: Iterable[Row]) -> list[Fill]:
+        found: list[Fill] = []
+        for row in rows:
+            name = self._symbols.find(row.get("symbol"))
+            if name is None:
+                continue
+            try:
+                venue_id, cumulative = text(row, "order_id"), amount(row, "cum_qty")
+                order = VenueOrder(
+                    client_order_id=await self._client_id(venue_id),
+                    venue_order_id=venue_id,
+                    instrument=name,
+                    side=side_of(row),
+                    kind=OrderKind.MARKET,
+                    qty=cumulative,
+                    filled_qty=cumulative,
+                    standing=Standing.WORKING,
+                )
+                ts = moment(row, "transaction_time")
+                found.append(traded(row, order=order, cumulative=cumulative, ts=ts))
+            except Unreadable as exc:
+                raise VenueUnreachable(
+                    f"a trade of {name} in Alpaca's history cannot be read: {exc}"
+                ) from exc
+        return found
+
+    async def _flows(self, start: int) -> list[CashEvent]:
+        found: list[CashEvent] = []
+        for row in await self._activities("non_trade_activity", max(start - _DAYS_BACK, self._opened_at)):
+            try:
+                moved = amount_or_none(row, "net_amount")
+                if not moved or row.get("status") in ("canceled", "rejected"):
+                    continue
+                kind = text(row, "activity_type")
+                found.append(
+                    CashEvent(
+                        ts=_when(row),
+                        account=self._account,
+                        asset="USD",
+                        amount=moved,
+                        because=_WORDS.get(kind, str(row.get("description") or kind)),
+                        venue_ref=text(row, "id"),
+                    )
+                )
+            except Unreadable as exc:
+                raise VenueUnreachable(f"money that moved at Alpaca cannot be read: {exc}") from exc
+        return [event for event in found if event.ts >= self._opened_at]
+
+    async def _client_id(self, venue_id: str) -> str:
+        """Return the client id of an order that is named by the venue's, "" when there is none."""
+        known = self._client_ids.get(venue_id)
+        if known is None:
+            row = await self._maybe(f"/orders/{venue_id}", {})
+            known = "" if row is None else str(row_of(row).get("client_order_id") or "")
+            self._remember(venue_id, known)
+        return known
+
+    def _note(self, order: VenueOrder) -> None:
+        self._remember(order.venue_order_id, order.client_order_id)
+
+    def _remember(self, venue_id: str, client_id: str) -> None:
+        self._client_ids[venue_id] = client_id
+        while len(self._client_ids) > _KEPT:
+            del self._client_ids[next(iter(self._client_ids))]
+
+    async def _maybe(self, path: str, params: dict[str, str]) -> Json | None:
+        try:
+            return await self._rest.get(path, params)
+        except Refused as exc:
+            if is_absent(exc.said):
+                return None
+            raise VenueUnreachable(f"Alpaca did not answer {path}: {exc}") from exc
+
+    async def _get(self, path: str, params: dict[str, str] | None = None) -> Json:
+        try:
+            return await self._rest.get(path, params)
+        except Refused as exc:
+            raise VenueUnreachable(f"Alpaca did not answer {path}: {exc}") from exc
+
+
+_WORDS = {
+    "DIV": "dividend",
+    "INT": "interest",
+    "FEE": "fee",
+    "CFEE": "crypto fee",
+    "CSD": "deposit",
+    "CSW": "withdrawal",
+}
+
+
+def stamp(ts: int) -> str:
+    """Return RFC 3339 in UTC with nine decimals."""
+    seconds, rest = divmod(ts, SECOND)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+
+
+def _when(row: Row) -> int:
+    if isinstance(row.get("created_at"), str):
+        return moment(row, "created_at")
+    if isinstance(row.get("transaction_time"), str):
+        return moment(row, "transaction_time")
+    return read_time(f"{text(row, 'date')}T00:00:00+00:00", "date")
+
+
+def _rows(answer: Json) -> list[Row]:
+    if answer is None:
+        return []
+    if not isinstance(answer, list):
+        raise VenueUnreachable(f"Alpaca must answer with a list, answered with {type(answer).__name__}")
+    return [row for row in answer if isinstance(row, dict)]
+
+
+def _reading(read: Callable[[], T], what: str = "answer") -> T:
+    try:
+        return read()
+    except Unreadable as exc:
+        raise VenueUnreachable(f"Alpaca's {what} cannot be read: {exc}") from exc

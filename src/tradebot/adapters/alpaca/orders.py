@@ -1,0 +1,110 @@
+"""Write our orders as Alpaca's requests, with every amount as the text of a Decimal.
+
+Owns what Alpaca cannot do: such an order is refused here, before it leaves, with the reason.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradebot.core.model import AssetClass, Instrument, Order, OrderKind, Purpose, Tif
+
+TIFS = {
+    Tif.DAY: "day",
+    Tif.GTC: "gtc",
+    Tif.IOC: "ioc",
+    Tif.FOK: "fok",
+    Tif.AT_OPEN: "opg",
+    Tif.AT_CLOSE: "cls",
+}
+_CRYPTO_TIFS = (Tif.GTC, Tif.IOC)
+_CRYPTO_KINDS = (OrderKind.MARKET, OrderKind.LIMIT, OrderKind.STOP_LIMIT)
+
+
+def plain(amount: Decimal) -> str:
+    """Return an amount without exponent."""
+    return f"{amount.normalize():f}"
+
+
+def inability(order: Order, instrument: Instrument) -> str:
+    """Return why Alpaca cannot take such an order at all, empty when it can."""
+    if order.post_only:
+        return "Alpaca has no post-only orders"
+    if order.activated_by is not None:
+        return "Alpaca takes an order that waits for another only in one request with it"
+    if order.expires_at is not None:
+        return "Alpaca ends no order at a time of its owner's choice"
+    if instrument.asset_class is AssetClass.CRYPTO:
+        if order.kind not in _CRYPTO_KINDS:
+            return f"Alpaca has no {order.kind.value} orders for crypto; use market, limit or stop_limit"
+        if order.tif not in _CRYPTO_TIFS and order.tif is not Tif.DAY:
+            return f"Alpaca takes tif gtc and ioc for crypto, this is {order.tif.value}"
+    elif instrument.asset_class is not AssetClass.STOCK:
+        return f"Alpaca trades stocks, ETFs and crypto; {instrument.id} is {instrument.asset_class.value}"
+    return ""
+
+
+def sibling_inability(order: Order, resting: Order) -> str:
+    """Return why a protective order cannot rest beside another one of its group."""
+    assert order.purpose is Purpose.PROTECT
+    return (
+        f"Alpaca holds the shares for {resting.kind.value} order {resting.client_order_id} already: "
+        "one protective order can rest for a position there"
+    )
+
+
+def body_of(order: Order, instrument: Instrument) -> dict[str, object]:
+    """Return the JSON of a new order.
+
+    A fractional quantity of a stock goes as `day`, the only time in force that Alpaca takes for it: it ends
+    at the close, and what it protects is protected anew.
+    """
+    body: dict[str, object] = {
+        "symbol": order.instrument,
+        "qty": plain(order.qty),
+        "side": order.side.value,
+        "type": order.kind.value,
+        "time_in_force": TIFS[_tif(order, instrument)],
+        "client_order_id": order.client_order_id,
+    }
+    if order.limit_price is not None:
+        body["limit_price"] = plain(order.limit_price)
+    if order.stop_price is not None and order.kind is not OrderKind.TRAILING_STOP:
+        body["stop_price"] = plain(order.stop_price)
+    if order.kind is OrderKind.TRAILING_STOP and order.trail is not None:
+        name = "trail_percent" if order.trail_is_fraction else "trail_price"
+        body[name] = plain(order.trail * 100 if order.trail_is_fraction else order.trail)
+    return body
+
+
+def _tif(order: Order, instrument: Instrument) -> Tif:
+    if instrument.asset_class is AssetClass.CRYPTO:
+        return Tif.GTC if order.tif is Tif.DAY else order.tif
+    is_fractional = order.qty != order.qty.to_integral_value()
+    return Tif.DAY if is_fractional and order.tif is Tif.GTC else order.tif
+
+
+def change_of(order: Order, old: Order | None) -> dict[str, object]:
+    """Return the JSON that turns `old` (None: not known any more) into `order`."""
+    body: dict[str, object] = {"client_order_id": order.client_order_id, "qty": plain(order.qty)}
+    if order.limit_price is not None:
+        body["limit_price"] = plain(order.limit_price)
+    if order.stop_price is not None and order.kind is not OrderKind.TRAILING_STOP:
+        body["stop_price"] = plain(order.stop_price)
+    if order.kind is OrderKind.TRAILING_STOP and order.trail is not None:
+        body["trail"] = plain(order.trail * 100 if order.trail_is_fraction else order.trail)
+    if old is None or old.tif is not order.tif:
+        body["time_in_force"] = TIFS[order.tif]
+    return body
+
+
+def replace_inability(order: Order, old: Order | None, traded: Decimal) -> str:
+    """Return why an order cannot be put in another's place in one step, empty when it can."""
+    if order.qty != order.qty.to_integral_value():
+        return "Alpaca replaces whole quantities only"
+    if traded:
+        # What qty then means, all or the rest, is nowhere published: a wrong guess would double the order.
+        return f"{plain(traded)} of it have traded"
+    if old is not None and (old.kind is not order.kind or old.trail_is_fraction != order.trail_is_fraction):
+        return f"Alpaca keeps the type of a replaced order: {old.kind.value}, not {order.kind.value}"
+    return ""
