@@ -97,6 +97,10 @@ class Exchange:
         """Tell `told` when a stream announces its end without ending its socket."""
         self.raw.tradebot_told = told
 
+    def on_candle(self, told: Callable[[Mapping[str, Any]], None]) -> None:
+        """Tell `told` of candles that the exchange itself calls closed (Binance does)."""
+        self.raw.tradebot_candle = told
+
     @property
     def stream_answer(self) -> Answer | None:
         """The last error that came over a socket."""
@@ -231,12 +235,19 @@ class _Tap:
     def tradebot_told(event: str) -> None:
         """Replaced by whoever listens to the streams."""
 
+    @staticmethod
+    def tradebot_candle(candle: Mapping[str, Any]) -> None:
+        """Replaced by whoever follows bars."""
+
     def handle_message(self, client: Any, message: Any) -> Any:
         inner = message.get("event") if isinstance(message, dict) else None
         found = inner if isinstance(inner, dict) else message
         event = found.get("e") if isinstance(found, dict) else None
         if event in _ENDINGS:
             self.tradebot_told(event)
+        candle = found.get("k") if event == "kline" else None
+        if isinstance(candle, dict) and candle.get("x") is True:
+            self.tradebot_candle(candle)
         return super().handle_message(client, message)  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
