@@ -48,10 +48,12 @@ def bar(close: float, *, ts: int = T0 + MINUTE, instrument: str = "BTC/USDT") ->
     return Bar(instrument, ts, MINUTE, close, close, close, close, 1000.0)
 
 
-async def opened(served: Served, *, key: str = KEY, secret: str = SECRET) -> Exchange:
+async def opened(
+    served: Served, *, key: str = KEY, secret: str = SECRET, deadline_s: float = 5.0
+) -> Exchange:
     """Return the real ccxt, sending everything to the emulator, with clocks agreeing."""
     credentials = Credentials(key=key, secret=secret)
-    exchange = open_exchange("binance", credentials=credentials, endpoint=served.url)
+    exchange = open_exchange("binance", credentials=credentials, endpoint=served.url, deadline_s=deadline_s)
     await exchange.raw.load_markets()
-    await exchange.raw.load_time_difference()
+    await exchange.offset()
     return exchange

@@ -21,6 +21,9 @@ class Declared:
     `trade_client_id` are the fields of a raw trade of the private stream that hold our id, best first.
     `refuses` are order kinds that the exchange has and that are not sent there, with the reason.
     `options` go into ccxt's own. `time_in_force` beside ccxt's words. `has_refusals`: `refusals` has a table.
+    `has_full_pages`: a page of trades that is not full is the last one.
+    `orders_from` is the parameter that asks for orders from one of the exchange's ids on; empty: none does.
+    `subscribes` is the method of ccxt that returns once the private stream stands; empty: none does.
     `dead_man`: the exchange cancels everything when it does not hear from us; not used yet.
     """
 
@@ -30,6 +33,9 @@ class Declared:
     has_refusals: bool
     fee_asset: str
     lots: str
+    has_full_pages: bool = False
+    orders_from: str = ""
+    subscribes: tuple[str, ...] = ()
     dead_man: bool = False
     trade_client_id: tuple[str, ...] = ()
     tifs: tuple[Tif, ...] = (Tif.GTC, Tif.IOC, Tif.FOK)
@@ -47,6 +53,9 @@ _BINANCE = Declared(
     has_refusals=True,
     fee_asset="what is received, or BNB when the account says so",
     lots="none: trades only",
+    has_full_pages=True,
+    orders_from="orderId",
+    subscribes=("ensure_user_data_stream_ws_subscribe_signature", "spot"),
     trade_client_id=("c",),
     refuses=_TRAILING,
     # One request instead of six at the start, and none to derivatives' hosts.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ipaddress
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,9 +19,11 @@ from urllib.parse import urlsplit, urlunsplit
 from tradebot.adapters.ccxt.budget import Budget
 from tradebot.adapters.ccxt.declared import Declared, declared
 from tradebot.adapters.ccxt.refusals import Answer, Meaning, Said, meaning_of
-from tradebot.errors import ConfigError, Problem, RateLimited, UsageError
+from tradebot.errors import ConfigError, Problem, RateLimited, UsageError, VenueUnreachable
 
 DEADLINE_S = 10.0
+# ccxt 4.5.90 tells nobody of these (the first) or does not know them (the second).
+_ENDINGS = ("eventStreamTerminated", "serverShutdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,13 @@ class _Call:
     """What is known of the request that runs in this task."""
 
     is_urgent: bool
-    was_sent: bool = False
+    sent_at: int = 0
+    answered_at: int = 0
     answer: Answer | None = None
+
+    @property
+    def was_sent(self) -> bool:
+        return self.sent_at > 0
 
 
 _CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("call", default=None)
@@ -48,12 +56,15 @@ _CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("call", def
 class Reply:
     """What became of a request: a `value`, or what was `said` instead.
 
-    `was_sent` is False when it never left this process. A value is not yet believable.
+    `was_sent` is False when it never left this process; `halfway` (ns) is the middle between sending and
+    answer. A value is not yet believable.
     """
 
     value: Any = None
     said: Said | None = None
     was_sent: bool = True
+    halfway: int = 0
+    body: str = ""
 
     @property
     def meaning(self) -> Meaning | None:
@@ -63,33 +74,95 @@ class Reply:
 class Exchange:
     """One exchange with one account (or none): a ccxt object that is asked with `ask`."""
 
-    def __init__(self, exchange: str, raw: Any, budget: Budget) -> None:
+    def __init__(
+        self, exchange: str, raw: Any, budget: Budget, wall: Callable[[], int], deadline_s: float
+    ) -> None:
         self.id = exchange
         self.raw = raw
         self.budget = budget
         self.declared: Declared = declared(exchange)
+        self.ahead = 0  # ns that the exchange's clock is ahead of ours, as last measured
+        self.deadline_s = deadline_s
+        self._wall = wall
 
-    async def ask(
-        self, method: str, *args: object, is_urgent: bool = False, deadline: float = DEADLINE_S
-    ) -> Reply:
-        """Call a method of ccxt once, within `deadline` seconds.
+    def has(self, method: str) -> bool:
+        """Return whether ccxt has a method for this exchange ("fetchTime")."""
+        return bool(self.raw.has.get(method))
+
+    def now(self) -> int:
+        """Return the exchange's time, as far as it was measured."""
+        return self._wall() + self.ahead
+
+    def on_stream(self, told: Callable[[str], None]) -> None:
+        """Tell `told` when a stream announces its end without ending its socket."""
+        self.raw.tradebot_told = told
+
+    def on_candle(self, told: Callable[[Mapping[str, Any]], None]) -> None:
+        """Tell `told` of candles that the exchange itself calls closed (Binance does)."""
+        self.raw.tradebot_candle = told
+
+    @property
+    def stream_answer(self) -> Answer | None:
+        """The last error that came over a socket."""
+        found: Answer | None = self.raw.tradebot_stream_answer
+        return found
+
+    async def offset(self) -> int:
+        """Measure by how many ns the exchange's clock is ahead of ours, and sign with its time from here on.
+
+        Half the way there and back is taken for the way there. Raises VenueUnreachable.
+        """
+        if not self.has("fetchTime"):
+            return 0
+        reply = await self.read("fetch_time")
+        if not isinstance(reply.value, int):
+            raise VenueUnreachable(f"{self.id}: the time must be a number, was {str(reply.value)[:40]!r}")
+        self.ahead = reply.value * 1_000_000 - reply.halfway
+        self.raw.options["timeDifference"] = -self.ahead // 1_000_000
+        return self.ahead
+
+    async def read(self, method: str, *args: object, is_urgent: bool = False) -> Reply:
+        """Ask for something that changes nothing; a wrong clock is set right and the question put again.
+
+        Raises RateLimited and VenueUnreachable; an order that is not there (GONE) is an answer.
+        """
+        reply = await self.ask(method, *args, is_urgent=is_urgent)
+        if reply.meaning is Meaning.CLOCK and method != "fetch_time":
+            await self.offset()
+            reply = await self.ask(method, *args, is_urgent=is_urgent)
+        if reply.said is None or reply.meaning is Meaning.GONE:
+            return reply
+        text = f"{self.id} {method}: {reply.said.text}"
+        raise RateLimited(text) if reply.meaning is Meaning.RATE else VenueUnreachable(text)
+
+    async def ask(self, method: str, *args: object, is_urgent: bool = False, waits: bool = False) -> Reply:
+        """Call a method of ccxt once, within the deadline unless it `waits` for what may never come.
 
         Raises nothing but cancellation: whatever goes wrong becomes what was said.
         """
+        deadline = None if waits else self.deadline_s
         call = _Call(is_urgent)
         token = _CALL.set(call)
         try:
             async with asyncio.timeout(deadline):
                 value = await getattr(self.raw, method)(*args)
         except TimeoutError:
-            return self._failed(call, f"no answer in {deadline:g} s")
+            return self._failed(call, f"no answer in {self.deadline_s:g} s")
         except RateLimited as exc:
             return Reply(said=Said(meaning=Meaning.RATE, text=str(exc)), was_sent=call.was_sent)
         except Exception as exc:
             return self._failed(call, f"{type(exc).__name__}: {exc}"[:300])
         finally:
             _CALL.reset(token)
-        return Reply(value=value, was_sent=call.was_sent)
+        if call.answer is not None and not call.answer.body.lstrip().startswith(("{", "[")):
+            return self._failed(call, f"a page that is no JSON: {call.answer.body[:60]!r}")
+        halfway = (call.sent_at + call.answered_at) // 2
+        return Reply(
+            value=value,
+            was_sent=call.was_sent,
+            halfway=halfway,
+            body="" if call.answer is None else call.answer.body,
+        )
 
     def _failed(self, call: _Call, cause: str) -> Reply:
         said = meaning_of(self.id, call.answer)
@@ -115,6 +188,8 @@ def open_exchange(
     endpoint: str | None = None,
     is_sandbox: bool = False,
     budget: Budget | None = None,
+    wall: Callable[[], int] = time.time_ns,
+    deadline_s: float = DEADLINE_S,
 ) -> Exchange:
     """Return an exchange that has sent nothing yet.
 
@@ -129,7 +204,7 @@ def open_exchange(
     row = declared(exchange)
     settings: dict[str, object] = {
         "enableRateLimit": True,  # its queue is ours, see _Tap.throttle
-        "timeout": int(DEADLINE_S * 1000),
+        "timeout": int(deadline_s * 1000),
         # A burst of trades overwrites what was not read yet; ten thousand are a few megabytes.
         "options": {**row.options, "tradesLimit": 10_000, "ordersLimit": 10_000},
     }
@@ -145,13 +220,35 @@ def open_exchange(
         raw.urls["api"] = _redirected(raw.urls["api"], _loopback(endpoint))
     pace = 1000.0 / float(raw.rateLimit)
     raw.tradebot_budget = made = budget or Budget(per_second=pace, capacity=max(pace * 10, 20.0))
-    return Exchange(exchange, raw, made)
+    raw.tradebot_wall = wall
+    return Exchange(exchange, raw, made, wall, deadline_s)
 
 
 class _Tap:
     """Sits between ccxt and the wire: sees what leaves and what comes back."""
 
     tradebot_budget: Budget
+    tradebot_wall: Callable[[], int]
+    tradebot_stream_answer: Answer | None = None
+
+    @staticmethod
+    def tradebot_told(event: str) -> None:
+        """Replaced by whoever listens to the streams."""
+
+    @staticmethod
+    def tradebot_candle(candle: Mapping[str, Any]) -> None:
+        """Replaced by whoever follows bars."""
+
+    def handle_message(self, client: Any, message: Any) -> Any:
+        inner = message.get("event") if isinstance(message, dict) else None
+        found = inner if isinstance(inner, dict) else message
+        event = found.get("e") if isinstance(found, dict) else None
+        if event in _ENDINGS:
+            self.tradebot_told(event)
+        candle = found.get("k") if event == "kline" else None
+        if isinstance(candle, dict) and candle.get("x") is True:
+            self.tradebot_candle(candle)
+        return super().handle_message(client, message)  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
         call = _CALL.get()
@@ -160,15 +257,19 @@ class _Tap:
     async def fetch(self, *args: Any, **kwargs: Any) -> Any:
         call = _CALL.get()
         if call is not None:
-            call.was_sent = True
+            call.sent_at = self.tradebot_wall()
         return await super().fetch(*args, **kwargs)  # type: ignore[misc]
 
     def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
         # rest: method, headers, body, parsed body, headers and body of the request
         headers, body = rest[1], rest[2]
+        if url.startswith("ws"):  # Binance's own code stands where the status does
+            self.tradebot_stream_answer = Answer(status=400, body=body or "")
+            return super().handle_errors(code, reason, url, *rest)  # type: ignore[misc]
         self.tradebot_budget.heard(int(code), headers or {})
         call = _CALL.get()
         if call is not None:
+            call.answered_at = self.tradebot_wall()
             call.answer = Answer(status=int(code), body=body or "")
         return super().handle_errors(code, reason, url, *rest)  # type: ignore[misc]
 

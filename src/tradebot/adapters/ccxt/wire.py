@@ -95,8 +95,10 @@ def call_of(order: Order, symbols: Symbols) -> Call:
     )
 
 
-def order_of(raw: object, symbols: Symbols, exchange: str) -> VenueOrder | None:
+def order_of(raw: object, symbols: Symbols, exchange: str, client_order_id: str = "") -> VenueOrder | None:
     """Return an order as the exchange has it, None for one in a market that we do not trade.
+
+    `client_order_id` is what it was found by: some answers carry the id of a cancel in its place.
 
     Raises BadData for what is no order: without an id, a quantity or a status that is known.
     """
@@ -123,7 +125,7 @@ def order_of(raw: object, symbols: Symbols, exchange: str) -> VenueOrder | None:
     kind = _kind(str(raw.get("type")), stop)
     has_limit = kind in (OrderKind.LIMIT, OrderKind.STOP_LIMIT)
     return VenueOrder(
-        client_order_id=_text(raw.get("clientOrderId")),
+        client_order_id=client_order_id or _text(raw.get("clientOrderId")),
         venue_order_id=f"{venue_id}",
         instrument=instrument.id,
         side=_side(raw.get("side")),

@@ -63,7 +63,14 @@ def status(state: OrderState) -> str:
     """Return the word for where an order stands."""
     if state.is_working:
         return "PARTIALLY_FILLED" if state.filled_qty else "NEW"
+    if state.standing is Standing.CANCELED and _is_immediate(state.order):
+        return "EXPIRED"
     return _STATUS[state.standing]
+
+
+def _is_immediate(order: Order) -> bool:
+    # Nobody has the time to cancel one: what it leaves has expired.
+    return order.kind is OrderKind.MARKET or order.tif in (Tif.IOC, Tif.FOK)
 
 
 def kind(order: Order) -> str:
@@ -156,7 +163,7 @@ def report_json(happened: Happened, symbol: str, trade_id: int, cancel_id: str, 
     state, report = happened.state, happened.report
     order = state.order
     fill = report.fill if isinstance(report, VenueFilled) else None
-    is_cancel = isinstance(report, VenueCanceled)
+    is_cancel = isinstance(report, VenueCanceled) and not _is_immediate(order)
     found: Json = {
         "e": "executionReport",
         "E": now // MS,
@@ -171,7 +178,7 @@ def report_json(happened: Happened, symbol: str, trade_id: int, cancel_id: str, 
         "F": text(ZERO),
         "g": -1,
         "C": order.client_order_id if is_cancel else "",
-        "x": _EXECUTIONS[type(report)],
+        "x": "EXPIRED" if status(state) == "EXPIRED" else _EXECUTIONS[type(report)],
         "X": status(state),
         "r": "NONE",
         "i": state.number,
