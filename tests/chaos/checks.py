@@ -294,10 +294,19 @@ def _check_wish(ledger: Ledger, setup: Setup, key: Key) -> None:
         if record.order.purpose is Purpose.TARGET and record.status is not Status.PENDING_REPLACE:
             way += record.leaves_signed
     way += sum((p.unsent for p in ledger.active_parents(key)), ZERO)
-    if wish.exits is not None and wish.exits.after_exit == "at_once":
+    lot = setup.instruments[key[1]].lot_size
+    missing = qty_down(wish.wanted_qty - held - way, lot)
+    if wish.exits is not None and wish.exits.after_exit == "at_once" and missing * wish.wanted_qty > 0:
         # Bought back at once means once the exit is over: what one took that still works waits for its end.
         exits = (r for r in ledger.open_orders(key) if r.order.purpose is Purpose.PROTECT)
-        way -= sum((r.filled_qty * r.order.side.sign for r in exits), ZERO)
-    lot = setup.instruments[key[1]].lot_size
-    if qty_down(abs(wish.wanted_qty - held - way), lot):
+        missing = max(abs(missing) - sum((_taken(ledger, r.order) for r in exits), ZERO), ZERO)
+    if missing:
         raise Broken(f"{key} wants {wish.wanted_qty}, holds {held} and works {way}: nothing says why")
+
+
+def _taken(ledger: Ledger, order: Order) -> Decimal:
+    """Return what an order and those whose places it took have traded."""
+    before = None if order.replaces is None else ledger.orders[order.replaces].order
+    return ledger.orders[order.client_order_id].filled_qty + (
+        ZERO if before is None else _taken(ledger, before)
+    )

@@ -41,7 +41,7 @@ from tradebot.errors import InvariantError, StoreError
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.fees import BpsFees
-from tradebot.sim.settings import FillSettings
+from tradebot.sim.settings import FillSettings, OnSplit
 from tradebot.sim.venue import Request
 from tradebot.store.journal import Journal
 
@@ -117,7 +117,9 @@ class World:
         sim = FarVenue(
             instruments=self.setup.instruments,
             accounts={"main": SimAccount(model=account.model, cash=dict(account.cash))},
-            settings=FillSettings(ids_for_ever=policy is IdPolicy.FOR_EVER),
+            settings=FillSettings(
+                ids_for_ever=policy is IdPolicy.FOR_EVER, on_split=self.rng.choice(list(OnSplit))
+            ),
             fees=BpsFees(maker=D(2), taker=D(5)),
         )
         sim.known = lambda order_id: self.auditor.known.get(order_id, D(0))

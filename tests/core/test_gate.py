@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from tests.core.world import START, STOCK, D, QuoteScript, Script, World, accoun
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.messages import HaltLevel, Scope
-from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, Level, Quote
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, AccountModel, Level, Quote
 from tradebot.core.setup import ExecutionSpec, Limits, RetryRules
 from tradebot.core.strategy import Quotes
+from tradebot.sim.latency import FixedLatency
 
 TWAP = ExecutionSpec(kind="twap", slices=3, over=9 * HOUR)
 
@@ -141,6 +143,59 @@ def test_capital_bounds_what_strategies_hold_and_leaves_the_owners_own_out() -> 
     assert {x.rule for x in world.of(f.OrderDenied)} == {"capital"}
     small = World(spec(Script(1.0), qty=20), accounts=[account(capital=D(2_500))]).bars((100,))
     assert small.owner_trades("500").bars((100,)).position() == D(20)
+
+
+NEVER = FixedLatency(submit=10**18, cancel=10**18)
+
+
+def beside(first: float, second: float, limits: Limits, **terms: Any) -> list[Decimal]:
+    """Two strategies want 10 and 7 of one instrument at once; returns what left, signed."""
+    world = World(
+        spec(Script(first), name="a", qty=10.0, capital=D("0.5")),
+        spec(Script(second), name="b", qty=7.0, capital=D("0.5")),
+        accounts=[account(limits=limits, **terms)],
+        latency=NEVER,
+        checks_rest=False,
+    ).bars((100,))
+    return [x.order.qty_signed for x in world.of(f.OrderIntended)]
+
+
+@pytest.mark.parametrize(("first", "second"), [(1.0, -1.0), (-1.0, 1.0)])
+def test_a_buy_and_a_sell_that_both_work_do_not_make_room_for_each_other(first: float, second: float) -> None:
+    # Either may trade alone: 7 the other way beside 10 is a position of 7, not of 3 less.
+    sent = beside(first, second, Limits(max_position=500.0))
+    assert sent == [5 * D(first), 5 * D(second)]
+
+
+def test_orders_on_their_way_count_to_the_gross_exposure_long_and_short() -> None:
+    assert beside(-1.0, -1.0, Limits(max_gross=1_500.0)) == [D(-10)]
+    assert beside(1.0, 1.0, Limits(max_gross=1_500.0)) == [D(10)]
+    assert beside(1.0, -1.0, Limits(max_gross=1_700.0)) == [D(10), D(-7)]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_orders_on_their_way_count_to_the_capital_long_and_short(side: float) -> None:
+    assert beside(side, side, Limits(), capital=D(1_500)) == [10 * D(side)]
+
+
+def test_a_sale_does_not_rely_on_a_buy_that_has_not_traded() -> None:
+    assert beside(1.0, -1.0, Limits(), model=AccountModel.CASH) == [D(10)]
+
+
+def test_of_an_order_and_the_one_that_takes_its_place_the_larger_counts() -> None:
+    def level(qty: float) -> Quotes:
+        return Quotes("COIN", (Level(90.0, qty),), ())
+
+    world = World(
+        spec(QuoteScript(level(8.0), level(2.0)), interval=0, name="q", capital=D("0.5")),
+        spec(Script(1.0), name="b", qty=7.0, capital=D("0.5")),
+        accounts=[account(limits=Limits(max_position=1_000.0))],
+        latency=NEVER,
+        checks_rest=False,
+    )
+    world.play(Quote("COIN", START + n * SECOND, 99.5, 1.0, 100.5, 1.0) for n in (1, 2)).bars((100,))
+    assert [x.order.qty for x in world.of(f.ReplaceRequested)] == [D(2)]
+    assert [x.order.qty for x in world.of(f.OrderIntended)] == [D(8), D(2)]
 
 
 @pytest.mark.parametrize("limits", [Limits(max_orders_per_day=2), Limits(max_orders_per_minute=2)])

@@ -27,7 +27,7 @@ FLAT: dict[str, Any] = {
     "held": D(0),
     "alike": D(0),
     "account_held": D(0),
-    "account_working": D(0),
+    "account_way": D(0),
     "gross": 0.0,
     "cash": D(10_000),
     "reserved": 0.0,
@@ -338,7 +338,7 @@ def test_what_may_leave_carries_each_number_that_was_compared() -> None:
         ({"limits": Limits(max_order=350.0)}, "max_order", "3.5"),
         ({"limits": Limits(max_position=1_200.0), "account_held": D(5)}, "max_position", "7"),
         (
-            {"limits": Limits(max_position=1_200.0), "account_held": D(5), "account_working": D(3)},
+            {"limits": Limits(max_position=1_200.0), "account_held": D(5), "account_way": D(3)},
             "max_position",
             "4",
         ),

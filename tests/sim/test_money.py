@@ -271,6 +271,18 @@ def test_split_adjusts_resting_orders_where_the_venue_does() -> None:
     ]
 
 
+def test_what_is_left_of_an_order_after_a_split_is_never_more_than_was_left_before() -> None:
+    # 5 of 7 traded. At 1 for 2 the order is of 3 and 2.5 of them are done: the last share is one too many.
+    stage = Stage(settings=FillSettings(on_split=OnSplit.ADJUST, volume_cap=D("0.1")))
+    stage.flat(120, instrument="STOCK")
+    stage.send("buy", "buy", "7", instrument="STOCK")
+    assert trades(stage.flat(120, instrument="STOCK", volume=50.0)) == [("buy", D(5), D(120))]
+    stage.venue.on_split(Split(ts=stage.now, instrument="STOCK", ratio=D("0.5")))
+    assert trades(stage.flat(240, instrument="STOCK")) == [("buy", D(1), D(240))]
+    assert not stage.venue.working("STOCK")
+    assert stage.venue.account("main").positions == {"STOCK": D(3)}
+
+
 def test_dividend_is_owed_to_holders_at_the_ex_date_and_paid_on_its_day() -> None:
     stage = held("10")
     short = held("-10")

@@ -236,9 +236,10 @@ def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:
     account = ledger.accounts[fact.account]
     account.lots[fact.instrument] = list(fact.lots)
     for order in fact.orders:
-        record = ledger.orders[order.client_order_id]
-        record.rebase(order.qty, order.filled_qty, order.reduced)
-        record.splits = (*record.splits, (fact.since, fact.ratio))
+        ledger.orders[order.client_order_id].rebase(order.qty, order.filled_qty, order.reduced)
+    for record in ledger.orders.values():  # of one that is over, too, a trade may be heard of late
+        if record.order.instrument == fact.instrument and record.order.account == fact.account:
+            record.splits = (*record.splits, (fact.since, fact.ratio))
     for after in fact.positions:
         position = ledger.sub_or_unassigned(fact.account, after.strategy).position_to_book(fact.instrument)
         position.qty, position.basis = after.qty, after.basis

@@ -104,8 +104,8 @@ def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping
     for account in recorder.ledger.accounts.values():
         held = _holders(recorder.ledger, account.name, split.instrument)
         orders = _rebased_orders(recorder.ledger, account.name, split.instrument, terms)
-        if not held and not orders:
-            continue
+        if not held and not _traded(recorder.ledger, account.name, split.instrument):
+            continue  # nothing to re-base, and nothing from before it to be heard of later
         books = [recorder.ledger.sub_or_unassigned(account.name, strategy) for strategy, _ in held]
         if account.unassigned not in books:
             books.append(account.unassigned)
@@ -145,22 +145,31 @@ def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping
         )
 
 
+def _traded(ledger: Ledger, account: str, instrument: str) -> bool:
+    orders = (record.order for record in ledger.orders.values())
+    return any(order.instrument == instrument and order.account == account for order in orders)
+
+
 def _rebased_orders(
     ledger: Ledger, account: str, instrument: str, terms: _Terms
 ) -> tuple[f.RebasedOrder, ...]:
-    return tuple(
-        f.RebasedOrder(
-            record.order.client_order_id,
-            *(
-                qty_down(terms.scaled(x), terms.lot_size)
-                for x in (record.qty, record.filled_qty, record.reduced)
-            ),
-        )
-        for (_, name), working in ledger.open.items()
-        if name == instrument
-        for record in working.values()
-        if record.order.account == account and record.venue_order_id  # one still travelling keeps its units
-    )
+    """Return the working orders in today's units: what they are of in whole lots, what traded exactly.
+
+    One that nobody knows the venue to have may reach it on either side of the split: as long as it works
+    it counts as the larger of both.
+    """
+    found: list[f.RebasedOrder] = []
+    for (_, name), working in ledger.open.items():
+        for record in working.values() if name == instrument else ():
+            if record.order.account != account:
+                continue
+            qty = qty_down(terms.scaled(record.qty), terms.lot_size)
+            if not record.was_seen:
+                qty = max(qty, record.qty)
+            filled, reduced = terms.scaled(record.filled_qty), terms.scaled(record.reduced)
+            order_id = record.order.client_order_id
+            found.append(f.RebasedOrder(order_id, qty, min(filled, qty), min(reduced, qty)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

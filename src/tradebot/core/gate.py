@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.books import ZERO
+from tradebot.core.ledger import Key
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
 from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
@@ -20,6 +21,7 @@ from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
 from tradebot.core.risk import FOR_DATA, WAITING, judge
 from tradebot.core.setup import AccountSpec, Setup
+from tradebot.core.underway import NOTHING, Way, working
 from tradebot.core.view import Denied, Passed, Shrunk, View
 
 # Returns when an instrument's last price was true and how long after it the next one is due (ns).
@@ -180,24 +182,20 @@ class Gate:
         ledger, name = self._ledger, order.instrument
         account, spec = ledger.accounts[order.account], self._specs[order.account]
         valuer, instrument = self._accounts[order.account], leg.instrument
-        working, alike, reserved = ZERO, ZERO, 0.0
-        for (owner, other), orders in ledger.open.items():
-            for record in orders.values():
-                theirs = record.order
-                if theirs.account != order.account or theirs.purpose is Purpose.PROTECT:
-                    continue
-                if theirs.client_order_id == order.replaces or record.status is Status.PENDING_REPLACE:
-                    continue
-                if other == name:
-                    working += record.leaves_signed
-                    if owner == order.strategy and theirs.side is order.side:
-                        alike += record.leaves
-                their_instrument = self._setup.instruments[other]
-                if theirs.side is Side.BUY and their_instrument.quote == instrument.quote:
-                    price = theirs.limit_price or theirs.stop_price
-                    unit = float(price) if price is not None else self._marks.get(other, 0.0)
-                    reserved += float(record.leaves * their_instrument.multiplier) * unit
-        rate = ledger.rates.get((instrument.quote, account.base_currency), 1.0)
+        alike, reserved = ZERO, 0.0
+        ways: dict[str, Way] = {}
+        own: dict[Key, Way] = {}
+        for key, record, left in working(ledger, order):
+            theirs, (owner, other) = record.order, key
+            ways[other] = ways.get(other, NOTHING).plus(theirs.side, left)
+            own[key] = own.get(key, NOTHING).plus(theirs.side, left)
+            if other == name and owner == order.strategy and theirs.side is order.side:
+                alike += left
+            their_instrument = self._setup.instruments[other]
+            if theirs.side is Side.BUY and their_instrument.quote == instrument.quote:
+                price = theirs.limit_price or theirs.stop_price
+                unit = float(price) if price is not None else self._marks.get(other, 0.0)
+                reserved += float(left * their_instrument.multiplier) * unit
         return View(
             ledger=ledger,
             instrument=instrument,
@@ -205,30 +203,36 @@ class Gate:
             model=account.model,
             now=self._rec.now,
             price=self._marks.get(name, 0.0),
-            rate=rate,
+            rate=ledger.rates.get((instrument.quote, account.base_currency), 1.0),
             equity=valuer.equity(self._marks) or 0.0,
             held=ledger.subs[order.strategy].qty(name),
             alike=alike,
             account_held=account.qty(name),
-            account_working=working,
-            gross=valuer.gross(self._marks) + reserved * rate,
+            account_way=ways.get(name, NOTHING).of(order.side),
+            gross=valuer.gross(self._marks, ways),
             cash=account.settled(instrument.quote, self._rec.now),
             reserved=reserved,
             capital=None if spec.capital is None else float(spec.capital),
-            ours=0.0 if spec.capital is None else self._ours(order.account) + reserved * rate,
+            ours=0.0 if spec.capital is None else self._ours(order.account, own),
             overdue=self._overdue(leg, spec),
             is_open=ledger.is_session_open(instrument.calendar),
             is_allowed=order.instrument in leg.spec.instruments,
         )
 
-    def _ours(self, account: str) -> float:
-        """Return what strategies hold of an account, longs and shorts, in its base currency."""
+    def _ours(self, account: str, ways: Mapping[Key, Way]) -> float:
+        """Return what strategies hold of an account or may come to hold, in its base currency."""
+        held = {
+            (strategy, name): position.qty
+            for strategy, sub in self._ledger.subs.items()
+            if sub.account == account
+            for name, position in sub.positions.items()
+        }
         total, base = 0.0, self._ledger.accounts[account].base_currency
-        for sub in self._ledger.subs.values():
-            for name, position in sub.positions.items() if sub.account == account else ():
-                held = self._setup.instruments[name]
-                rate = 1.0 if held.quote == base else self._ledger.rates.get((held.quote, base), 1.0)
-                total += abs(float(position.qty * held.multiplier)) * self._marks.get(name, 0.0) * rate
+        for key in {**held, **ways}:
+            instrument = self._setup.instruments[key[1]]
+            rate = 1.0 if instrument.quote == base else self._ledger.rates.get((instrument.quote, base), 1.0)
+            most = ways.get(key, NOTHING).most(held.get(key, ZERO))
+            total += float(most * instrument.multiplier) * self._marks.get(key[1], 0.0) * rate
         return total
 
     def _overdue(self, leg: Leg, spec: AccountSpec) -> int:

@@ -14,6 +14,7 @@ from math import inf
 from tradebot.core.books import ZERO, AccountBook, SubLedger
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import Bar, Instrument, Quote
+from tradebot.core.underway import Way
 
 
 def problem_of(item: Bar | Quote) -> str:
@@ -98,11 +99,18 @@ class Valuer:
         """The rate that is missing ("EUR/USD"), empty when none is."""
         return self._missing
 
-    def gross(self, marks: Mapping[str, float]) -> float:
-        """Return the sum of absolute position values at `marks` (unknown prices count 0)."""
+    def gross(self, marks: Mapping[str, float], ways: Mapping[str, Way]) -> float:
+        """Return the sum of the largest position values that `ways` may lead to (unknown prices count 0)."""
         if self._version != self._ledger.version:
             self._refresh()
-        return sum(abs(units * marks.get(name, 0.0)) for name, units in self._held)
+        total = sum(abs(units * marks.get(name, 0.0)) for name, units in self._held if name not in ways)
+        held = dict(self._quantities())
+        for name, way in ways.items():
+            instrument = self._instruments[name]
+            rate = self.rate(instrument.quote) or 0.0
+            most = float(way.most(held.get(name, ZERO)) * instrument.multiplier)
+            total += most * rate * marks.get(name, 0.0)
+        return total
 
     def _refresh(self) -> None:
         self._version = self._ledger.version

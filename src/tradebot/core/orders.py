@@ -108,7 +108,7 @@ class OrderRecord:
         self.accepted_at = 0  # since when the venue has it, as it says; 0 = not known to have it
         self.reason = ""
         self.is_absent = False  # unknown, and not found however often it was looked for
-        self.splits: tuple[tuple[int, Decimal], ...] = ()  # (when, ratio) of those it was re-based by
+        self.splits: tuple[tuple[int, Decimal], ...] = ()  # (when, ratio) of those since it was intended
         self.fill_ids: dict[str, None] = {}
 
     @property
@@ -135,7 +135,7 @@ class OrderRecord:
         status = _TABLE.get((self.status, event), self.status)
         if event is Event.ACCEPTED:
             self.is_absent = False
-        elif event is Event.CANCEL_REFUSED and status is Status.NEW and not self._was_seen:
+        elif event is Event.CANCEL_REFUSED and status is Status.NEW and not self.was_seen:
             status = Status.UNKNOWN  # "not known here" is no proof that it is not on its way
         self.status = self._live(status)
         if reason:
@@ -166,7 +166,8 @@ class OrderRecord:
         self.qty, self.filled_qty, self.reduced = qty, filled_qty, reduced
 
     @property
-    def _was_seen(self) -> bool:
+    def was_seen(self) -> bool:
+        """Whether the venue has said that it has, or had, it."""
         return bool(self.venue_order_id or self.filled_qty)
 
     def _live(self, status: Status) -> Status:

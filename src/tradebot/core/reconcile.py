@@ -72,6 +72,7 @@ class Question:
     """What is compared. `found` holds what the venue said of each order it did not list as working.
 
     `may_judge`: whether an order can be judged at all; one that a command is on its way for cannot.
+    `is_told`: whether the venue was asked for all its trades again and again and showed no more of them.
     `instance` are the two characters that open our client order ids.
     """
 
@@ -83,6 +84,7 @@ class Question:
     found: Mapping[str, VenueOrder | None]
     may_judge: Callable[[str], bool]
     absence_is_proof: bool
+    is_told: Callable[[str], bool] = lambda order_id: False
     quantum: Decimal = DEFAULT_QUANTUM
 
 
@@ -310,9 +312,13 @@ def _over(question: Question, record: OrderRecord, theirs: VenueOrder, traded: D
     if theirs.standing is Standing.FILLED:
         if record.filled_qty + traded == record.qty:
             return None  # the trades say it all
-        # Its trades are still to be shown: they come with a look further back.
-        return _of(record, theirs.standing.value, Verdict.UNKNOWN, ())
-    if theirs.standing is Standing.REPLACED and theirs.by in question.ledger.orders:
+        if not (record.splits and question.is_told(order_id)):
+            # Its trades are still to be shown: they come with a look further back.
+            return _of(record, theirs.standing.value, Verdict.UNKNOWN, ())
+        # In whose units it filled is not known: a split met it on its way, or left less than a lot of it.
+        reason = "the venue filled it and shows no more trades of it"
+        reports = (VenueCanceled(ts=ts, client_order_id=order_id, reason=reason),)
+    elif theirs.standing is Standing.REPLACED and theirs.by in question.ledger.orders:
         reports = (VenueReplaced(ts=ts, client_order_id=order_id, by=theirs.by),)
     elif theirs.standing is Standing.EXPIRED:
         reports = (VenueExpired(ts=ts, client_order_id=order_id),)

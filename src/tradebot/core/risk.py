@@ -63,7 +63,7 @@ def minimum(view: View, order: Order) -> Verdict:
 
 def shortable(view: View, order: Order) -> Verdict:
     """A short needs a margin account and an instrument that can be borrowed."""
-    after = view.account_held + view.account_working + order.qty_signed
+    after = view.account_held + (view.account_way + order.qty) * order.side.sign
     if view.model is AccountModel.CASH:
         # What another strategy holds is not ours to sell.
         after = min(after, view.held - view.alike + order.qty_signed)
@@ -129,10 +129,9 @@ def collar(view: View, order: Order) -> Verdict:
 
 
 def max_position(view: View, order: Order) -> Verdict:
-    """The account's position, open orders included, stays below the limit."""
-    return _cut(
-        view, order, "max_position", view.limits.max_position, view.account_held + view.account_working
-    )
+    """The account's position, open orders on the same side included, stays below the limit."""
+    before = view.account_held + view.account_way * order.side.sign
+    return _cut(view, order, "max_position", view.limits.max_position, before)
 
 
 def _cut(view: View, order: Order, rule: str, limit: float | None, before: Decimal) -> Verdict:
@@ -150,7 +149,7 @@ def _cut(view: View, order: Order, rule: str, limit: float | None, before: Decim
 
 
 def max_gross(view: View, order: Order) -> Verdict:
-    """Gross exposure of the account, this order included, stays below the limit."""
+    """Gross exposure of the account, all that works and this order included, stays below the limit."""
     limit = view.limits.max_gross
     if limit is None:
         return NOTHING
@@ -165,7 +164,7 @@ def max_gross(view: View, order: Order) -> Verdict:
 
 
 def capital(view: View, order: Order) -> Verdict:
-    """What strategies hold and are about to buy stays within the account's capital."""
+    """What strategies hold, or will when all that works has traded, stays within the account's capital."""
     limit = view.capital
     if limit is None:
         return NOTHING

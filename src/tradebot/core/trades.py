@@ -87,7 +87,7 @@ def filled_fact(
 def rebased_fill(record: OrderRecord, fill: Fill, units: Decimal) -> Fill:
     """Return a fill in today's units: one that is heard of late may be from before a split.
 
-    `units` is the quantum of the quantity. An order that was on its way at the split kept its units.
+    `units` is the quantum of the quantity.
     """
     ratio = _ONE
     for since, times in record.splits:

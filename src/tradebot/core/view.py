@@ -20,8 +20,9 @@ class View:
     """What the rules may look at, gathered once per order.
 
     `price` is the market price the decision used; `held` the strategy's signed quantity, `alike` what
-    its other orders on the same side have left (positive); `account_held`, `account_working` the account's; `gross` the account's gross
-    exposure, `ours` what strategies have of it, with open buys; money in the base currency, floats.
+    its other orders on the same side have left (positive); `account_held`, `account_way` the same of the
+    whole account; `gross` the account's gross exposure, `ours` what strategies have of it, both at worst
+    when orders that work have traded; money in the base currency, floats.
     `overdue` (ns) is how late the next price is, `is_open` whether the session is, `is_allowed` whether
     the strategy trades this instrument.
     """
@@ -37,7 +38,7 @@ class View:
     held: Decimal
     alike: Decimal
     account_held: Decimal
-    account_working: Decimal
+    account_way: Decimal
     gross: float
     cash: Decimal
     reserved: float

@@ -79,6 +79,7 @@ class Reconciler:
         self._rests = ""  # why the venue is not asked any more
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
+        self._hidden: dict[str, int] = {}  # filled there: looks at all trades that showed no more of them
         self._hint = asyncio.Event()
         self.at_rest = asyncio.Lock()  # held by whoever is in the middle of an instant
         self.looks = 0
@@ -145,6 +146,7 @@ class Reconciler:
         ledger, account = self._ledger, self._venue.account
         before = await self._runner.look(lambda: frozenset(_open_ids(ledger)))
         judged = before - self._outbox.under_way()
+        is_whole = not self._cursor
         snapshot = await self._venue.snapshot(self._cursor)
         ids = await self._runner.look(lambda: unlisted(ledger, snapshot, account))
         found: dict[str, VenueOrder | None] = {}
@@ -159,17 +161,16 @@ class Reconciler:
             found=found,
             may_judge=judged.__contains__,
             absence_is_proof=self._venue.absence_is_proof,
+            is_told=lambda order_id: self._hidden.get(order_id, 0) >= self._patience.looks,
         )
         findings = await self._runner.look(lambda: compare_orders(question))
         if keeps:
-            self._cursor = self._next_cursor(findings, snapshot.cursor)
+            hidden = [f.what for f in findings if f.verdict is Verdict.UNKNOWN and f.theirs == "filled"]
+            self._hidden = {i: self._hidden.get(i, 0) + is_whole for i in hidden}
+            # An order that is filled there and not here has trades that were not shown: look back to the start.
+            self._cursor = 0 if hidden else snapshot.cursor
             await self._count_absent(findings, judged)
         return findings
-
-    def _next_cursor(self, findings: Sequence[Finding], cursor: int) -> int:
-        # An order that is filled there and not here has trades that were not shown: look back to the start.
-        hidden = any(f.verdict is Verdict.UNKNOWN and f.theirs == "filled" for f in findings)
-        return 0 if hidden else cursor
 
     async def _count_absent(self, findings: Sequence[Finding], judged: frozenset[str]) -> None:
         now = asyncio.get_running_loop().time()

@@ -73,13 +73,14 @@ def split(blotter: Blotter, event: Split, last: float | None) -> None:
 
 def _adjust(blotter: Blotter, w: Working, event: Split) -> None:
     order, lot, tick = w.order, w.instrument.lot_size, w.instrument.tick_size
-    qty = _scaled(order.qty, event.ratio, lot)
-    if qty <= ZERO:
+    qty, left = (_scaled(x, event.ratio, lot) for x in (order.qty, w.cap - w.filled - w.reduced))
+    if left <= ZERO:
         blotter.cancel(w, event.ts, f"split: less than a lot of {lot} is left of {order.qty}")
         return
     ratio = float(event.ratio)
-    w.filled = _scaled(w.filled, event.ratio, lot)
-    w.reduced = _scaled(w.reduced, event.ratio, lot)
+    # What has filled is what is no longer open: rounded by itself it could leave more to trade than there was.
+    w.reduced = min(_scaled(w.reduced, event.ratio, lot), qty - left)
+    w.filled = qty - left - w.reduced
     if w.activated is not None:
         w.activated = _scaled(w.activated, event.ratio, lot)
     if w.reference is not None:
