@@ -13,6 +13,7 @@ from tests.property.test_worlds import run
 from tradebot.core import snapshot
 from tradebot.core.books import AccountBook, Position, SubLedger
 from tradebot.core.ledger import Ledger
+from tradebot.core.orderbook import WrittenOrder
 from tradebot.core.orders import OrderRecord
 from tradebot.core.wishes import ParentState, WishState
 from tradebot.errors import InvariantError, StoreError
@@ -50,7 +51,7 @@ def test_everything_a_ledger_has_is_in_its_snapshot() -> None:
         (Position, snapshot._Position, {"instrument"}),
         (SubLedger, snapshot._Sub, set()),
         (AccountBook, snapshot._Account, set()),
-        (OrderRecord, snapshot._Order, set()),
+        (OrderRecord, WrittenOrder, set()),
         (WishState, snapshot._Wish, {"strategy", "instrument"}),
         (ParentState, snapshot._Parent, set()),
     ):

@@ -50,8 +50,9 @@ class Harness:
         self.kills += 1
         self.open()
         assert dump(self.venue.exchange.sim) == dump(self.twin.exchange.sim)
-        assert self.venue.exchange.fills == self.twin.exchange.fills
-        assert self.venue.exchange.finished == self.twin.exchange.finished
+        mine, theirs = self.venue.exchange, self.twin.exchange
+        assert list(mine.fills) == list(theirs.fills)
+        assert [mine.find(name) for name in theirs.finished] == list(theirs.finished.values())
 
     async def send(self, command: SubmitOrder | CancelOrder | ReplaceOrder) -> None:
         for venue in (self.venue, self.twin):

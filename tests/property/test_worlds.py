@@ -328,7 +328,7 @@ def plan(number: int, *, delayed: bool = False) -> Plan:
     return Plan(world, slices(rng, splits), halts(rng, len(made)))
 
 
-def run(number: int, *, delayed: bool = False) -> World:
+def run(number: int, *, delayed: bool = False, packs: bool = False) -> World:
     made = plan(number, delayed=delayed)
     waiting = list(made.halts)
     for piece in made.market:
@@ -336,6 +336,8 @@ def run(number: int, *, delayed: bool = False) -> World:
             halt = waiting.pop(0)
             made.world.tell(replace(halt, ts=max(halt.ts, made.world.now)))
         made.world.play([piece])
+        if packs:
+            made.world.ledger.orders.pack(made.world.now + 1)
     made.world.tell(m.End(ts=made.world.now, reason="end of data"))
     return made.world
 
@@ -355,6 +357,14 @@ def test_the_same_inputs_give_the_same_facts_byte_for_byte(number: int) -> None:
     once, again = run(number), run(number)
     assert [encode(r) for r in once.facts] == [encode(r) for r in again.facts]
     assert len(once.facts) > 20
+
+
+@pytest.mark.parametrize("number", range(COUNT // 10))
+@pytest.mark.parametrize("delayed", [False, True])
+def test_orders_that_are_put_away_as_soon_as_they_are_over_change_no_fact(number: int, delayed: bool) -> None:
+    put_away, kept = run(number, delayed=delayed, packs=True), run(number, delayed=delayed)
+    assert [encode(r) for r in put_away.facts] == [encode(r) for r in kept.facts]
+    put_away.compare()
 
 
 def calm(number: int, *, is_fast: bool) -> list[Any]:

@@ -106,7 +106,7 @@ def open_account(request: Request, supply: Callable[[Wanted], Supply] | None = N
     journal = Journal.open(
         path, create=True, identity=identity, now=request.wall * SECOND, program=tradebot.__version__
     )
-    ledger = Ledger()
+    ledger = Ledger(packs=True)
     journal.replay(ledger)
     assembly = _Assembly(request, made, journal, ledger)
     return assembly.build((supply or _held_here)(assembly.wanted()))

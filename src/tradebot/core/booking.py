@@ -32,6 +32,23 @@ def open_order(ledger: Ledger, order: Order) -> None:
         ledger.groups.setdefault(order.group_id, []).append(record)
 
 
+def day_started(ledger: Ledger, fact: f.DayStarted) -> None:
+    """Begin a day, and put away what was over a day before."""
+    known = ledger.days.get(fact.account)
+    ledger.days[fact.account] = fact
+    if known is None or known.day == fact.day:
+        return
+    before = fact.ts - DAY
+    for group_id, members in list(ledger.groups.items()):
+        if members[-1].order.ts < before and not any(record.is_open for record in members):
+            del ledger.groups[group_id]  # trades of one order concern others only while these are open
+    for parent_id, parent in list(ledger.parents.items()):
+        if parent.closed and parent.opened.ts < before:
+            del ledger.parents[parent_id]
+    if ledger.orders.packs:
+        ledger.orders.pack(before)
+
+
 def count_order(ledger: Ledger, ts: int) -> None:
     """Count an order, for limits a minute and a day; it is a message too."""
     _push(ledger.order_times, ts, DAY)
@@ -92,7 +109,7 @@ def _reduce_others(ledger: Ledger, record: OrderRecord, qty: Decimal, ts: int) -
     """Take a fill off what the venue takes it off: siblings it had, and the order under way in its place."""
     order = record.order
     if order.group_id is not None:
-        for sibling in ledger.groups[order.group_id]:
+        for sibling in ledger.groups.get(order.group_id, ()):
             if sibling is not record and sibling.is_open and 0 < sibling.accepted_at <= ts:
                 sibling.reduced += qty
     for heir in ledger.open.get((order.strategy, order.instrument), {}).values():

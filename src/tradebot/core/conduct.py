@@ -79,7 +79,7 @@ def duplicate(view: View, order: Order) -> Verdict:
     window = view.limits.duplicate_window
     if window is None or view.ledger.wish((order.strategy, order.instrument)).quotes is not None:
         return NOTHING
-    for record in reversed(view.ledger.orders.values()):
+    for record in view.ledger.orders.newest_first():
         before = record.order
         if before.ts <= view.now - window:
             return NOTHING

@@ -49,7 +49,7 @@ class Flattener:
 
     def _tries(self, leg: Leg, since: int) -> int:
         count = 0
-        for record in reversed(self._ledger.orders.values()):
+        for record in self._ledger.orders.newest_first():
             order = record.order
             if order.ts < since:
                 break

@@ -17,6 +17,7 @@ from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
 from tradebot.core.messages import HaltKey, HaltLevel
 from tradebot.core.model import Purpose
+from tradebot.core.orderbook import OrderBook
 from tradebot.core.orders import Event, OrderRecord, Status
 from tradebot.core.quantize import LEDGER_CONTEXT
 from tradebot.core.wishes import ParentState, WishState
@@ -27,7 +28,8 @@ Key = tuple[str, str]  # (strategy, instrument)
 class Ledger:
     """What is true so far. Written by `evolve` alone; read by everybody."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, packs: bool = False) -> None:
+        """`packs`: take little room for what was over the day before, as who lives long must."""
         self.seq = 0
         self.seen = 0  # when the last fact was made
         self.epoch = 0
@@ -38,7 +40,7 @@ class Ledger:
         self.venue_refs: dict[tuple[str, str], int] = {}  # (account, the venue's id) -> seq of what it became
         self.accounts: dict[str, AccountBook] = {}
         self.subs: dict[str, SubLedger] = {}
-        self.orders: dict[str, OrderRecord] = {}
+        self.orders = OrderBook(packs=packs)
         self.open: dict[Key, dict[str, OrderRecord]] = {}
         self.groups: dict[str, list[OrderRecord]] = {}
         self.wishes: dict[Key, WishState] = {}
@@ -330,10 +332,6 @@ def _halt_set(ledger: Ledger, fact: f.HaltSet) -> None:
         ledger.halts[key] = fact
 
 
-def _day_started(ledger: Ledger, fact: f.DayStarted) -> None:
-    ledger.days[fact.account] = fact
-
-
 _BOOKS: dict[type[f.Fact], Callable[[Ledger, f.Fact], None]] = {}
 
 
@@ -394,6 +392,6 @@ for _kind, _book in (
     (f.SessionClosed, _session),
     (f.RateSet, _rate_set),
     (f.HaltSet, _halt_set),
-    (f.DayStarted, _day_started),
+    (f.DayStarted, booking.day_started),
 ):
     _register(_kind, _book)

@@ -148,10 +148,9 @@ def _fills(question: Question) -> Iterator[Finding]:
     ledger = question.ledger
     for fill in question.snapshot.fills:
         order_id = fill.client_order_id
-        record = ledger.orders.get(order_id)
         theirs = f"{fill.side.value} {_plain(fill.qty)} {fill.instrument} at {_plain(fill.price)}"
-        if record is not None:
-            if fill.fill_id not in record.fill_ids:
+        if order_id in ledger.orders:
+            if not ledger.orders.knows_fill(order_id, fill.fill_id):
                 yield Finding(
                     kind="fill",
                     what=order_id,

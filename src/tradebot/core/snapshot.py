@@ -18,8 +18,8 @@ from tradebot.core.books import AccountBook, Position, SubLedger
 from tradebot.core.forms import Plain, form_of, read_as
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import HaltKey
-from tradebot.core.model import AccountModel, ExitRules, Lot, Order
-from tradebot.core.orders import OrderRecord, Status
+from tradebot.core.model import AccountModel, ExitRules, Lot
+from tradebot.core.orderbook import WrittenOrder, as_record, written
 from tradebot.core.wishes import ParentState, WishState
 from tradebot.errors import InvariantError, StoreError
 
@@ -61,20 +61,6 @@ class _Account(NamedTuple):
     unsettled: tuple[_Unsettled, ...]
     lots: tuple[_Lots, ...]
     unassigned: _Sub
-
-
-class _Order(NamedTuple):
-    order: Order
-    status: Status
-    qty: Decimal
-    filled_qty: Decimal
-    reduced: Decimal
-    venue_order_id: str
-    accepted_at: int
-    reason: str
-    is_absent: bool
-    splits: tuple[tuple[int, Decimal], ...]
-    fill_ids: tuple[str, ...]
 
 
 class _Open(NamedTuple):
@@ -181,7 +167,7 @@ class _State(NamedTuple):
     venue_refs: tuple[_VenueRef, ...]
     accounts: tuple[_Account, ...]
     subs: tuple[_Sub, ...]
-    orders: tuple[_Order, ...]
+    orders: tuple[WrittenOrder, ...]
     open: tuple[_Open, ...]
     groups: tuple[_Group, ...]
     wishes: tuple[_Wish, ...]
@@ -248,7 +234,7 @@ def _state(ledger: Ledger) -> _State:
         venue_refs=tuple(_VenueRef(*key, seq) for key, seq in ledger.venue_refs.items()),
         accounts=tuple(map(_account, ledger.accounts.values())),
         subs=tuple(map(_sub, ledger.subs.values())),
-        orders=tuple(map(_order, ledger.orders.values())),
+        orders=tuple(map(written, ledger.orders.values())),
         open=tuple(_Open(*key, tuple(working)) for key, working in ledger.open.items()),
         groups=tuple(
             _Group(group, tuple(r.order.client_order_id for r in records))
@@ -301,11 +287,6 @@ def _sub(sub: SubLedger) -> _Sub:
             for name, held in sub.positions.items()
         ),
     )
-
-
-def _order(record: OrderRecord) -> _Order:
-    parts = (getattr(record, name) for name in _Order._fields[:-1])
-    return _Order._make((*parts, tuple(record.fill_ids)))
 
 
 def _wish(strategy: str, instrument: str, wish: WishState) -> _Wish:
@@ -370,9 +351,7 @@ def _filled_sub(sub: SubLedger, part: _Sub) -> SubLedger:
 
 def _fill_orders(ledger: Ledger, state: _State) -> None:
     for part in state.orders:
-        record = ledger.orders[part.order.client_order_id] = OrderRecord(part.order)
-        _set(record, part, _Order._fields[1:-1])
-        record.fill_ids = dict.fromkeys(part.fill_ids)
+        ledger.orders[part.order.client_order_id] = as_record(part)
     for strategy, instrument, ids in state.open:
         ledger.open[strategy, instrument] = {name: ledger.orders[name] for name in ids}
     for group_id, ids in state.groups:

@@ -165,6 +165,7 @@ class PaperVenue:
         news = self.exchange.news()
         fills = len(self.exchange.fills) - len(news.fills)
         self._file.make_good(news, fills, len(self.exchange.events) - len(news.events))
+        self.exchange.put_away(self._file)
 
     def _compact(self, long: int = _LONG) -> None:
         file, exchange = self._file, self.exchange
@@ -181,7 +182,7 @@ class PaperVenue:
         if state is not None:
             load(self.exchange.sim, cast("dict[str, Plain]", state["sim"]))
             self._done = {k: cast(int, v) for k, v in cast("dict[str, Plain]", state["done"]).items()}
-        self.exchange.remember(file.history())
+        self.exchange.go_on(file, *file.history())
         self.exchange.recall_working()
         running: Iterator[VenueReport] = iter(())
         met = 0

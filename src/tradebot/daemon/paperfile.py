@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -107,14 +106,19 @@ class PaperFile:
         row = self._db.execute("SELECT data FROM state").fetchone()
         return None if row is None else cast("dict[str, Plain]", json.loads(row[0]))
 
-    def history(self) -> News:
-        """Return the history that belongs to the last state at rest."""
+    def history(self) -> tuple[int, list[CashEvent]]:
+        """Return how many fills belong to the last state at rest, and which events."""
         fills, events = self._db.execute("SELECT fills, events FROM state").fetchone() or (0, 0)
-        return News(
-            orders=tuple(self._rows("orders", "id", VenueOrder)),
-            fills=tuple(self._rows("fills", "n", Fill))[:fills],
-            events=tuple(self._rows("events", "n", CashEvent))[:events],
-        )
+        return fills, self._rows("SELECT data FROM events WHERE n < ? ORDER BY n", CashEvent, events)
+
+    def order(self, client_order_id: str) -> VenueOrder | None:
+        """Return a finished order, None when there is none of that id."""
+        found = self._rows("SELECT data FROM orders WHERE id = ?", VenueOrder, client_order_id)
+        return found[0] if found else None
+
+    def fills(self, first: int, last: int) -> list[Fill]:
+        """Return trades by their place in the history, `last` excluded."""
+        return self._rows("SELECT data FROM fills WHERE n >= ? AND n < ? ORDER BY n", Fill, first, last)
 
     def calls(self) -> list[Logged]:
         """Return what was asked since the last state at rest, in order."""
@@ -124,9 +128,12 @@ class PaperFile:
     def close(self) -> None:
         self._db.close()
 
-    def _rows(self, table: str, order: str, kind: type[T]) -> Iterator[T]:
-        for (data,) in self._db.execute(f"SELECT data FROM {table} ORDER BY {order}"):
-            yield cast(T, from_plain(kind, json.loads(data)))
+    def _rows(self, query: str, kind: type[T], *terms: int | str) -> list[T]:
+        try:
+            rows = self._db.execute(query, terms).fetchall()
+        except sqlite3.Error as exc:
+            raise _failed("the paper venue cannot read its history", exc) from exc
+        return [cast(T, from_plain(kind, json.loads(data))) for (data,) in rows]
 
     def _history(self, news: News, fills: int, events: int) -> None:
         for order in news.orders:

@@ -8,9 +8,10 @@ It takes the simulated venue's place in a timeline: the same calls, with a memor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol, overload
 
 from tradebot.core.messages import (
     CancelOrder,
@@ -48,6 +49,55 @@ class News:
     events: tuple[CashEvent, ...]
 
 
+class Past(Protocol):
+    """Who keeps the history that an exchange does not hold itself."""
+
+    def order(self, client_order_id: str) -> VenueOrder | None:
+        """Return a finished order, None when there is none of that id."""
+
+    def fills(self, first: int, last: int) -> list[Fill]:
+        """Return trades by their place in the history, `last` excluded."""
+
+
+class Fills(Sequence[Fill]):
+    """All trades, oldest first; the first ones are fetched from a `past`, when there is one."""
+
+    def __init__(self) -> None:
+        self._held: list[Fill] = []
+        self._before = 0
+        self._past: Past | None = None
+
+    def append(self, fill: Fill) -> None:
+        self._held.append(fill)
+
+    def put_away(self, past: Past, count: int) -> None:
+        """Hold only what comes after the first `count`."""
+        self._past = past
+        del self._held[: count - self._before]
+        self._before = count
+
+    def __len__(self) -> int:
+        return self._before + len(self._held)
+
+    def __iter__(self) -> Iterator[Fill]:
+        return iter(self[:])
+
+    @overload
+    def __getitem__(self, at: int) -> Fill: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Fill]: ...
+
+    def __getitem__(self, at: int | slice) -> Fill | list[Fill]:
+        if isinstance(at, int):
+            return self[at : at + 1 or None][0]
+        first, last, step = at.indices(len(self))
+        if first >= self._before or self._past is None:
+            return self._held[max(first - self._before, 0) : max(last - self._before, 0) : step]
+        early = self._past.fills(first, min(last, self._before))
+        return [*early, *self._held[: max(last - self._before, 0)]][::step]
+
+
 class Exchange:
     """One account at a simulated venue, with its history. `sim` matches; nobody else calls it."""
 
@@ -57,12 +107,13 @@ class Exchange:
         self.has_work = sim.has_work
         self.mark = sim.mark
         self.finished: dict[str, VenueOrder] = {}
-        self.fills: list[Fill] = []
+        self.fills = Fills()
         self.events: list[CashEvent] = []
         self._asked: dict[str, Order] = {}  # sent and not finished, arrived or not
         self._owners: dict[str, None] = {}
         self._new_orders: list[VenueOrder] = []
         self._told = (0, 0)  # fills and events that were taken as news
+        self._past: Past | None = None
 
     # --- in the timeline ------------------------------------------------------------------------
 
@@ -113,7 +164,11 @@ class Exchange:
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order by its id, working or finished; None when it never arrived."""
         w = self.sim.blotter.orders.get(client_order_id)
-        return self.finished.get(client_order_id) if w is None else _standing(w)
+        return self._finished(client_order_id) if w is None else _standing(w)
+
+    def _finished(self, client_order_id: str) -> VenueOrder | None:
+        found = self.finished.get(client_order_id)
+        return self._past.order(client_order_id) if found is None and self._past is not None else found
 
     def snapshot(self, now: int, since: int) -> VenueSnapshot:
         """Return the account at `now`; `since` is the cursor of an earlier snapshot, 0 = from the start."""
@@ -162,12 +217,17 @@ class Exchange:
         self._told = len(self.fills), len(self.events)
         return news
 
-    def remember(self, news: News) -> None:
-        """Take back what an earlier run told as news."""
-        self.finished.update({o.client_order_id: o for o in news.orders})
-        self.fills += news.fills
-        self.events += news.events
-        self._told = len(self.fills), len(self.events)
+    def go_on(self, past: Past, fills: int, events: Iterable[CashEvent]) -> None:
+        """Go on after what an earlier run told as news: so many fills, and these events."""
+        self.events += events
+        self.put_away(past, fills)
+        self._told = fills, len(self.events)
+
+    def put_away(self, past: Past, fills: int | None = None) -> None:
+        """Hold finished orders and trades no longer: `past` has all that was told as news."""
+        self._past = past
+        self.finished.clear()
+        self.fills.put_away(past, len(self.fills) if fills is None else fills)
 
     def recall_working(self) -> None:
         """Know the working orders of a venue whose state was loaded."""
@@ -196,7 +256,7 @@ class Exchange:
 
     def _end(self, order_id: str, standing: Standing, reason: str = "", by: str = "") -> None:
         order = self._asked.pop(order_id, None)
-        known = self.finished.get(order_id)
+        known = self._finished(order_id)
         if order is None and known is not None and _fell_short(known, standing):
             # Its last trade was told first: siblings or the order it replaced had taken the rest.
             self.finished[order_id] = gone = replace(known, standing=standing, reason=reason)

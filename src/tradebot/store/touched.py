@@ -115,7 +115,7 @@ def _filled(t: Touched, fact: f.OrderFilled) -> None:
     order = t.ledger.orders[fill.client_order_id].order
     # A fill also makes one-cancels-other siblings smaller, and the order under way in its place.
     if order.group_id is not None:
-        for sibling in t.ledger.groups[order.group_id]:
+        for sibling in t.ledger.groups.get(order.group_id, ()):
             t.beside(sibling.order.client_order_id)
     for heir in t.ledger.open.get((order.strategy, order.instrument), {}).values():
         if heir.order.replaces == order.client_order_id:
