@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from decimal import Decimal
 
+from tests.chaos.limits import LimitsKept
 from tests.chaos.venue import Server
 from tradebot.core import facts as f
 from tradebot.core.ledger import Key, Ledger
@@ -42,20 +43,19 @@ class Auditor:
         self.held: dict[Key, Decimal] = {}
         self.resting: dict[Key, str] = {}  # suspended, and why
         self.parents: dict[str, f.ParentOpened] = {}
-        self.filled: dict[str, Decimal] = {}
-        self.known: dict[str, Decimal] = {}  # heir -> what its predecessor had filled when it was decided on
         self.is_compared = False
         self.sent: dict[str, int] = {}
         self.halts: dict[object, f.HaltSet] = {}
         self.shrunk: dict[Key, str] = {}  # cut down since the target was set
         self.children: dict[str, list[str]] = {}
+        self.amounts = LimitsKept(self._limits, instance)
         self.server: Server | None = None
 
     def restart(self, ledger: Ledger) -> None:
         """Take over what a journal says when a process has replayed it."""
         self.is_compared = False
+        self.amounts.restart(ledger)
         self.intended = {i: r.order for i, r in ledger.orders.items()}
-        self.filled = {i: r.filled_qty for i, r in ledger.orders.items()}
         self.times = list(ledger.order_times)
         self.held = {(s, n): p.qty for s, sub in ledger.subs.items() for n, p in sub.positions.items()}
         self.resting = {
@@ -73,13 +73,9 @@ class Auditor:
             if isinstance(fact, f.OrderIntended | f.ReplaceRequested):
                 if not durable:
                     raise Broken(f"what precedes a command must survive a loss of power, did not: {fact}")
-                self._intended(fact.order, recorded.seen)
-                if fact.order.replaces is not None:
-                    known = self.filled.get(fact.order.replaces, ZERO)
-                    self.known[fact.order.client_order_id] = known
+                is_reducing = self._intended(fact.order, recorded.seen)
+                self.amounts.committed(fact, is_reducing=is_reducing)
             elif isinstance(fact, f.OrderFilled):
-                order_id = fact.fill.client_order_id
-                self.filled[order_id] = self.filled.get(order_id, ZERO) + fact.fill.qty
                 self._moved((fact.strategy, fact.fill.instrument), fact.qty_signed)
                 if not durable:
                     raise Broken(f"a fill must survive a loss of power, did not: {fact}")
@@ -103,11 +99,14 @@ class Auditor:
                 self.parents[fact.parent_id] = fact
             elif isinstance(fact, f.HaltSet):
                 self.halts[fact.scope, fact.rule] = fact
+            if not isinstance(fact, f.OrderIntended | f.ReplaceRequested):
+                self.amounts.committed(fact)
 
     def _moved(self, key: Key, qty: Decimal) -> None:
         self.held[key] = self.held.get(key, ZERO) + qty
 
-    def _intended(self, order: Order, seen: int) -> None:
+    def _intended(self, order: Order, seen: int) -> bool:
+        """Judge an order that is about to leave; returns whether it only takes back what is held."""
         if order.client_order_id in self.intended:
             raise Broken(f"an id must be given to one order only, was given twice: {order}")
         key = (order.strategy, order.instrument)
@@ -121,6 +120,7 @@ class Auditor:
                 raise Broken(f"at most {most} orders a day may be sent, {order} is one more")
         self.intended[order.client_order_id] = order
         self.times.append(seen)
+        return is_against
 
     # --- the wire -----------------------------------------------------------------------------------
 
@@ -151,6 +151,9 @@ class Auditor:
             raise Broken(f"the venue must see an id once, saw it again: {order}")
         if order.parent_id is not None:
             self._child(order, server)
+        excess = self.amounts.excess(order, server)
+        if excess:
+            raise Broken(excess)
 
     def looks(self) -> None:
         """Judge what the venue holds after something happened there."""

@@ -87,7 +87,12 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
             capital=D("0.2"),
         ),
     ]
-    limits = Limits(max_orders_per_day=rng.choice([None, 12, 25]))
+    limits = Limits(
+        max_orders_per_day=rng.choice([None, 12, 25]),
+        max_order=rng.choice([None, None, 400.0]),
+        max_position=rng.choice([None, None, 500.0, 900.0]),
+        max_gross=rng.choice([None, None, 1_500.0]),
+    )
     account = AccountSpec(
         name="main",
         model=AccountModel.MARGIN,

@@ -38,7 +38,7 @@ from tradebot.core.model import Order, Quote
 from tradebot.core.ports import IdPolicy, VenueOrder, VenueSnapshot
 from tradebot.errors import VenueUnreachable
 from tradebot.sim.exchange import Exchange
-from tradebot.sim.venue import Request, SimVenue
+from tradebot.sim.venue import Request
 
 READ_DEADLINE = 5.0
 _SPAN = 1 << 31
@@ -54,23 +54,6 @@ class _Past:
     cash: dict[str, Decimal]
     fills: int
     events: int
-
-
-class FarVenue(SimVenue):
-    """Matches; a replace asks for what is left of the old order as its sender knew it.
-
-    What filled after that decision comes off the new order, however long the request was on its way.
-    """
-
-    known: Callable[[str], Decimal]
-
-    def send(self, command: Request, now: int) -> None:
-        if not isinstance(command, ReplaceOrder):
-            super().send(command, now)
-            return
-        order_id = command.order.client_order_id
-        self.places.setdefault(order_id, command.order.instrument)
-        self._apply(command, now, self.known(order_id.partition("~")[0]))
 
 
 class Server:

@@ -22,7 +22,7 @@ from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
 from tests.chaos.loop import Agenda, VirtualLoop
 from tests.chaos.owner import Owner
 from tests.chaos.stage import FIRST_PRICES, PEAR, at, draw_events, draw_setup, fresh, is_traded
-from tests.chaos.venue import FarVenue, Server
+from tests.chaos.venue import Server
 from tests.core.world import COIN, GEM, START, STOCK
 from tradebot.core import facts as f
 from tradebot.core.messages import EVERYTHING, Dividend, HaltLevel, Input, Slice, Split
@@ -42,7 +42,7 @@ from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.fees import BpsFees
 from tradebot.sim.settings import FillSettings, OnSplit
-from tradebot.sim.venue import Request
+from tradebot.sim.venue import Request, SimVenue
 from tradebot.store.journal import Journal
 
 D = Decimal
@@ -114,7 +114,7 @@ class World:
 
     def _server(self, policy: IdPolicy) -> Server:
         account = self.setup.accounts[0]
-        sim = FarVenue(
+        sim = SimVenue(
             instruments=self.setup.instruments,
             accounts={"main": SimAccount(model=account.model, cash=dict(account.cash))},
             settings=FillSettings(
@@ -122,7 +122,6 @@ class World:
             ),
             fees=BpsFees(maker=D(2), taker=D(5)),
         )
-        sim.known = lambda order_id: self.auditor.known.get(order_id, D(0))
         return Server(
             Exchange(sim, "main"),
             self.agenda,

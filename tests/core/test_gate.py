@@ -12,7 +12,7 @@ from tests.core.world import START, STOCK, D, QuoteScript, Script, World, accoun
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.messages import HaltLevel, Scope
-from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, AccountModel, Level, Quote
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, AccountModel, Fill, Level, Quote
 from tradebot.core.setup import ExecutionSpec, Limits, RetryRules
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency
@@ -225,3 +225,18 @@ def test_a_daily_loss_halt_stands_over_a_restart_within_the_day() -> None:
     world.restart(spec(Script(None, -1.0), qty=100)).bars((90,), (90,), (90,))
     assert [x.rule for x in world.of(f.HaltSet)] == ["max_daily_loss"]
     assert world.position() >= 0
+
+
+def test_a_replace_says_what_had_filled_when_it_was_decided() -> None:
+    levels = [Quotes("COIN", (Level(90.0 - n, 8.0),), ()) for n in range(2)]
+    world = World(spec(QuoteScript(*levels), interval=0), latency=NEVER, checks_rest=False)
+    first, second = (Quote("COIN", START + n * SECOND, 99.5, 1.0, 100.5, 1.0) for n in (1, 3))
+    world.play([first])
+    (order,) = (x.order for x in world.of(f.OrderIntended))
+    parts = {"client_order_id": order.client_order_id, "instrument": "COIN", "side": order.side}
+    fill = Fill(fill_id="f", qty=D(3), price=D(90), ts=START + 2 * SECOND, **parts)  # type: ignore[arg-type]
+    world.tell(m.VenueAcked(ts=fill.ts, client_order_id=order.client_order_id, venue_order_id="v"))
+    world.tell(m.VenueFilled(ts=fill.ts, fill=fill))
+    outcome = world.engine.decide(m.Slice(second.ts, (second,)), second.ts)
+    (command,) = (c for c in outcome.commands if isinstance(c, m.ReplaceOrder))
+    assert (command.order.qty, command.filled) == (D(8), D(3))

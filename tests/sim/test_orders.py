@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sim.stage import COIN, STOCK, Stage, fills, reasons, trades, words
-from tradebot.core.messages import SessionClose, SessionOpen, VenueReport
+from tradebot.core.messages import ReplaceOrder, SessionClose, SessionOpen, VenueReport
 from tradebot.core.model import AccountModel, Bar, Quote, Tif
 from tradebot.sim.latency import FixedLatency
 from tradebot.sim.settings import FillSettings, MarketAt, StopThrough
@@ -323,6 +323,20 @@ def test_replace_takes_over_under_the_new_id_and_loses_its_place_in_the_queue(st
     stage.send("b", "buy", "1", "limit", limit_price="99")
     assert words(stage.replace("a", "c", "buy", "2", limit_price="99")) == [("Replaced", "a"), ("Acked", "c")]
     assert trades(stage.bar(100, 100, 97, 98)) == [("b", D(1), D(99)), ("c", D(2), D(99))]
+
+
+@pytest.mark.parametrize(("known", "left"), [(None, "4"), ("3", "4"), ("1", "2")])
+def test_what_filled_since_a_replace_was_decided_comes_off_it(
+    stage: Stage, known: str | None, left: str
+) -> None:
+    """3 of 10 have filled when a replace for 4 arrives, whose sender knew of all, or of 1."""
+    stage.send("old", "buy", "10", "limit", limit_price="90")
+    stage.quote(89, 90, ask_qty=3)
+    order = stage.order("new", "buy", "4", "limit", limit_price="91", replaces="old")
+    stage.command(
+        ReplaceOrder(client_order_id="old", order=order, filled=None if known is None else D(known))
+    )
+    assert trades(stage.quote(89, 90, ask_qty=50)) == [("new", D(left), D(90))]
 
 
 def test_replace_of_a_finished_order_is_refused_and_so_is_its_successor(stage: Stage) -> None:

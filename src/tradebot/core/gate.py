@@ -116,7 +116,7 @@ class Gate:
             return word
         old = record.order.client_order_id
         self._rec.fact(f.ReplaceRequested(ts=self._rec.now, client_order_id=old, order=order, compared=word))
-        self._rec.command(ReplaceOrder(client_order_id=old, order=order))
+        self._rec.command(ReplaceOrder(client_order_id=old, order=order, filled=record.filled_qty))
         return None
 
     def cancel(self, record: OrderRecord, because: str) -> None:

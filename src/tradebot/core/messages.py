@@ -382,10 +382,15 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceOrder:
-    """Replace a working order by `order` (whose `replaces` names it), atomically where possible."""
+    """Replace a working order by `order` (whose `replaces` names it), atomically where possible.
+
+    `order.qty` is what is to trade beyond the `filled` of the old one that its sender knew of: whatever
+    has filled since comes off it. None: all that had filled when it was sent.
+    """
 
     client_order_id: str
     order: Order
+    filled: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,8 +103,9 @@ class SimVenue:
             self.places.setdefault(command.order.client_order_id, place)
         at = now + self.latency.delay(command)
         filled = ZERO
-        if isinstance(command, ReplaceOrder) and command.client_order_id in self.blotter.orders:
-            filled = self.blotter.orders[command.client_order_id].filled
+        if isinstance(command, ReplaceOrder):
+            old = self.blotter.orders.get(command.client_order_id)
+            filled = (ZERO if old is None else old.filled) if command.filled is None else command.filled
         if at > now and place in self.pending:
             self.seq += 1
             heappush(self.pending[place], (at, self.seq, command, filled))
@@ -300,8 +301,7 @@ class SimVenue:
     def _cancel(self, order_id: str, at: int) -> None:
         w = self.blotter.orders.get(order_id)
         if w is None:
-            reason = self._why_gone(order_id)
-            self._report(VenueCancelRefused(ts=at, client_order_id=order_id, reason=reason))
+            self._report(VenueCancelRefused(ts=at, client_order_id=order_id, reason=self._why_gone(order_id)))
         else:
             self.blotter.cancel(w, at)
 
