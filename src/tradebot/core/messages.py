@@ -1,11 +1,8 @@
 """Define what enters the core (inputs) and what it asks of the world (commands).
 
-Inputs are what happened outside: market data, venue reports, timers, sessions, corporate
-actions, the owner's words. Commands are imperative and carry everything their receiver needs.
-Facts, the third kind of message, live in `facts`.
-
-Every input carries `ts`, the moment it happened; the moment it was seen is given to
-`Engine.decide` beside it, because the shell (or the replay driver) stamps it.
+Inputs are what happened outside, each with `ts`, the moment it happened; when it was seen is given to
+`Engine.decide` beside it. Commands are imperative and carry everything their receiver needs. Facts,
+the third kind of message, live in `facts`.
 """
 
 from __future__ import annotations
@@ -384,8 +381,7 @@ class CancelOrder:
 class ReplaceOrder:
     """Replace a working order by `order` (whose `replaces` names it), atomically where possible.
 
-    `order.qty` is what is to trade beyond the `filled` of the old one that its sender knew of: whatever
-    has filled since comes off it. None: all that had filled when it was sent.
+    What filled of the old one beyond the `filled` that the sender knew of (None: all until then) comes off.
     """
 
     client_order_id: str
