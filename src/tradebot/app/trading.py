@@ -88,15 +88,22 @@ def open_account(request: Request, supply: Callable[[Wanted], Supply] | None = N
     `supply` reads stored data; None: in this process. Raises ConfigError for what this version cannot trade, StoreError for files that cannot be trusted.
     """
     words = request.config.accounts[request.account]
-    if words.venue != "sim":
+    if words.venue != "sim" or request.config.mode != "paper":
         raise plan.refuse(
-            f"accounts.{request.account}.venue", f"must be sim in this version, was {words.venue}"
+            f"accounts.{request.account}", "stored data are traded at venue: sim in mode: paper"
         )
-    if request.config.mode != "paper":
-        raise plan.refuse("mode", "must be paper in this version, which trades simulated accounts only")
+    assembly = Assembly(request, *opened_files(request))
+    return assembly.build((supply or _held_here)(assembly.wanted()))
+
+
+def opened_files(request: Request) -> tuple[list[Recipe], Journal, Ledger]:
+    """Open an account's journal, or begin it, and replay it; returns its strategies, too."""
     made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
     identity = Identity(
-        instance=_instance(request), venue="sim", account=request.account, mode=request.config.mode
+        instance=_instance(request),
+        venue=request.config.accounts[request.account].venue,
+        account=request.account,
+        mode=request.config.mode,
     )
     path = request.places.journal
     found = Journal.open(path, create=False, readonly=True) if path.is_file() else None
@@ -108,8 +115,7 @@ def open_account(request: Request, supply: Callable[[Wanted], Supply] | None = N
     )
     ledger = Ledger(packs=True)
     journal.replay(ledger)
-    assembly = _Assembly(request, made, journal, ledger)
-    return assembly.build((supply or _held_here)(assembly.wanted()))
+    return made, journal, ledger
 
 
 def past_engine(
@@ -120,11 +126,11 @@ def past_engine(
     `seen` is the time of the last market data before it, None before the first. Writes nothing.
     """
     made = [r for r in recipes(request.config, request.project) if r.words.account == request.account]
-    assembly = _Assembly(request, made, journal, ledger)
+    assembly = Assembly(request, made, journal, ledger)
     assembly.progress = {} if seen is None else {"market": seen}
     given = _held_here(assembly.wanted())
     engine = Engine(assembly.setup(given.outline), ledger)
-    return engine, lambda now: _in_todays_units(given, now)
+    return engine, lambda now: in_todays_units(given, now)
 
 
 def _instance(request: Request) -> str:
@@ -134,7 +140,7 @@ def _instance(request: Request) -> str:
     return "t" + base32(number % 32, 1)
 
 
-class _Assembly:
+class Assembly:
     """One account between opening and starting."""
 
     def __init__(self, request: Request, recipes: Sequence[Recipe], journal: Journal, ledger: Ledger) -> None:
@@ -171,7 +177,7 @@ class _Assembly:
         runner.timers = timeline = self._timeline(venue, outline.events)
         instance = self.journal.meta["instance"]
         reconciler = Reconciler(
-            runner, outbox, venue, clock, instance=instance, patience=_patience(self.config)
+            runner, outbox, venue, clock, instance=instance, patience=patience_of(self.config)
         )
         player = self._player(runner, timeline, clock, given.coming(), reconciler.at_rest)
         parts = Parts(
@@ -184,7 +190,7 @@ class _Assembly:
             halts=halts,
             feed=self._fed(player, runner, outline.rates),
             catch_up=lambda: player.sleep_through(given.missed()),
-            warm_up=lambda: _in_todays_units(given, clock.now()),
+            warm_up=lambda: in_todays_units(given, clock.now()),
             until_end=self.request.until_end,
             source=outline.source,
             seen=self._resumes_after(),
@@ -260,7 +266,7 @@ class _Assembly:
 
     # --- engine and venue ---------------------------------------------------------------------------
 
-    def setup(self, outline: Outline) -> Setup:
+    def setup(self, outline: Outline, *, can_replace: bool = True) -> Setup:
         shares = capital_of(self.config, self.name)
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
@@ -289,6 +295,7 @@ class _Assembly:
             needs_reconcile=True,
             remembers=True,
             flatten_collar=0.01,
+            can_replace=can_replace,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:
@@ -319,7 +326,7 @@ def _held_here(wanted: Wanted) -> Supply:
     return supply(wanted)
 
 
-def _in_todays_units(given: Supply, now: int) -> Iterator[Slice]:
+def in_todays_units(given: Supply, now: int) -> Iterator[Slice]:
     """Return the past with splits that have happened in its prices."""
     splits = [e for e in given.outline.events if isinstance(e, Split) and e.ts <= now]
     return (_rebased(piece, splits) for piece in given.past()) if splits else given.past()
@@ -335,7 +342,7 @@ def _rebased(piece: Slice, splits: Sequence[Split]) -> Slice:
     return Slice(piece.ts, tuple(items))
 
 
-def _patience(config: Config) -> Patience:
+def patience_of(config: Config) -> Patience:
     after = config.unknown.release_after
     return Patience(release_after=None if after is None else after / SECOND)
 

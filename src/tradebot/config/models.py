@@ -120,6 +120,9 @@ class Account(Section):
     )
     account_id: Line | None = Field(default=None, description="The venue's own id; compared at start")
     keys: Name | None = Field(default=None, description="NAME of the stored API keys, never the keys")
+    url: Line | None = Field(
+        default=None, description="Address of an emulated venue on this machine, instead of the venue's own"
+    )
     capital: Amount | None = Field(default=None, description="Most that tradebot may use of the account")
     not_mine: Literal["ignore", "halt"] = Field(
         default="ignore", description="What positions and orders that are not tradebot's mean"

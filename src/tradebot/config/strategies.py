@@ -148,7 +148,7 @@ Execution = Annotated[Immediate | Twap, Field(discriminator="kind")]
 
 
 class LateEntry(Section):
-    """Whether a signal that came while the daemon was down is still acted on."""
+    """Whether a signal to hold that came while the daemon was down is still acted on."""
 
     max_bars: Annotated[int, Whole(at_least=0, at_most=1_000_000)] = Field(
         default=0, description="Oldest signal, in bars"

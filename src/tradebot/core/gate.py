@@ -108,7 +108,13 @@ class Gate:
         return None
 
     def replace(self, leg: Leg, record: OrderRecord, order: Order) -> Denied | None:
-        """Send `order` in the place of a working one; both ids stay tracked until the venue answers."""
+        """Send `order` in the place of a working one; both ids stay tracked until the venue answers.
+
+        At a venue that cannot do that in one step the working one is cancelled only.
+        """
+        if not self._setup.can_replace:
+            self.cancel(record, "replaced")
+            return None
         order = replace(order, replaces=record.order.client_order_id)
         order, word = self._judged(leg, order)
         if isinstance(word, Denied):

@@ -109,7 +109,7 @@ class Hearing:
         if known is None and not leg.was_live:
             if leg.spec.first_entry is FirstEntry.NEXT_SIGNAL and is_standing and any(said):
                 because = "standing at start"
-        elif is_standing and self._is_late(leg):
+        elif any(said) and is_standing and self._is_late(leg):  # getting out is never too late
             because = "late"
         weight, qty = said
         why = Target(leg.instrument.id, weight, qty) if target is None else target

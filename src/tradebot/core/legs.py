@@ -99,6 +99,7 @@ class Leg:
         if self.is_live:
             self.is_live, self.was_live, self.ignores_repeats = False, True, False
             self.muted, self.muted_bars, self.muted_price = None, 0, 0.0
+            self.repeat = None
 
     def count_bar(self, ledger: Ledger, bar: Bar) -> None:
         """Count a closed bar for time exits and timed suspensions."""

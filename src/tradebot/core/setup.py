@@ -193,7 +193,8 @@ class Setup:
     exposure before it was compared with the venue. `remembers`: what a restart could not work out again
     from bars is written down. `flatten_collar` (a fraction) is how far beyond the last price an owner's
     flatten first reaches where the account has no collar of its own; None: it goes to the market, as
-    at the end of a backtest's data.
+    at the end of a backtest's data. `can_replace`: the venue puts one order in another's place in one
+    step; without it a quote that moves is cancelled, and sent anew with the next price.
     """
 
     instruments: Mapping[str, Instrument]
@@ -204,6 +205,7 @@ class Setup:
     needs_reconcile: bool = False
     remembers: bool = False
     flatten_collar: float | None = None
+    can_replace: bool = True
 
     def quantum(self, asset: str) -> Decimal:
         """Return the smallest amount of an asset."""

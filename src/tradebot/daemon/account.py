@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from tradebot.core import facts as f
 from tradebot.core.messages import (
@@ -32,6 +33,7 @@ from tradebot.daemon.reconciler import Reconciler
 from tradebot.daemon.runner import Runner
 from tradebot.errors import VenueError
 
+T = TypeVar("T")
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
 
@@ -81,7 +83,7 @@ class TradingAccount:
         self.phase = Phase.REPLAYED
         self.entered: Callable[[Phase], None] = lambda phase: None  # told of each new phase
         self.listeners: list[Callable[[f.Recorded], None]] = []  # told of each committed fact
-        self.waits_since: float | None = None
+        self.is_waiting = False  # for its venue, which did not answer
         self.found: tuple[Finding, ...] = ()
         self.feed_is_over = False
         self._start = start
@@ -118,8 +120,8 @@ class TradingAccount:
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(self._start)
         await self._halts_agree()
-        await self.parts.catch_up()
-        self.found = await self._venue_word()
+        await self._patiently(self.parts.catch_up)
+        self.found = await self._patiently(self._compare)
         ready = Reconciled(ts=clock.now(), account=self.name)
         await runner.settled(ready)
         self._enter(Phase.WARMING_UP)
@@ -147,17 +149,24 @@ class TradingAccount:
         for key, fact in parts.runner.engine.ledger.halts.items():
             parts.halts.booked(key, fact.level, fact.ts)
 
-    async def _venue_word(self) -> tuple[Finding, ...]:
-        """Ask the venue until it answers; meanwhile nothing is sent."""
+    async def _compare(self) -> tuple[Finding, ...]:
+        self._enter(Phase.RECONCILING)
+        return await self.parts.reconciler.look(is_start=True)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer; meanwhile nothing is sent."""
         wait = _FIRST_WAIT
         while True:
-            self._enter(Phase.RECONCILING)
             try:
-                return await self.parts.reconciler.look(is_start=True)
+                found = await ask()
             except VenueError:
+                self.is_waiting = True
                 self._enter(Phase.WAITING)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
+            else:
+                self.is_waiting = False
+                return found
 
     # --- run --------------------------------------------------------------------------------------
 

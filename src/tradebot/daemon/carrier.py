@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from tradebot.core.messages import BarsMissed, Dividend, SessionClose, SessionOpen, Slice, Split, VenueReport
-from tradebot.core.model import Bar, Quote
+from tradebot.core.model import SECOND, Bar, Quote
 from tradebot.core.ports import Clock
 from tradebot.daemon.clock import DataClock
 from tradebot.daemon.runner import EVENTS, Runner
-from tradebot.sim.timeline import Event, Step, Timeline
+from tradebot.sim.timeline import Step, Timeline
+
+_PROMPT = 5 * SECOND  # data no older count as come at their time, as in a backtest
 
 
 class Elsewhere:
@@ -69,17 +71,6 @@ class Carrier:
         self._matching = matching
         self._at_rest = at_rest
 
-    @property
-    def soon(self) -> int:
-        """Before this moment (ns UTC) nothing happens but market data."""
-        return self.timeline.soon
-
-    def close_by(self, ts: int) -> int | None:
-        return self.timeline.close_by(ts)
-
-    def add(self, events: Sequence[Event]) -> None:
-        self.timeline.add(events)
-
     async def play(self, piece: Slice) -> None:
         """Let market data happen."""
         await self._carry(self.timeline.play(piece))
@@ -111,7 +102,15 @@ class Carrier:
         async with self._at_rest:
             for step in steps:
                 self._move(step.at)
+                if isinstance(step.message, Slice):
+                    self._move_on(step.at)
                 await self._runner.settled(step.message, None, step.before_sending)
+
+    def _move_on(self, ts: int) -> None:
+        """Let what follows from data that came late reach the simulated venue late, too."""
+        now = self._clock.now()
+        if now > ts + _PROMPT:
+            self._move(now)
 
     def _move(self, to: int) -> None:
         if self._matching is not None:

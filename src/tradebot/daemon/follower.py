@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
 
 from tradebot.core.messages import Slice
 from tradebot.core.model import SECOND, Bar, Book, Quote
@@ -34,6 +35,9 @@ from tradebot.daemon.conditions import Conditions
 from tradebot.daemon.freshness import Freshness
 from tradebot.errors import ClockSkew, InvariantError, VenueError
 
+if TYPE_CHECKING:
+    from tradebot.sim.timeline import Event
+
 FEED = "feed"  # the source of the conditions that are seen here
 MOST_OFFSET = SECOND  # of the venue's clock
 _FRESH = 90 * SECOND  # a bar that closed no longer ago is of now, however it came
@@ -43,9 +47,17 @@ _CLOSE_GRACE = 5 * SECOND  # how long a session's close waits for the bars that 
 _LOOK_EVERY = 5.0
 _CLOCK_EVERY = 3_600.0
 _AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries
+_FAR = 1 << 62  # later than anything that happens
 _SETTLES = 2 * SECOND  # after its end a bar that is asked for may be there
 
 Closes = Callable[[Series, int], int]
+
+
+class Waker(Timers, Protocol):
+    """Timers that call back when time passes without data."""
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +80,9 @@ class Follower:
         freshness: Freshness,
         *,
         clock: Clock,
-        waker: Callable[[Callable[[], None]], Timers],
+        waker: Callable[[Callable[[], None]], Waker],
     ) -> None:
-        """`waker` makes the timers that call back when time passes without data."""
+        """`waker` makes, in the running loop, the timers that call back."""
         self._feed = feed
         self._followed = followed
         self._carrier = carrier
@@ -78,7 +90,8 @@ class Follower:
         self._freshness = freshness
         self._clock = clock
         self._wake = asyncio.Event()
-        self._waker = waker(self._wake.set)
+        self._make_waker = waker
+        self._waker: Waker | None = None
         self._inbox: deque[FeedEvent] = deque()
         self._latest: dict[str, Quote | Book] = {}  # what was conflated, by instrument
         self._last: dict[Series, int] = {}
@@ -118,8 +131,14 @@ class Follower:
             )
         self._wake.set()
 
-    def wake(self) -> None:
-        """Look what is due."""
+    def set_timer(self, key: str, at: int) -> None:
+        """Set a timer of the engine's: it comes due among everything else that happens."""
+        self._carrier.timeline.set_timer(key, at)
+        self._wake.set()
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Take what is coming: sessions and corporate actions."""
+        self._carrier.timeline.add(events)
         self._wake.set()
 
     # --- through ------------------------------------------------------------------------------------
@@ -127,6 +146,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled. Raises what made it impossible."""
         loop = asyncio.get_running_loop()
+        self._waker = waker = self._make_waker(self._wake.set)
         asked = [one for one in self._followed.series if not self._feed.streams(one)]
         work: list[asyncio.Task[None]] = [
             loop.create_task(one)
@@ -139,6 +159,7 @@ class Follower:
                     await task  # raises what it raised
                     work.remove(task)
         finally:
+            waker.stop()
             for task in work:
                 task.cancel()
             if work:
@@ -167,9 +188,11 @@ class Follower:
                 await self._quoted(event)
             case Connected():
                 self.connects += 1
-                await self._fill()
+                fresh = await self._fill()
                 if not any(isinstance(later, Disconnected) for later in self._inbox):
                     self._conditions.lift(DISCONNECTED, source=FEED)
+                for piece in fresh:
+                    await self._carrier.play(piece)
             case Disconnected():
                 self._conditions.set(DISCONNECTED, f"{self._feed.name}: {event.reason}", source=FEED)
             case AuthFailed():
@@ -210,14 +233,19 @@ class Follower:
 
     async def _pass_time(self) -> None:
         now = upto = self._clock.now()
-        close = self._carrier.close_by(now)
+        timeline = self._carrier.timeline
+        close = timeline.close_by(now)
         if close is not None and now < close + _CLOSE_GRACE and not self._has_closed(close):
             upto = close - 1
-            self._waker.set_timer("close", close + _CLOSE_GRACE)
-        if self._carrier.soon <= upto:
+            self._wake_at("close", close + _CLOSE_GRACE)
+        if timeline.soon <= upto:
             await self._carrier.pass_until(upto)
-        if self._carrier.soon > now:
-            self._waker.set_timer("next", self._carrier.soon)
+        if timeline.soon > now:
+            self._wake_at("next", timeline.soon)
+
+    def _wake_at(self, key: str, at: int) -> None:
+        if self._waker is not None and at < _FAR:
+            self._waker.set_timer(key, at)
 
     def _has_closed(self, ts: int) -> bool:
         """Return whether the bars that end with a session have come."""
@@ -226,8 +254,11 @@ class Follower:
 
     # --- what did not come by itself ----------------------------------------------------------------
 
-    async def _fill(self) -> None:
-        """Ask for the bars since the last ones; later events wait in the queue meanwhile."""
+    async def _fill(self) -> Sequence[Slice]:
+        """Ask for the bars since the last ones and show those that are past; returns those that are of now.
+
+        Later events wait in the queue meanwhile.
+        """
         found: list[BarClosed] = []
         for series in self._followed.series:
             if series.interval:
@@ -241,8 +272,7 @@ class Follower:
         old = [piece for piece in pieces if piece.ts < fresh]
         if old:
             await self._carrier.missed(old, shows=True)
-        for piece in pieces[len(old) :]:
-            await self._carrier.play(piece)
+        return pieces[len(old) :]
 
     async def _since(self, series: Series) -> Sequence[BarClosed]:
         tries = iter(_AGAIN)
