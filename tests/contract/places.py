@@ -169,7 +169,8 @@ async def alpaca_place(**options: Any) -> AsyncIterator[Place]:
     """The Alpaca adapter with the real library against the emulated Alpaca."""
     house = make_house(instruments=(SHARE,))
     async with alpaca(house, **options) as served:
-        rest = Rest(endpoint_of(is_live=False, url=served.served.url), KEY, SECRET, deadlines=IMPATIENT)
+        endpoint = endpoint_of(is_live=False, url=served.served.url)
+        rest = Rest(endpoint, KEY, SECRET, deadlines=IMPATIENT, per_minute=1_000_000)
         venue = AlpacaVenue(
             rest,
             "main",

@@ -70,7 +70,7 @@ class Account:
         flows = await self._flows(start)
         rows = await self._activities("FILL", max(start - _OVERLAP, self._opened_at))
         fills = await self._fills(rows)
-        clock = row_of(await self._get("/clock"))
+        clock = _object(await self._get("/clock"))
         return VenueSnapshot(
             ts=_reading(lambda: moment(clock, "timestamp")),
             orders=tuple(orders),
@@ -88,7 +88,7 @@ class Account:
             return None
         found = _reading(lambda: order_of(row_of(row), self._symbols))
         self._note(found)
-        heir = row_of(row).get("replaced_by")
+        heir = _object(row).get("replaced_by")
         if found.standing is Standing.REPLACED and isinstance(heir, str):
             return replace(found, by=await self._client_id(heir))
         return found
@@ -96,13 +96,13 @@ class Account:
     async def offset(self, now: Callable[[], int]) -> int:
         """Return by how many ns the venue's clock is ahead, seen from the middle of the question."""
         before = now()
-        clock = row_of(await self._get("/clock"))
+        clock = _object(await self._get("/clock"))
         after = now()
         return _reading(lambda: moment(clock, "timestamp")) - (before + after) // 2
 
     async def identity(self) -> Identity:
         """Return whose account it is. Raises VenueUnreachable, PermissionRefused."""
-        row = row_of(await self._get("/account"))
+        row = _object(await self._get("/account"))
         problems = [
             name
             for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user")
@@ -119,7 +119,7 @@ class Account:
     # --- pieces -----------------------------------------------------------------------------------
 
     async def _cash(self) -> Decimal:
-        row = row_of(await self._get("/account"))
+        row = _object(await self._get("/account"))
         return _reading(lambda: amount(row, "cash"))
 
     async def _positions(self) -> dict[str, Decimal]:
@@ -223,7 +223,7 @@ class Account:
         known = self._client_ids.get(venue_id)
         if known is None:
             row = await self._maybe(f"/orders/{venue_id}", {})
-            known = "" if row is None else str(row_of(row).get("client_order_id") or "")
+            known = "" if row is None else str(_object(row).get("client_order_id") or "")
             self._remember(venue_id, known)
         return known
 
@@ -279,7 +279,11 @@ def _rows(answer: Json) -> list[Row]:
         return []
     if not isinstance(answer, list):
         raise VenueUnreachable(f"Alpaca must answer with a list, answered with {type(answer).__name__}")
-    return [row for row in answer if isinstance(row, dict)]
+    return [_object(row) for row in answer]
+
+
+def _object(answer: Json) -> Row:
+    return _reading(lambda: row_of(answer))
 
 
 def _reading(read: Callable[[], T], what: str = "answer") -> T:

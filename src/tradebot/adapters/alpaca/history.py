@@ -120,7 +120,7 @@ class History:
         }
         found: list[Split | Dividend] = []
         while names:
-            page = row_of(await self._get("/corporate-actions", params, "actions"))
+            page = await self._object("/corporate-actions", params, "actions")
             groups = page.get("corporate_actions")
             for group, rows in (groups or {}).items() if isinstance(groups, dict | None) else ():
                 for row in rows or ():
@@ -135,7 +135,7 @@ class History:
 
     async def clock(self) -> int:
         """Return the venue's time."""
-        row = row_of(await self._get("/clock", {}, "read"))
+        row = await self._object("/clock", {}, "read")
         try:
             return moment(row, "timestamp")
         except Unreadable as exc:
@@ -200,7 +200,7 @@ class History:
         found: list[Row] = []
         seen: set[str] = set()
         while True:
-            page = row_of(await self._get(path, params, lane))
+            page = await self._object(path, params, lane)
             bars = page.get("bars")
             rows = bars.get(instrument.id) if isinstance(bars, dict) else None
             found += [row for row in rows or () if isinstance(row, dict)]
@@ -228,6 +228,12 @@ class History:
                 raise VenueUnreachable(f"Alpaca's calendar cannot be read: {exc}") from exc
             self._closes[day] = int(closed.timestamp()) * SECOND
         self._known = (first, last)
+
+    async def _object(self, path: str, params: dict[str, str], lane: str) -> Row:
+        try:
+            return row_of(await self._get(path, params, lane))
+        except Unreadable as exc:
+            raise VenueUnreachable(f"Alpaca's answer to {path} cannot be read: {exc}") from exc
 
     async def _get(self, path: str, params: dict[str, str], lane: str) -> Json:
         try:

@@ -143,9 +143,11 @@ class AlpacaVenue:
 
     async def snapshot(self, since: int) -> VenueSnapshot:
         """Read the account with what happened since a cursor."""
+        before = list(self._known.sent)
         found = await self._read(self._books.snapshot(since))
         for order in found.orders:
             self._known.note(order)
+        self._known.forget_ended(before, found)
         if self._hearing.is_deaf(found):
             self._line.redial("a trade was not told")
         return found
