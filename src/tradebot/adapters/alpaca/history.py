@@ -39,7 +39,6 @@ from tradebot.core.model import (
 from tradebot.errors import ConfigError, Problem, VenueUnreachable
 
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-_PAGE = "10000"
 _CENT = Decimal("0.01")
 _FRACTION = Decimal("0.000001")
 _CLASSES = {"us_equity": AssetClass.STOCK, "crypto": AssetClass.CRYPTO}
@@ -49,11 +48,20 @@ _AROUND = timedelta(days=60)  # Alpaca lists an action under the day it is proce
 class History:
     """What Alpaca knows of the past. `feed` is "iex" or "sip"."""
 
-    def __init__(self, rest: Rest, feed: str, *, now: Callable[[], int], is_fractional: bool = False) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        feed: str,
+        *,
+        now: Callable[[], int],
+        is_fractional: bool = False,
+        page: int = 10_000,
+    ) -> None:
         self._rest = rest
         self._feed = feed
         self._now = now
         self._is_fractional = is_fractional
+        self._page = page
         self._closes: dict[date, int] = {}
         self._known: tuple[date, date] | None = None
 
@@ -78,7 +86,7 @@ class History:
 
     async def bars(self, instrument: Instrument, interval: int, start: int, end: int) -> list[Bar]:
         """Return the closed bars with start < ts <= end, oldest first."""
-        end = min(end, self._now())
+        timeframe, end = _timeframe(interval), min(end, self._now())
         if end <= start:
             return []
         is_crypto = instrument.asset_class is AssetClass.CRYPTO
@@ -89,7 +97,7 @@ class History:
             await self._learn_closes(start, end)
         began = start - interval + 1 if interval < DAY else start - 2 * DAY
         found: dict[int, Bar] = {}
-        for row in await self._pages(instrument, _timeframe(interval), began, end):
+        for row in await self._pages(instrument, timeframe, began, end):
             bar = self.bar(row, instrument.id, interval)
             if bar is not None and start < bar.ts <= end:
                 found[bar.ts] = bar
@@ -192,7 +200,7 @@ class History:
             "timeframe": timeframe,
             "start": stamp(start),
             "end": stamp(end),
-            "limit": _PAGE,
+            "limit": str(self._page),
             "sort": "asc",
         }
         if not is_crypto:
