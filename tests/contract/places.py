@@ -165,7 +165,7 @@ async def sim_place() -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def alpaca_place(**options: Any) -> AsyncIterator[Place]:
+async def alpaca_place(*, account_id: str = "", **options: Any) -> AsyncIterator[Place]:
     """The Alpaca adapter with the real library against the emulated Alpaca."""
     house = make_house(instruments=(SHARE,))
     async with alpaca(house, **options) as served:
@@ -180,6 +180,7 @@ async def alpaca_place(**options: Any) -> AsyncIterator[Place]:
             secret=SECRET,
             now=house.clock.now,
             pauses=QUICK,
+            account_id=account_id,
         )
         place = AlpacaPlace("alpaca", venue, HouseMarket(house), SHARE)
         place.served = served

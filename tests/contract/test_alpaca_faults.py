@@ -4,12 +4,14 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.conftest import PROVING
 from tests.contract.places import AlpacaPlace, Place, alpaca_place
+from tests.emulators.houses import make_order
 from tradebot.core.messages import (
     ReplaceOrder,
     VenueAcked,
@@ -24,7 +26,7 @@ from tradebot.core.messages import (
 from tradebot.core.model import Order
 from tradebot.core.ports import AuthFailed, Standing
 from tradebot.emulators.faults import Fault, FaultKind
-from tradebot.errors import RateLimited, VenueUnreachable
+from tradebot.errors import PermissionRefused, RateLimited, VenueUnreachable
 
 POST = "POST /v2/orders"
 AT_ONCE = {"Retry-After": "0"}
@@ -343,6 +345,7 @@ async def test_a_reading_that_fails_is_unreachable_and_the_next_one_works(
 
 
 async def test_keys_that_are_revoked_end_the_account_at_once(place: AlpacaPlace) -> None:
+    await place.venue.snapshot(0)
     place.served.face.access.keys.clear()
 
     report = await place.venue.submit(place.order("buy", 1))
@@ -351,3 +354,42 @@ async def test_keys_that_are_revoked_end_the_account_at_once(place: AlpacaPlace)
 
     assert isinstance(report, VenueRefused)
     assert [type(e) for e in place.links if isinstance(e, AuthFailed)] == [AuthFailed, AuthFailed]
+
+
+# --- whose account, and from when on ------------------------------------------------------------------
+
+
+async def test_what_was_before_the_account_was_opened_here_is_never_told(place: AlpacaPlace) -> None:
+    place.market.owner(make_order("by-hand", "buy", "5"))
+    place.bar(101.0)
+    place.market.transfer("USD", Decimal(-70), "withdrawal")
+    place.bar(101.0)
+
+    opened = await place.venue.snapshot(place.now)
+    place.market.transfer("USD", Decimal(-30), "withdrawal")
+    place.market.owner(make_order("by-hand-too", "sell", "2"))
+    place.bar(102.0)
+    later = await place.venue.snapshot(opened.cursor)
+
+    assert (opened.fills, opened.events, opened.positions) == ((), (), {"SPY": Decimal(5)})
+    assert [f.client_order_id for f in later.fills] == ["by-hand-too"]
+    assert [e.amount for e in later.events] == [Decimal(-30)]
+
+
+async def test_keys_of_another_account_are_refused_with_both_ids() -> None:
+    async with alpaca_place(account_id="PA-another") as place:
+        with pytest.raises(PermissionRefused, match="account of the keys, which is PA00EMULATED"):
+            await place.venue.snapshot(0)
+
+
+async def test_the_right_account_by_its_number_is_taken() -> None:
+    async with alpaca_place(account_id="PA00EMULATED") as place:
+        assert (await place.venue.snapshot(0)).cash == {"USD": Decimal(100_000)}
+
+
+async def test_an_account_that_may_not_trade_is_refused_with_the_reason(place: AlpacaPlace) -> None:
+    body = '{"id": "x", "account_number": "PA1", "status": "ACTIVE", "trading_blocked": true, "cash": "1"}'
+    place.wire.faults.add(fault("GET /v2/account", FaultKind.STATUS, status=200, body=body))
+
+    with pytest.raises(PermissionRefused, match="must let account PA1 trade, says: trading_blocked"):
+        await place.venue.snapshot(0)

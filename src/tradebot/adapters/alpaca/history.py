@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
-from zoneinfo import ZoneInfo
 
-from tradebot.adapters.alpaca.account import stamp
+from tradebot.adapters.alpaca.account import NEW_YORK, new_york_midnight, stamp
 from tradebot.adapters.alpaca.parse import (
     Row,
     Unreadable,
@@ -38,7 +36,6 @@ from tradebot.core.model import (
 )
 from tradebot.errors import ConfigError, Problem, VenueUnreachable
 
-_NEW_YORK: Final = ZoneInfo("America/New_York")
 _CENT = Decimal("0.01")
 _FRACTION = Decimal("0.000001")
 _CLASSES = {"us_equity": AssetClass.STOCK, "crypto": AssetClass.CRYPTO}
@@ -112,7 +109,7 @@ class History:
             raise VenueUnreachable(f"a bar of {name} cannot be read: {exc}") from exc
         ts: int | None = began + interval
         if interval == DAY:
-            ts = self._closes.get(datetime.fromtimestamp(began // SECOND, _NEW_YORK).date())
+            ts = self._closes.get(datetime.fromtimestamp(began // SECOND, NEW_YORK).date())
         return None if ts is None else Bar(name, ts, interval, *values)
 
     async def actions(self, names: Sequence[str], start: int, end: int) -> list[Split | Dividend]:
@@ -222,8 +219,8 @@ class History:
 
     async def _learn_closes(self, start: int, end: int) -> None:
         """Learn when the sessions around a span closed, half-days included."""
-        first = datetime.fromtimestamp(start // SECOND, _NEW_YORK).date() - timedelta(days=3)
-        last = datetime.fromtimestamp(end // SECOND, _NEW_YORK).date() + timedelta(days=1)
+        first = datetime.fromtimestamp(start // SECOND, NEW_YORK).date() - timedelta(days=3)
+        last = datetime.fromtimestamp(end // SECOND, NEW_YORK).date() + timedelta(days=1)
         if self._known is not None and self._known[0] <= first and last <= self._known[1]:
             return
         answer = await self._get("/calendar", {"start": first.isoformat(), "end": last.isoformat()}, "read")
@@ -231,7 +228,7 @@ class History:
             try:
                 day = date.fromisoformat(text(row, "date"))
                 hours, _, minutes = text(row, "close").partition(":")
-                closed = datetime(day.year, day.month, day.day, int(hours), int(minutes), tzinfo=_NEW_YORK)
+                closed = datetime(day.year, day.month, day.day, int(hours), int(minutes), tzinfo=NEW_YORK)
             except ValueError as exc:
                 raise VenueUnreachable(f"Alpaca's calendar cannot be read: {exc}") from exc
             self._closes[day] = int(closed.timestamp()) * SECOND
@@ -280,7 +277,7 @@ def _days(hours: Sequence[Bar], start: int, end: int) -> list[Bar]:
 
 def _action(group: str, row: Row) -> Split | Dividend | None:
     try:
-        name, ts = text(row, "symbol"), _midnight(text(row, "ex_date"))
+        name, ts = text(row, "symbol"), new_york_midnight(text(row, "ex_date"))
         if group in ("forward_splits", "reverse_splits"):
             new, old = amount(row, "new_rate"), amount(row, "old_rate")
             if new <= 0 or old <= 0:
@@ -288,13 +285,8 @@ def _action(group: str, row: Row) -> Split | Dividend | None:
             return Split(ts=ts, instrument=name, ratio=new / old)
         if group == "cash_dividends":
             pays = row.get("payable_date")
-            pays_at = _midnight(pays) if isinstance(pays, str) else ts
+            pays_at = new_york_midnight(pays) if isinstance(pays, str) else ts
             return Dividend(ts=ts, instrument=name, amount=amount(row, "rate"), pays_at=max(pays_at, ts))
-    except ValueError as exc:
+    except Unreadable as exc:
         raise VenueUnreachable(f"a corporate action of Alpaca cannot be read: {exc}") from exc
     return None
-
-
-def _midnight(day: str) -> int:
-    found = datetime.combine(date.fromisoformat(day), datetime.min.time(), _NEW_YORK)
-    return int(found.timestamp()) * SECOND
