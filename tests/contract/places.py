@@ -165,11 +165,12 @@ async def sim_place() -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def alpaca_place(**options: Any) -> AsyncIterator[Place]:
+async def alpaca_place(*, account_id: str = "", **options: Any) -> AsyncIterator[Place]:
     """The Alpaca adapter with the real library against the emulated Alpaca."""
     house = make_house(instruments=(SHARE,))
     async with alpaca(house, **options) as served:
-        rest = Rest(endpoint_of(is_live=False, url=served.served.url), KEY, SECRET, deadlines=IMPATIENT)
+        endpoint = endpoint_of(is_live=False, url=served.served.url)
+        rest = Rest(endpoint, KEY, SECRET, deadlines=IMPATIENT, per_minute=1_000_000)
         venue = AlpacaVenue(
             rest,
             "main",
@@ -179,6 +180,7 @@ async def alpaca_place(**options: Any) -> AsyncIterator[Place]:
             secret=SECRET,
             now=house.clock.now,
             pauses=QUICK,
+            account_id=account_id,
         )
         place = AlpacaPlace("alpaca", venue, HouseMarket(house), SHARE)
         place.served = served

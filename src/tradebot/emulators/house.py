@@ -96,6 +96,7 @@ class House:
         self.orders: list[OrderState] = []  # by number - 1, each as it is now
         self.history: list[Happened] = []
         self._latest: dict[str, int] = {}  # client id -> index of the newest order under it
+        self._working: dict[int, None] = {}  # indices, oldest first
         self._hears: list[Callable[[Happened], None]] = []
         self._watches: list[Callable[[Bar | Quote], None]] = []
 
@@ -126,7 +127,7 @@ class House:
 
     def working(self) -> tuple[OrderState, ...]:
         """Return the orders at work, oldest first."""
-        return tuple(state for state in self.orders if state.is_working)
+        return tuple(self.orders[index] for index in self._working)
 
     def last(self, instrument: str) -> Bar | Quote | None:
         """Return the newest market data of an instrument."""
@@ -198,6 +199,7 @@ class House:
         state = OrderState(order=order, number=index + 1, standing=Standing.WORKING, created=now, updated=now)
         self.orders.append(state)
         self._latest[order_id] = index
+        self._working[index] = None
         happened = self._send(command, order.instrument)
         if before is not None and self.orders[index].standing is Standing.REJECTED:
             self._latest[order_id] = before  # refused for its id: what comes is the first one's
@@ -222,6 +224,8 @@ class House:
             if index is None:
                 continue  # a cancel of what never was: the caller has its answer
             state = self.orders[index] = _after(self.orders[index], report)
+            if not state.is_working:
+                self._working.pop(index, None)
             books = self.exchange.sim.blotter.accounts[self.exchange.account]
             happened = Happened(
                 seq=len(self.history) + 1,

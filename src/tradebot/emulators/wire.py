@@ -7,7 +7,7 @@ what is said is a face's business.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from enum import Enum
 from typing import NamedTuple
@@ -158,6 +158,7 @@ class Wire:
     def __init__(self) -> None:
         self.faults = Faults()
         self.requests: deque[Request] = deque(maxlen=_KEPT)
+        self.by_method: Counter[str] = Counter()
         self.sockets: list[Socket] = []
         self._ends = asyncio.Event()
 
@@ -189,6 +190,7 @@ class Wire:
         @web.middleware
         async def broken(request: web.Request, handler: Handler) -> web.StreamResponse:
             fault = self.faults.take(request.method, request.path)
+            self.by_method[request.method] += 1
             self.requests.append(
                 Request(request.method, request.path, "" if fault is None else fault.kind.value)
             )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from tradebot.adapters.alpaca.parse import (
     Row,
@@ -20,7 +22,6 @@ from tradebot.adapters.alpaca.parse import (
     amount_or_none,
     moment,
     order_of,
-    read_time,
     row_of,
     side_of,
     text,
@@ -29,14 +30,16 @@ from tradebot.adapters.alpaca.parse import (
 from tradebot.adapters.alpaca.refusals import is_absent
 from tradebot.adapters.alpaca.rest import Json, Refused, Rest
 from tradebot.core.messages import CashEvent
-from tradebot.core.model import DAY, MINUTE, SECOND, Fill, OrderKind
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, Fill, OrderKind
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
 from tradebot.errors import VenueUnreachable
 
 T = TypeVar("T")
 
+NEW_YORK: Final = ZoneInfo("America/New_York")
 _OVERLAP = 5 * MINUTE  # trades may be listed late
 _DAYS_BACK = 4 * DAY  # what moves money has a date only, and is listed days later
+_BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 _ORDERS = 500
 _PAGE = 100
 _KEPT = 20_000
@@ -54,31 +57,39 @@ class Identity:
 class Account:
     """What can be read of one account."""
 
-    def __init__(self, rest: Rest, account: str, symbols: Symbols, opened_at: int) -> None:
+    def __init__(self, rest: Rest, account: str, symbols: Symbols) -> None:
         self._rest = rest
         self._account = account
         self._symbols = symbols
-        self._opened_at = opened_at
+        self._floor: int | None = None  # the first cursor: what happened before is never told
+        self._past: set[str] = set()  # ids of what moved cash before the account was opened here
         self._client_ids: dict[str, str] = {}  # by venue id, for trades that name only that
 
     async def snapshot(self, since: int) -> VenueSnapshot:
         """Return everything. Trades are read last: what orders and positions show has been told by then."""
-        start = max(since, self._opened_at)
+        clock = _object(await self._get("/clock"))
+        now = _reading(lambda: moment(clock, "timestamp"))
+        is_opening = self._floor is None and since > now - HOUR
+        if self._floor is None:
+            self._floor = since
         orders = await self._open_orders()
         positions = await self._positions()
         cash = await self._cash()
-        flows = await self._flows(start)
-        rows = await self._activities("FILL", max(start - _OVERLAP, self._opened_at))
+        flows = await self._flows(max(since - _DAYS_BACK, self._floor))
+        rows = await self._activities("FILL", max(since - _OVERLAP, self._floor))
         fills = await self._fills(rows)
-        clock = row_of(await self._get("/clock"))
+        if is_opening:
+            # Rows of the day carry no hour: what is listed by now is in the cash that the account opened with.
+            self._past = {event.venue_ref for event in flows}
+        flows = [event for event in flows if event.venue_ref not in self._past]
         return VenueSnapshot(
-            ts=_reading(lambda: moment(clock, "timestamp")),
+            ts=now,
             orders=tuple(orders),
             positions=positions,
             cash={"USD": cash},
             fills=tuple(fills),
             events=tuple(flows),
-            cursor=max((fill.ts for fill in fills), default=start),
+            cursor=max((fill.ts for fill in fills), default=max(since, self._floor)),
         )
 
     async def find(self, client_order_id: str) -> VenueOrder | None:
@@ -88,7 +99,7 @@ class Account:
             return None
         found = _reading(lambda: order_of(row_of(row), self._symbols))
         self._note(found)
-        heir = row_of(row).get("replaced_by")
+        heir = _object(row).get("replaced_by")
         if found.standing is Standing.REPLACED and isinstance(heir, str):
             return replace(found, by=await self._client_id(heir))
         return found
@@ -96,22 +107,19 @@ class Account:
     async def offset(self, now: Callable[[], int]) -> int:
         """Return by how many ns the venue's clock is ahead, seen from the middle of the question."""
         before = now()
-        clock = row_of(await self._get("/clock"))
+        clock = _object(await self._get("/clock"))
         after = now()
         return _reading(lambda: moment(clock, "timestamp")) - (before + after) // 2
 
     async def identity(self) -> Identity:
         """Return whose account it is. Raises VenueUnreachable, PermissionRefused."""
-        row = row_of(await self._get("/account"))
-        problems = [
-            name
-            for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user")
-            if row.get(name) is True
-        ]
-        if row.get("status") != "ACTIVE":
-            problems.append(f"status {row.get('status')}")
+        row = _object(await self._get("/account"))
+        account_id, status = _reading(lambda: (text(row, "id"), text(row, "status")))
+        problems = [name for name in _BLOCKS if row.get(name) is True]
+        if status != "ACTIVE":
+            problems.append(f"status {status}")
         return Identity(
-            account_id=str(row.get("id") or ""),
+            account_id=account_id,
             number=str(row.get("account_number") or ""),
             problem=", ".join(problems),
         )
@@ -119,7 +127,7 @@ class Account:
     # --- pieces -----------------------------------------------------------------------------------
 
     async def _cash(self) -> Decimal:
-        row = row_of(await self._get("/account"))
+        row = _object(await self._get("/account"))
         return _reading(lambda: amount(row, "cash"))
 
     async def _positions(self) -> dict[str, Decimal]:
@@ -197,11 +205,12 @@ class Account:
         return found
 
     async def _flows(self, start: int) -> list[CashEvent]:
+        """Return what moved cash since a day; rows have a date, and the hour of it only at times."""
         found: list[CashEvent] = []
-        for row in await self._activities("non_trade_activity", max(start - _DAYS_BACK, self._opened_at)):
+        for row in await self._activities("non_trade_activity", start - 2 * DAY):
             try:
                 moved = amount_or_none(row, "net_amount")
-                if not moved or row.get("status") in ("canceled", "rejected"):
+                if not moved or row.get("status") in ("canceled", "rejected") or not _is_since(row, start):
                     continue
                 kind = text(row, "activity_type")
                 found.append(
@@ -216,14 +225,14 @@ class Account:
                 )
             except Unreadable as exc:
                 raise VenueUnreachable(f"money that moved at Alpaca cannot be read: {exc}") from exc
-        return [event for event in found if event.ts >= self._opened_at]
+        return found
 
     async def _client_id(self, venue_id: str) -> str:
         """Return the client id of an order that is named by the venue's, "" when there is none."""
         known = self._client_ids.get(venue_id)
         if known is None:
             row = await self._maybe(f"/orders/{venue_id}", {})
-            known = "" if row is None else str(row_of(row).get("client_order_id") or "")
+            known = "" if row is None else str(_object(row).get("client_order_id") or "")
             self._remember(venue_id, known)
         return known
 
@@ -266,12 +275,31 @@ def stamp(ts: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
 
 
+def _hour(row: Row) -> int | None:
+    """Return when something happened to the second, None where the row has a date only."""
+    for name in ("created_at", "transaction_time"):
+        if isinstance(row.get(name), str):
+            return moment(row, name)
+    return None
+
+
 def _when(row: Row) -> int:
-    if isinstance(row.get("created_at"), str):
-        return moment(row, "created_at")
-    if isinstance(row.get("transaction_time"), str):
-        return moment(row, "transaction_time")
-    return read_time(f"{text(row, 'date')}T00:00:00+00:00", "date")
+    hour = _hour(row)
+    return new_york_midnight(text(row, "date")) if hour is None else hour
+
+
+def _is_since(row: Row, start: int) -> bool:
+    hour = _hour(row)
+    return _when(row) + DAY > start if hour is None else hour >= start
+
+
+def new_york_midnight(day: str) -> int:
+    """Return when a date began in New York. Raises Unreadable."""
+    try:
+        found = datetime.combine(date.fromisoformat(day), datetime.min.time(), NEW_YORK)
+    except ValueError:
+        raise Unreadable(f"a date must be YYYY-MM-DD, was {day!r}") from None
+    return int(found.timestamp()) * SECOND
 
 
 def _rows(answer: Json) -> list[Row]:
@@ -279,7 +307,11 @@ def _rows(answer: Json) -> list[Row]:
         return []
     if not isinstance(answer, list):
         raise VenueUnreachable(f"Alpaca must answer with a list, answered with {type(answer).__name__}")
-    return [row for row in answer if isinstance(row, dict)]
+    return [_object(row) for row in answer]
+
+
+def _object(answer: Json) -> Row:
+    return _reading(lambda: row_of(answer))
 
 
 def _reading(read: Callable[[], T], what: str = "answer") -> T:

@@ -50,15 +50,16 @@ class AlpacaFeed:
         now: Callable[[], int] = time.time_ns,
         pauses: Pauses = WATCHFUL,
         is_fractional: bool = False,
+        page: int = 10_000,
     ) -> None:
-        """`is_fractional`: stocks that can be split are traded in millionths."""
+        """`is_fractional`: stocks that can be split are traded in millionths. `page`: bars asked for at once."""
         self.name = f"alpaca/{feed}"
         self._rest = rest
         self._feed = feed
         self._key, self._secret = key, secret
         self._now = now
         self._pauses = pauses
-        self._history = History(rest, feed, now=now, is_fractional=is_fractional)
+        self._history = History(rest, feed, now=now, is_fractional=is_fractional, page=page)
         self._instruments: dict[str, Instrument] = {}
         self.unreadable = 0
 

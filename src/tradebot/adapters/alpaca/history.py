@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
-from zoneinfo import ZoneInfo
 
-from tradebot.adapters.alpaca.account import stamp
+from tradebot.adapters.alpaca.account import NEW_YORK, new_york_midnight, stamp
 from tradebot.adapters.alpaca.parse import (
     Row,
     Unreadable,
@@ -38,8 +36,6 @@ from tradebot.core.model import (
 )
 from tradebot.errors import ConfigError, Problem, VenueUnreachable
 
-_NEW_YORK: Final = ZoneInfo("America/New_York")
-_PAGE = "10000"
 _CENT = Decimal("0.01")
 _FRACTION = Decimal("0.000001")
 _CLASSES = {"us_equity": AssetClass.STOCK, "crypto": AssetClass.CRYPTO}
@@ -49,11 +45,20 @@ _AROUND = timedelta(days=60)  # Alpaca lists an action under the day it is proce
 class History:
     """What Alpaca knows of the past. `feed` is "iex" or "sip"."""
 
-    def __init__(self, rest: Rest, feed: str, *, now: Callable[[], int], is_fractional: bool = False) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        feed: str,
+        *,
+        now: Callable[[], int],
+        is_fractional: bool = False,
+        page: int = 10_000,
+    ) -> None:
         self._rest = rest
         self._feed = feed
         self._now = now
         self._is_fractional = is_fractional
+        self._page = page
         self._closes: dict[date, int] = {}
         self._known: tuple[date, date] | None = None
 
@@ -78,7 +83,7 @@ class History:
 
     async def bars(self, instrument: Instrument, interval: int, start: int, end: int) -> list[Bar]:
         """Return the closed bars with start < ts <= end, oldest first."""
-        end = min(end, self._now())
+        timeframe, end = _timeframe(interval), min(end, self._now())
         if end <= start:
             return []
         is_crypto = instrument.asset_class is AssetClass.CRYPTO
@@ -89,7 +94,7 @@ class History:
             await self._learn_closes(start, end)
         began = start - interval + 1 if interval < DAY else start - 2 * DAY
         found: dict[int, Bar] = {}
-        for row in await self._pages(instrument, _timeframe(interval), began, end):
+        for row in await self._pages(instrument, timeframe, began, end):
             bar = self.bar(row, instrument.id, interval)
             if bar is not None and start < bar.ts <= end:
                 found[bar.ts] = bar
@@ -104,7 +109,7 @@ class History:
             raise VenueUnreachable(f"a bar of {name} cannot be read: {exc}") from exc
         ts: int | None = began + interval
         if interval == DAY:
-            ts = self._closes.get(datetime.fromtimestamp(began // SECOND, _NEW_YORK).date())
+            ts = self._closes.get(datetime.fromtimestamp(began // SECOND, NEW_YORK).date())
         return None if ts is None else Bar(name, ts, interval, *values)
 
     async def actions(self, names: Sequence[str], start: int, end: int) -> list[Split | Dividend]:
@@ -120,7 +125,7 @@ class History:
         }
         found: list[Split | Dividend] = []
         while names:
-            page = row_of(await self._get("/corporate-actions", params, "actions"))
+            page = await self._object("/corporate-actions", params, "actions")
             groups = page.get("corporate_actions")
             for group, rows in (groups or {}).items() if isinstance(groups, dict | None) else ():
                 for row in rows or ():
@@ -135,7 +140,7 @@ class History:
 
     async def clock(self) -> int:
         """Return the venue's time."""
-        row = row_of(await self._get("/clock", {}, "read"))
+        row = await self._object("/clock", {}, "read")
         try:
             return moment(row, "timestamp")
         except Unreadable as exc:
@@ -192,7 +197,7 @@ class History:
             "timeframe": timeframe,
             "start": stamp(start),
             "end": stamp(end),
-            "limit": _PAGE,
+            "limit": str(self._page),
             "sort": "asc",
         }
         if not is_crypto:
@@ -200,7 +205,7 @@ class History:
         found: list[Row] = []
         seen: set[str] = set()
         while True:
-            page = row_of(await self._get(path, params, lane))
+            page = await self._object(path, params, lane)
             bars = page.get("bars")
             rows = bars.get(instrument.id) if isinstance(bars, dict) else None
             found += [row for row in rows or () if isinstance(row, dict)]
@@ -214,8 +219,8 @@ class History:
 
     async def _learn_closes(self, start: int, end: int) -> None:
         """Learn when the sessions around a span closed, half-days included."""
-        first = datetime.fromtimestamp(start // SECOND, _NEW_YORK).date() - timedelta(days=3)
-        last = datetime.fromtimestamp(end // SECOND, _NEW_YORK).date() + timedelta(days=1)
+        first = datetime.fromtimestamp(start // SECOND, NEW_YORK).date() - timedelta(days=3)
+        last = datetime.fromtimestamp(end // SECOND, NEW_YORK).date() + timedelta(days=1)
         if self._known is not None and self._known[0] <= first and last <= self._known[1]:
             return
         answer = await self._get("/calendar", {"start": first.isoformat(), "end": last.isoformat()}, "read")
@@ -223,11 +228,17 @@ class History:
             try:
                 day = date.fromisoformat(text(row, "date"))
                 hours, _, minutes = text(row, "close").partition(":")
-                closed = datetime(day.year, day.month, day.day, int(hours), int(minutes), tzinfo=_NEW_YORK)
+                closed = datetime(day.year, day.month, day.day, int(hours), int(minutes), tzinfo=NEW_YORK)
             except ValueError as exc:
                 raise VenueUnreachable(f"Alpaca's calendar cannot be read: {exc}") from exc
             self._closes[day] = int(closed.timestamp()) * SECOND
         self._known = (first, last)
+
+    async def _object(self, path: str, params: dict[str, str], lane: str) -> Row:
+        try:
+            return row_of(await self._get(path, params, lane))
+        except Unreadable as exc:
+            raise VenueUnreachable(f"Alpaca's answer to {path} cannot be read: {exc}") from exc
 
     async def _get(self, path: str, params: dict[str, str], lane: str) -> Json:
         try:
@@ -266,7 +277,7 @@ def _days(hours: Sequence[Bar], start: int, end: int) -> list[Bar]:
 
 def _action(group: str, row: Row) -> Split | Dividend | None:
     try:
-        name, ts = text(row, "symbol"), _midnight(text(row, "ex_date"))
+        name, ts = text(row, "symbol"), new_york_midnight(text(row, "ex_date"))
         if group in ("forward_splits", "reverse_splits"):
             new, old = amount(row, "new_rate"), amount(row, "old_rate")
             if new <= 0 or old <= 0:
@@ -274,13 +285,8 @@ def _action(group: str, row: Row) -> Split | Dividend | None:
             return Split(ts=ts, instrument=name, ratio=new / old)
         if group == "cash_dividends":
             pays = row.get("payable_date")
-            pays_at = _midnight(pays) if isinstance(pays, str) else ts
+            pays_at = new_york_midnight(pays) if isinstance(pays, str) else ts
             return Dividend(ts=ts, instrument=name, amount=amount(row, "rate"), pays_at=max(pays_at, ts))
-    except ValueError as exc:
+    except Unreadable as exc:
         raise VenueUnreachable(f"a corporate action of Alpaca cannot be read: {exc}") from exc
     return None
-
-
-def _midnight(day: str) -> int:
-    found = datetime.combine(date.fromisoformat(day), datetime.min.time(), _NEW_YORK)
-    return int(found.timestamp()) * SECOND

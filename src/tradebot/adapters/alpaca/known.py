@@ -5,6 +5,7 @@ Nothing here is needed to be right: after a restart it is empty, and everything 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from tradebot.core.messages import (
@@ -16,7 +17,7 @@ from tradebot.core.messages import (
     VenueReport,
 )
 from tradebot.core.model import Order
-from tradebot.core.ports import Standing, VenueOrder
+from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
 
 _KEPT = 20_000
 
@@ -53,6 +54,13 @@ class Known:
         while len(self._told) > _KEPT:
             del self._told[next(iter(self._told))]
         return False
+
+    def forget_ended(self, sent: Iterable[str], found: VenueSnapshot) -> None:
+        """Let go of those that were sent before an account was read and do not work there."""
+        working = {order.client_order_id for order in found.orders}
+        for order_id in sent:
+            if order_id not in working:
+                self.sent.pop(order_id, None)
 
     def end_of(self, order: VenueOrder, ts: int) -> VenueReport | None:
         """Return the report of an order's end; None while it works, and for an heir that is not known."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -107,10 +108,9 @@ class Line:
         try:
             await is_over.wait()
         finally:
-            if not is_over.is_set():
-                inner.call_soon_threadsafe(task.cancel)
-                await is_over.wait()
-            thread.join()
+            await _ended(is_over, lambda: inner.call_soon_threadsafe(task.cancel))
+            if is_over.is_set():
+                thread.join()
         if failure:
             raise failure[0]
 
@@ -180,6 +180,21 @@ class Line:
             if not hearing.done():
                 hearing.cancel()
                 await asyncio.wait({hearing})
+
+
+async def _ended(is_over: asyncio.Event, cancel: Callable[[], object]) -> None:
+    """Cancel until it is over: the library's own waits swallow a cancel that comes at a bad moment.
+
+    A thread that does not end at all is left behind: it is a daemon's, and holds nothing that is needed.
+    """
+    for _ in range(20):
+        if is_over.is_set():
+            return
+        with suppress(RuntimeError):  # its loop has just ended
+            cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await is_over.wait()
 
 
 class _Quiet(Exception):

@@ -66,14 +66,15 @@ class AlpacaVenue:
         secret: str,
         now: Callable[[], int] = time.time_ns,
         pauses: Pauses = PATIENT,
-        opened_at: int = 0,
+        account_id: str = "",
     ) -> None:
-        """`opened_at`: what happened at the venue before this is none of our history."""
+        """`account_id`: the id or number that the account must have at Alpaca; "" is not compared."""
         self.account = account
         self.symbols = Symbols(instruments)
         self._rest = rest
         self._now = now
-        self._books = Account(rest, account, self.symbols, opened_at)
+        self._books = Account(rest, account, self.symbols)
+        self._unproven: str | None = account_id
         self._line = Line(f"trades-{account}", lambda: TradeTalk(rest.endpoint, key, secret), pauses)
         self._known = Known()
         self._hearing = Hearing(self._known, self.symbols, is_ours, self.find, now)
@@ -142,10 +143,17 @@ class AlpacaVenue:
         return () if isinstance(report, VenueAcked) else (report,)
 
     async def snapshot(self, since: int) -> VenueSnapshot:
-        """Read the account with what happened since a cursor."""
+        """Read the account with what happened since a cursor.
+
+        The first time it sees whose account it is: raises PermissionRefused for another than the configured one.
+        """
+        if self._unproven is not None:
+            await self._prove(self._unproven)
+        before = list(self._known.sent)
         found = await self._read(self._books.snapshot(since))
         for order in found.orders:
             self._known.note(order)
+        self._known.forget_ended(before, found)
         if self._hearing.is_deaf(found):
             self._line.redial("a trade was not told")
         return found
@@ -187,6 +195,18 @@ class AlpacaVenue:
         except PermissionRefused as exc:
             self._hearing.denied(str(exc))
             raise VenueUnreachable(str(exc)) from exc
+
+    async def _prove(self, account_id: str) -> None:
+        """See once that the keys are of the right account, and that it may trade. Raises PermissionRefused."""
+        found = await self._books.identity()
+        if account_id and account_id not in (found.account_id, found.number):
+            raise PermissionRefused(
+                f"accounts.{self.account}.account_id must be the account of the keys, which is {found.number} "
+                f"({found.account_id}), was {account_id}"
+            )
+        if found.problem:
+            raise PermissionRefused(f"Alpaca must let account {found.number} trade, says: {found.problem}")
+        self._unproven = None
 
     # --- what an answer means ---------------------------------------------------------------------
 

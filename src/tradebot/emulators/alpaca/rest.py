@@ -217,6 +217,9 @@ class Rest:
         wanted = request.match_info.get("type") or query.get("activity_types", "")
         types = {t for t in wanted.split(",") if t}
         rows = [r for r in shown.activities(self._house) if not types or r["activity_type"] in types]
+        category = query.get("category")
+        if category is not None:
+            rows = [r for r in rows if (r["activity_type"] == "FILL") == (category == "trade_activity")]
         if "after" in query:
             rows = [r for r in rows if _when(r) > read_stamp(query["after"])]
         if "until" in query:

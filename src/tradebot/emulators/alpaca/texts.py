@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from tradebot.core.model import SECOND
@@ -58,6 +59,7 @@ def plain_or_none(amount: Decimal | None) -> str | None:
     return None if amount is None else plain(amount)
 
 
+@lru_cache(maxsize=1 << 16)
 def id_of(kind: str, name: str | int) -> str:
     """Return the id of a thing, the same in every run."""
     return str(uuid.uuid5(_SPACE, f"{kind}/{name}"))
