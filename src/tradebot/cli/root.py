@@ -146,6 +146,11 @@ COMMANDS = {
         place="tradebot.cli.config:config",
         summary="validate, show, schema, paths: the YAML file",
     ),
+    "venues": Lazy(
+        section="",
+        place="tradebot.cli.venues:venues",
+        summary="describe: what an exchange supports",
+    ),
     "completion": Lazy(
         section="",
         place="tradebot.cli.completion:completion",
