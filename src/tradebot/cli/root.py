@@ -151,6 +151,11 @@ COMMANDS = {
         place="tradebot.cli.venues:venues",
         summary="describe: what an exchange supports",
     ),
+    "emulate": Lazy(
+        section="",
+        place="tradebot.cli.emulate:emulate",
+        summary="binance: a venue on this machine, for tests",
+    ),
     "completion": Lazy(
         section="",
         place="tradebot.cli.completion:completion",
