@@ -25,7 +25,7 @@ from tradebot.errors import ConfigError, Problem, RateLimited, UsageError, Venue
 DEADLINE_S = 10.0
 _WITHOUT_MARKETS = ("load_markets", "fetch_time")
 # ccxt 4.5.90 tells nobody of these (the first) or does not know them (the second).
-_ENDINGS = ("eventStreamTerminated", "serverShutdown")
+ENDINGS = ("eventStreamTerminated", "serverShutdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Exchange:
         return self._wall() + self.ahead
 
     def on_stream(self, told: Callable[[str], None]) -> None:
-        """Tell `told` when a stream announces its end without ending its socket."""
+        """Tell `told` when a stream announces its end, or a message could not be read."""
         self.raw.tradebot_told = told
 
     def on_candle(self, told: Callable[[Mapping[str, Any]], None]) -> None:
@@ -248,15 +248,22 @@ class _Tap:
         """Replaced by whoever follows bars."""
 
     def handle_message(self, client: Any, message: Any) -> Any:
+        try:
+            self._listened(message)
+            return super().handle_message(client, message)  # type: ignore[misc]
+        except Exception as exc:
+            # Raised any further it would end ccxt's reader, and nobody would be told.
+            self.tradebot_told(f"a message was not understood: {type(exc).__name__}: {exc}"[:200])
+
+    def _listened(self, message: Any) -> None:
         inner = message.get("event") if isinstance(message, dict) else None
         found = inner if isinstance(inner, dict) else message
         event = found.get("e") if isinstance(found, dict) else None
-        if event in _ENDINGS:
+        if event in ENDINGS:
             self.tradebot_told(event)
         candle = found.get("k") if event == "kline" else None
         if isinstance(candle, dict) and candle.get("x") is True:
             self.tradebot_candle(candle)
-        return super().handle_message(client, message)  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
         call = _CALL.get()
