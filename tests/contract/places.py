@@ -216,7 +216,15 @@ class AlpacaPlace(Place):
         return sum((r.method, r.path) == (method, path) for r in self.wire.requests)
 
 
+def binance_place() -> AbstractAsyncContextManager[Place]:
+    """The ccxt adapter with the real library against the emulated Binance."""
+    from tests.contract import binances  # it is made of what stands above
+
+    return binances.binance_place()
+
+
 PLACES: dict[str, Callable[[], AbstractAsyncContextManager[Place]]] = {
     "sim": sim_place,
     "alpaca": alpaca_place,
+    "binance": binance_place,
 }

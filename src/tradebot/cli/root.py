@@ -146,6 +146,16 @@ COMMANDS = {
         place="tradebot.cli.config:config",
         summary="validate, show, schema, paths: the YAML file",
     ),
+    "venues": Lazy(
+        section="",
+        place="tradebot.cli.venues:venues",
+        summary="describe: what an exchange supports",
+    ),
+    "emulate": Lazy(
+        section="",
+        place="tradebot.cli.emulate:emulate",
+        summary="binance: a venue on this machine, for tests",
+    ),
     "completion": Lazy(
         section="",
         place="tradebot.cli.completion:completion",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -87,11 +87,16 @@ async def account(
 
 
 async def open_account(
-    face: BinanceFace, served: Served, *, deadline_s: float = 5.0, **terms: Any
+    face: BinanceFace,
+    served: Served,
+    *,
+    deadline_s: float = 5.0,
+    names: Sequence[str] = NAMES,
+    **terms: Any,
 ) -> Account:
     """Open one more venue on a served emulator: another life of the same account."""
     exchange = await opened(served, deadline_s=deadline_s)
-    symbols = symbols_of("binance", exchange.raw.markets, NAMES, exchange.raw.precisionMode)
+    symbols = symbols_of("binance", exchange.raw.markets, names, exchange.raw.precisionMode)
     return Account(face, served, exchange, CcxtVenue(exchange, symbols, "main", **terms))
 
 

@@ -176,6 +176,35 @@ async def test_a_mute_connection_counts_as_lost() -> None:
         assert "nothing was heard" in place.of(Disconnected)[0].reason
 
 
+async def test_an_end_that_is_announced_is_not_waited_for() -> None:
+    async with watched() as place:
+        await place.start(BARS)
+
+        place.face.sockets.shut_down()
+        await place.until(lambda: len(place.of(Connected)) == 2)
+
+        assert "announced" in place.of(Disconnected)[0].reason
+
+
+async def test_a_message_that_is_not_understood_is_counted_and_passed_over() -> None:
+    async with watched() as place:
+        await place.start(BARS)
+        for socket in place.face.wire.on("market"):
+            socket.push(
+                '{"e": "kline", "E": 1, "s": "BTCUSDT", "k": {"t": 1, "s": "BTCUSDT", "i": [], "x": true}}'
+            )
+            socket.push(
+                '{"e": "kline", "E": 1, "s": "BTCUSDT", "k": {"t": "x", "s": 7, "i": "1m", "x": true}}'
+            )
+            socket.push('{"e": "depthUpdate", "s": "BTCUSDT", "U": "x", "u": [], "b": 1, "a": {}}')
+
+        place.face.house.move(bar(103.0, ts=T0 + MINUTE))
+        await place.until(place.bars)
+
+        assert place.bars() == [(1, 103.0)]
+        assert not place.of(Disconnected)
+
+
 async def test_an_exchange_that_is_away_is_asked_again_with_growing_pauses() -> None:
     async with watched() as place:
         fault = Fault(route="GET /api/v3/time", kind=FaultKind.STATUS, status=503, body="<html>", times=3)

@@ -12,18 +12,23 @@ from tradebot.adapters.ccxt.library import Exchange
 from tradebot.adapters.ccxt.symbols import Symbols
 from tradebot.adapters.ccxt.wire import MS
 from tradebot.core.market import problem_of
-from tradebot.core.model import DAY, SECOND, Bar
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, WEEK, Bar
 from tradebot.core.ports import Series
 from tradebot.errors import ConfigError, Problem, VenueUnreachable
 
+_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _USUAL_PAGE = 500
 _MOST_PAGES = 20_000
 
 
 def intervals_of(exchange: Exchange) -> dict[int, str]:
     """Return the exchange's names of intervals by their length; months have none."""
-    names = exchange.raw.timeframes or {}
-    return {exchange.raw.parse_timeframe(n) * SECOND: n for n in names if not n.endswith("M")}
+    found: dict[int, str] = {}
+    for name in exchange.raw.timeframes or {}:
+        length = _UNITS.get(name[-1:])
+        if length is not None and name[:-1].isdigit():
+            found[int(name[:-1]) * length] = name
+    return found
 
 
 class CandleReader:
@@ -43,7 +48,7 @@ class CandleReader:
         if found is None:
             known = ", ".join(self._names[i] for i in sorted(self._names))
             message = f"must be one of {self._exchange.id}'s intervals: {known}"
-            raise ConfigError([Problem(file="", line=None, key="interval", message=message)])
+            raise ConfigError([Problem(file=self._exchange.id, line=None, key="interval", message=message)])
         return found
 
     def is_even(self, interval: int) -> bool:

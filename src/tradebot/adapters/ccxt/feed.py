@@ -12,7 +12,7 @@ from typing import Any
 
 from tradebot.adapters.ccxt.candles import CandleReader, bar_of, intervals_of
 from tradebot.adapters.ccxt.closing import Closer
-from tradebot.adapters.ccxt.library import Exchange
+from tradebot.adapters.ccxt.library import ENDINGS, Exchange
 from tradebot.adapters.ccxt.symbols import Symbols, symbols_of
 from tradebot.adapters.ccxt.wire import MS
 from tradebot.core.market import problem_of
@@ -42,7 +42,9 @@ class CcxtFeed:
         self._said: dict[str, Trading] = {}
         self._latest: dict[str, int] = {}
         self._heard = asyncio.Event()
+        self._end = asyncio.Event()
         exchange.on_candle(self._closed_by_flag)
+        exchange.on_stream(self._told_off)
 
     # --- asked ------------------------------------------------------------------------------------------
 
@@ -84,6 +86,7 @@ class CcxtFeed:
     async def _session(self, wanted: Sequence[Series], sink: Sink) -> tuple[str, bool]:
         """Live through one connection; returns why it ended and whether it ever stood."""
         try:
+            self._end.clear()
             await self._exchange.offset()
         except VenueError as exc:
             return str(exc), False
@@ -104,7 +107,7 @@ class CcxtFeed:
             if why:
                 return why, False
             rest += [asyncio.ensure_future(closer.run()) for closer in self._closers.values()]
-            rest.append(asyncio.ensure_future(self._until_mute()))
+            rest += [asyncio.ensure_future(c) for c in (self._until_mute(), self._until_told_off())]
             sink(Connected(ts=self._exchange.now()))
             done, _ = await asyncio.wait([*watching, *rest], return_when=asyncio.FIRST_COMPLETED)
             return str(next(iter(done)).result()), True
@@ -129,6 +132,17 @@ class CcxtFeed:
         except TimeoutError:
             return f"no connection within {_DIAL_S:g} s"
         return ""
+
+    def _told_off(self, why: str) -> None:
+        """Take that the server will be gone; a message that was not understood is only counted."""
+        if why in ENDINGS:
+            self._end.set()
+        else:
+            self.quarantined += 1
+
+    async def _until_told_off(self) -> str:
+        await self._end.wait()
+        return "the exchange announced its end"
 
     async def _until_mute(self) -> str:
         while True:

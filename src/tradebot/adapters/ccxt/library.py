@@ -13,6 +13,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,8 +23,9 @@ from tradebot.adapters.ccxt.refusals import Answer, Meaning, Said, meaning_of
 from tradebot.errors import ConfigError, Problem, RateLimited, UsageError, VenueUnreachable
 
 DEADLINE_S = 10.0
+_WITHOUT_MARKETS = ("load_markets", "fetch_time")
 # ccxt 4.5.90 tells nobody of these (the first) or does not know them (the second).
-_ENDINGS = ("eventStreamTerminated", "serverShutdown")
+ENDINGS = ("eventStreamTerminated", "serverShutdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ class Exchange:
         return self._wall() + self.ahead
 
     def on_stream(self, told: Callable[[str], None]) -> None:
-        """Tell `told` when a stream announces its end without ending its socket."""
+        """Tell `told` when a stream announces its end, or a message could not be read."""
         self.raw.tradebot_told = told
 
     def on_candle(self, told: Callable[[Mapping[str, Any]], None]) -> None:
@@ -141,6 +143,10 @@ class Exchange:
         Raises nothing but cancellation: whatever goes wrong becomes what was said.
         """
         deadline = None if waits else self.deadline_s
+        if self.raw.markets is None and method not in _WITHOUT_MARKETS:
+            reply = await self.ask("load_markets")
+            if reply.said is not None:
+                return Reply(said=reply.said, was_sent=False)
         call = _Call(is_urgent)
         token = _CALL.set(call)
         try:
@@ -215,6 +221,8 @@ def open_exchange(
     raw = type(exchange, (_Tap, vendor), {})(settings)
     raw.number = str  # Decimal loses fills and fees in ccxt 4.5.90; its strings are the exchange's
     if is_sandbox:
+        if not raw.urls.get("test"):
+            raise _no_test_system(exchange)
         raw.set_sandbox_mode(True)
     if endpoint is not None:
         raw.urls["api"] = _redirected(raw.urls["api"], _loopback(endpoint))
@@ -240,15 +248,22 @@ class _Tap:
         """Replaced by whoever follows bars."""
 
     def handle_message(self, client: Any, message: Any) -> Any:
+        try:
+            self._listened(message)
+            return super().handle_message(client, message)  # type: ignore[misc]
+        except Exception as exc:
+            # Raised any further it would end ccxt's reader, and nobody would be told.
+            self.tradebot_told(f"a message was not understood: {type(exc).__name__}: {exc}"[:200])
+
+    def _listened(self, message: Any) -> None:
         inner = message.get("event") if isinstance(message, dict) else None
         found = inner if isinstance(inner, dict) else message
         event = found.get("e") if isinstance(found, dict) else None
-        if event in _ENDINGS:
+        if event in ENDINGS:
             self.tradebot_told(event)
         candle = found.get("k") if event == "kline" else None
         if isinstance(candle, dict) and candle.get("x") is True:
             self.tradebot_candle(candle)
-        return super().handle_message(client, message)  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
         call = _CALL.get()
@@ -275,11 +290,15 @@ class _Tap:
 
 
 def _not_there(exchange: str, known: list[str]) -> ConfigError:
-    near = [name for name in known if name.startswith(exchange[:3])][:5]
-    hint = f"; there are {', '.join(near)}" if near else ""
-    return ConfigError([
-        Problem(file="", line=None, key="", message=f"must be an exchange that ccxt streams from, was {exchange!r}{hint}")
-    ])  # fmt: skip
+    near = get_close_matches(exchange, known, n=3, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    message = f"must be an exchange that ccxt streams from{hint}"
+    return ConfigError([Problem(file=exchange, line=None, key="", message=message)])
+
+
+def _no_test_system(exchange: str) -> ConfigError:
+    message = f"{exchange} has no test system for paper mode: trade `venue: sim` with `feed: {exchange}`"
+    return ConfigError([Problem(file=exchange, line=None, key="mode", message=message)])
 
 
 def _loopback(endpoint: str) -> str:

@@ -7,7 +7,7 @@ stream never told means the stream is deaf. Refuses to translate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from tradebot.adapters.ccxt.library import Exchange
@@ -82,7 +82,10 @@ class Private:
             reply = await self._exchange.ask(method, *words)
             if reply.said is not None:
                 return reply.said.text
-        tasks = [asyncio.ensure_future(c) for c in (self._orders(), self._trades(), self._doubted.wait())]
+        work: list[Coroutine[Any, Any, Any]] = [self._orders(), self._doubted.wait()]
+        if self._exchange.has("watchMyTrades"):
+            work.append(self._trades())
+        tasks = [asyncio.ensure_future(c) for c in work]
         try:
             if not row.subscribes:
                 await asyncio.wait(tasks, timeout=_SETTLE_S, return_when=asyncio.FIRST_COMPLETED)

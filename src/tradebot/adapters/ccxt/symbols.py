@@ -61,8 +61,16 @@ def symbols_of(exchange: str, markets: Mapping[str, Any], names: Sequence[str], 
             problems.append(f"{name}: {exc}")
     problems += _shared(instruments)
     if problems:
-        raise ConfigError([Problem(file="", line=None, key="instruments", message=p) for p in problems])
+        raise ConfigError([Problem(file=exchange, line=None, key="instruments", message=p) for p in problems])
     return Symbols(exchange, instruments, symbols)
+
+
+def symbols_for(exchange: str, instruments: Mapping[str, Instrument]) -> Symbols:
+    """Return the table of instruments that came from the exchange. Raises ConfigError for a shared balance."""
+    problems = _shared(instruments)
+    if problems:
+        raise ConfigError([Problem(file=exchange, line=None, key="instruments", message=p) for p in problems])
+    return Symbols(exchange, instruments, {i.id: f"{i.base}/{i.quote}" for i in instruments.values()})
 
 
 def instrument_of(name: str, market: Mapping[str, Any], mode: int) -> Instrument:

@@ -160,6 +160,8 @@ class CcxtVenue:
         if found.standing is Standing.WORKING:
             return None  # asked for, not done
         await self._end(found)
+        if found.standing is Standing.FILLED:
+            return self._cancel_refused(order_id, "it has traded whole")
         return None
 
     async def replace(self, command: ReplaceOrder) -> tuple[VenueReport, ...]:
@@ -227,17 +229,24 @@ class CcxtVenue:
             self._tell_trade(trade, order.client_order_id)
         if order.standing is not Standing.WORKING:
             await self._end(order)
+        elif not self._exchange.has("watchMyTrades"):
+            await self._catch_up(order)
 
     async def _end(self, order: VenueOrder) -> None:
         """Tell an order's last trades, then its end; without the trades nothing is told."""
-        if not self._is_all_told(order):
-            try:
-                for fill in await self.reader.trades_for(order):
-                    self._tell(fill)
-            except VenueError:
-                return
+        await self._catch_up(order)
         if self._is_all_told(order):
             self._tell_end(order)
+
+    async def _catch_up(self, order: VenueOrder) -> None:
+        """Read and tell the trades that an order has had and that were not told; if it cannot be now, later."""
+        if self._is_all_told(order):
+            return
+        try:
+            for fill in await self.reader.trades_for(order):
+                self._tell(fill)
+        except VenueError:
+            return
 
     def _is_all_told(self, order: VenueOrder) -> bool:
         known = self.known.order(order.client_order_id)

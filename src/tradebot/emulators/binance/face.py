@@ -36,6 +36,7 @@ def binance_house(
     *,
     account: str = "main",
     fees: FeeModel = FEES,
+    settings: FillSettings = SETTINGS,
 ) -> House:
     """Return a house that matches as an exchange for spot does. `cash` also holds base assets."""
     bases = {inst.base: name for name, inst in instruments.items()}
@@ -43,7 +44,7 @@ def binance_house(
     sim = SimVenue(
         instruments=instruments,
         accounts={account: SimAccount(model=AccountModel.CASH, cash=first)},
-        settings=SETTINGS,
+        settings=settings,
         fees=fees,
     )
     for asset, amount in cash.items():
