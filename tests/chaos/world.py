@@ -129,6 +129,7 @@ class World:
             random.Random(self.rng.random()),
             start=START,
             policy=policy,
+            calm_at=self.quiet_after,
             arrived=self._arrived,
             changed=self.auditor.looks,
             note=self.note,

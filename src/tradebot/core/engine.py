@@ -115,6 +115,7 @@ class Engine:
             m.PositionChanged: self._recovery.position_changed,
             m.Reconciled: self._recovery.reconciled,
             m.ReleaseUnknown: self._release,
+            m.StillWorks: self._recovery.still_works,
             m.Assign: self._recovery.assign,
             m.SetHalt: self._halts.take,
         }

@@ -222,6 +222,15 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StillWorks:
+    """The venue works an order of ours that counts as over here, look after look."""
+
+    ts: int
+    client_order_id: str
+    venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseUnknown:
     """The owner (or `unknown.release_after`) lets go of an order that stayed absent."""
 
@@ -352,6 +361,7 @@ Input = (
     | CashEvent
     | PositionChanged
     | Reconciled
+    | StillWorks
     | ReleaseUnknown
     | Assign
     | SetHalt
