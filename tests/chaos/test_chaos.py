@@ -43,7 +43,16 @@ _SEEN = (
         "CancelRefused",
     ),
     *("OrderReplaced", "OrderRejected", "OrderTriggered", "TargetSuspended", "TargetReleased", "RetrySet"),
-    *("PositionAdjusted", "CashMoved", "ParentProgressed", "OrderDenied", "OrderShrunk", "HaltSet"),
+    *(
+        "PositionAdjusted",
+        "CashMoved",
+        "DividendPaid",
+        "SplitApplied",
+        "ParentProgressed",
+        "OrderDenied",
+        "OrderShrunk",
+        "HaltSet",
+    ),
 )
 
 

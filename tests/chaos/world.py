@@ -123,7 +123,7 @@ class World:
             fees=BpsFees(maker=D(2), taker=D(5)),
         )
         return Server(
-            Exchange(sim, "main"),
+            Exchange(sim, "main", tells_dividends=account.tells_dividends),
             self.agenda,
             self.faults,
             random.Random(self.rng.random()),

@@ -257,6 +257,7 @@ def dividend_paid(ledger: Ledger, fact: f.DividendPaid) -> None:
     ledger.version += 1
     for strategy, amount in fact.shares:
         _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
 
 
 def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:

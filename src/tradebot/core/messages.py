@@ -183,7 +183,8 @@ class Dividend:
 class CashEvent:
     """Cash that moved at the venue for a reason it explains; `amount` is signed.
 
-    `venue_ref` is the venue's id of it: the same one twice is booked once.
+    `venue_ref` is the venue's id of it: the same one twice is booked once. `instrument`: whose dividend
+    it is, empty where the venue does not say.
     """
 
     ts: int
@@ -193,6 +194,7 @@ class CashEvent:
     because: str
     strategy: str | None = None
     venue_ref: str = ""
+    instrument: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
