@@ -48,6 +48,7 @@ class Auditor:
         self.halts: dict[object, f.HaltSet] = {}
         self.shrunk: dict[Key, str] = {}  # cut down since the target was set
         self.children: dict[str, list[str]] = {}
+        self.let_go: dict[str, None] = {}  # by the owner's word, though they may still arrive
         self.amounts = LimitsKept(self._limits, instance)
         self.server: Server | None = None
 
@@ -97,6 +98,8 @@ class Auditor:
                 self.is_compared = True
             elif isinstance(fact, f.ParentOpened):
                 self.parents[fact.parent_id] = fact
+            elif isinstance(fact, f.UnknownReleased):
+                self.let_go[fact.client_order_id] = None
             elif isinstance(fact, f.HaltSet):
                 self.halts[fact.scope, fact.rule] = fact
             if not isinstance(fact, f.OrderIntended | f.ReplaceRequested):
@@ -161,7 +164,7 @@ class Auditor:
         seen: dict[tuple[object, ...], Order] = {}
         for working in self.server.exchange.sim.blotter.orders.values():
             order = working.order
-            if order.purpose is Purpose.PROTECT:
+            if order.purpose is Purpose.PROTECT and order.client_order_id not in self.let_go:
                 key = (order.strategy, order.instrument, order.kind, order.side)
                 if key in seen:
                     raise Broken(f"protection must never be doubled, {order} came beside {seen[key]}")
@@ -172,11 +175,15 @@ class Auditor:
         known = self.children.setdefault(order.parent_id, [])
         done = ZERO
         for order_id in known:
+            if order_id in self.let_go:
+                continue
             found = server.exchange.find(order_id)
             if found is not None:
                 is_live = order_id in server.exchange.sim.blotter.orders
                 done += found.qty if is_live else found.filled_qty
         known.append(order.client_order_id)
+        if order.client_order_id in self.let_go:
+            return
         most = self.parents[order.parent_id].qty
         if done + order.qty > most:
             raise Broken(f"children must not exceed their parent's {most}, {order} came beside {done}")

@@ -99,6 +99,7 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
         base_currency="USD",
         cash={"USD": D(100_000)},
         limits=limits,
+        tells_dividends=rng.random() < 0.5,
     )
     return Setup(
         instruments={i.id: i for i in (COIN, GEM, PEAR, STOCK)},

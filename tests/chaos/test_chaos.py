@@ -34,9 +34,25 @@ _SEEN = (
     *("owner traded", "owner rested an order", "owner moved money", "owner resumed", "owner said paused"),
     *("owner said no_new_risk", "owner said cancel_entries", "owner said flatten"),
     *("verdict BOOKED", "verdict LIVE", "verdict OVER", "verdict UNKNOWN", "verdict FOREIGN"),
-    *("verdict FOREIGN_TRADE", "SubmitUnknown", "SubmitAbsent", "UnknownReleased", "CancelRefused"),
+    *(
+        "verdict BACK",
+        "verdict FOREIGN_TRADE",
+        "SubmitUnknown",
+        "SubmitAbsent",
+        "UnknownReleased",
+        "CancelRefused",
+    ),
     *("OrderReplaced", "OrderRejected", "OrderTriggered", "TargetSuspended", "TargetReleased", "RetrySet"),
-    *("PositionAdjusted", "CashMoved", "ParentProgressed", "OrderDenied", "OrderShrunk", "HaltSet"),
+    *(
+        "PositionAdjusted",
+        "CashMoved",
+        "DividendPaid",
+        "SplitApplied",
+        "ParentProgressed",
+        "OrderDenied",
+        "OrderShrunk",
+        "HaltSet",
+    ),
 )
 
 

@@ -68,6 +68,7 @@ class Server:
         *,
         start: int,
         policy: IdPolicy,
+        calm_at: float,
         arrived: Callable[[Order], None],
         changed: Callable[[], None],
         note: Callable[[str, object], None],
@@ -77,6 +78,7 @@ class Server:
         self.faults = faults
         self.rng = rng
         self.policy = policy
+        self.calm_at = calm_at  # when faults are over
         self.start = start
         self.link: Link | None = None
         self.lag = rng.choice([0.0, 0.5, 1.5])
@@ -320,6 +322,8 @@ class Link:
         else:
             if faults.hit("request late"):
                 go += rng.uniform(5.0, 50.0)
+            elif server.agenda.now < server.calm_at - 250.0 and faults.hit("request very late"):
+                go += rng.uniform(100.0, 250.0)
             server.agenda.after(go, lambda: self._arrives(request, answer, back))
             if faults.hit("request twice"):
                 server.agenda.after(go + rng.uniform(0.0, 5.0), lambda: server.arrive(request, is_copy=True))

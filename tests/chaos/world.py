@@ -123,12 +123,13 @@ class World:
             fees=BpsFees(maker=D(2), taker=D(5)),
         )
         return Server(
-            Exchange(sim, "main"),
+            Exchange(sim, "main", tells_dividends=account.tells_dividends),
             self.agenda,
             self.faults,
             random.Random(self.rng.random()),
             start=START,
             policy=policy,
+            calm_at=self.quiet_after,
             arrived=self._arrived,
             changed=self.auditor.looks,
             note=self.note,

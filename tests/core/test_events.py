@@ -114,6 +114,39 @@ def test_what_is_owed_counts_as_equity_from_the_ex_date() -> None:
     assert world.engine.equity("main") == 10_000.0
 
 
+@pytest.mark.parametrize("named", ["STOCK", ""])
+@pytest.mark.parametrize(("paid", "rest"), [("2.50", "0"), ("2.125", "-0.375")])
+def test_a_dividend_that_the_venue_tells_of_is_booked_once_with_what_it_withheld(
+    named: str, paid: str, rest: str
+) -> None:
+    other = m.Dividend(ts=ex_day(2), instrument="STOCK", amount=D(9), pays_at=ex_day(9))
+    dividend = m.Dividend(ts=ex_day(2), instrument="STOCK", amount=D("0.25"), pays_at=ex_day(4))
+    world = World(
+        spec(Script(1.0), instrument=STOCK, interval=DAY),
+        accounts=[account(tells_dividends=True)],
+        events=ordered(other, dividend),
+        checks_rest=False,
+    )
+    world.play(stock_bars(100, 100, 100, 100, 100, 100))
+    assert world.of(f.DividendPaid) == []  # past its day, and still owed
+    equity = world.engine.equity("main")
+    for _ in range(2):
+        told = {"ts": world.now, "account": "main", "asset": "USD", "because": "dividend", "venue_ref": "e1"}
+        world.tell(m.CashEvent(amount=D(paid), instrument=named, **told))  # type: ignore[arg-type]
+    (fact,) = world.of(f.DividendPaid)
+    assert (fact.shares, fact.venue_ref) == ((f.StrategyShare("s", D("2.50")),), "e1")
+    assert world.ledger.accounts["main"].unassigned.cash.get("USD", D(0)) == D(rest)
+    assert world.engine.equity("main") == pytest.approx((equity or 0) + float(rest))
+    assert [x.amount for x in world.of(f.CashMoved) if x.because == "dividend"] == [D(rest)] * bool(D(rest))
+
+
+def test_a_dividend_that_nobody_was_owed_is_cash_that_moved() -> None:
+    world = World(spec(Script(0.0)), accounts=[account(tells_dividends=True)]).bars((100,))
+    told = {"ts": world.now, "account": "main", "asset": "USD", "because": "dividend", "venue_ref": "e1"}
+    world.tell(m.CashEvent(amount=D(5), **told))  # type: ignore[arg-type]
+    assert [(x.amount, x.venue_ref) for x in world.of(f.CashMoved)][-1] == (D(5), "e1")
+
+
 # --- splits ---------------------------------------------------------------------------------------
 
 

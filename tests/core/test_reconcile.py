@@ -56,7 +56,9 @@ class Case:
         self.trades.append(fill)
         return fill
 
-    def compared(self, standing: Standing, filled: str, *, is_told: bool = False) -> list[Finding]:
+    def compared(
+        self, standing: Standing, filled: str, *, is_told: bool = False, is_back: bool = False
+    ) -> list[Finding]:
         """What is found when the venue says this of the order; what it asks for is booked."""
         theirs = _listed(self.order, standing, D(filled))
         is_working = standing is Standing.WORKING
@@ -78,8 +80,9 @@ class Case:
             may_judge=lambda order_id: True,
             absence_is_proof=False,
             is_told=lambda order_id: is_told,
+            is_back=lambda order_id: is_back,
         )
-        found = compare_orders(question)
+        found = [x for x in compare_orders(question) if x.what == self.order.client_order_id]
         for finding in found:
             for message in finding.inputs:
                 self.world.tell(message)
@@ -172,3 +175,30 @@ def test_an_order_on_its_way_at_a_split_counts_as_the_larger_of_both() -> None:
         case = Case()
         _split(case, ratio)
         assert case.record.leaves == counted
+
+
+# --- over here, working there ---------------------------------------------------------------------
+
+
+def test_an_order_that_was_let_go_of_and_turns_up_is_counted_and_ended() -> None:
+    case = Case()
+    order_id = case.order.client_order_id
+    case.world.tell(m.VenueUnknown(ts=case.world.now, client_order_id=order_id, reason="no answer"))
+    case.world.tell(m.ReleaseUnknown(ts=case.world.now, client_order_id=order_id, reason="absent"))
+    assert case.record.status is Status.RELEASED
+    assert case.compared(Standing.WORKING, "0") == []  # one look may be a late view
+    (finding,) = case.compared(Standing.WORKING, "0", is_back=True)
+    assert finding.verdict is Verdict.BACK
+    assert (case.record.status, case.record.leaves) == (Status.PENDING_CANCEL, D(10))
+    assert [x.client_order_id for x in case.world.of(f.CancelRequested)] == [order_id]
+    assert case.world.ledger.open_orders(("s", "COIN")).count(case.record) == 1
+
+
+def test_a_second_word_that_an_order_was_accepted_does_not_bring_it_back() -> None:
+    case = Case().acked()
+    order_id = case.order.client_order_id
+    case.world.tell(m.VenueCanceled(ts=case.world.now, client_order_id=order_id, reason="by the venue"))
+    case.acked()
+    assert case.record.status is Status.CANCELED
+    case.traded("10")
+    assert case.compared(Standing.WORKING, "10", is_back=True) == []  # filled: a late view for sure

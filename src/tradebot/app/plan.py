@@ -86,6 +86,7 @@ def account_spec(config: Config, name: str) -> AccountSpec:
         cash={money.asset: money.amount for money in account.cash},
         capital=_capital(name, account.capital, base),
         limits=_limits(config, base),
+        tells_dividends=account.venue != "sim",
     )
 
 

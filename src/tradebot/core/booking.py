@@ -73,6 +73,17 @@ def end_order(ledger: Ledger, client_order_id: str, event: Event, reason: str) -
     _drop_if_over(ledger, record)
 
 
+def reopen_order(ledger: Ledger, fact: f.OrderReopened) -> None:
+    """Track an order as working again."""
+    record = ledger.orders[fact.client_order_id]
+    record.apply(Event.REOPENED)
+    record.venue_order_id, record.is_absent = fact.venue_order_id, False
+    record.accepted_at = record.accepted_at or fact.ts
+    if record.is_open:
+        key = (record.order.strategy, record.order.instrument)
+        ledger.open.setdefault(key, {})[fact.client_order_id] = record
+
+
 def _drop_if_over(ledger: Ledger, record: OrderRecord) -> None:
     if not record.is_open:
         working = ledger.open.get((record.order.strategy, record.order.instrument))
@@ -246,6 +257,7 @@ def dividend_paid(ledger: Ledger, fact: f.DividendPaid) -> None:
     ledger.version += 1
     for strategy, amount in fact.shares:
         _cash(ledger, fact.account, strategy, fact.asset, amount, fact.ts, fact.ts)
+    _remember(ledger, fact.account, fact.venue_ref)
 
 
 def split_applied(ledger: Ledger, fact: f.SplitApplied) -> None:

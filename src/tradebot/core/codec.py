@@ -40,6 +40,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("AssignmentMade", 1): _with(because="", exits=None, realized="0"),
     ("AssignmentMade", 2): _rests_at_the_venue,
     ("CashMoved", 1): _with(venue_ref=""),
+    ("DividendPaid", 1): _with(venue_ref=""),
     ("FeeCharged", 1): _with(venue_ref=""),
     ("HaltSet", 1): lambda old: {**old, "scope": {**cast(dict[str, Plain], old["scope"]), "account": None}},
     ("InterestPaid", 1): _with(venue_ref=""),

@@ -115,6 +115,7 @@ class Engine:
             m.PositionChanged: self._recovery.position_changed,
             m.Reconciled: self._recovery.reconciled,
             m.ReleaseUnknown: self._release,
+            m.StillWorks: self._recovery.still_works,
             m.Assign: self._recovery.assign,
             m.SetHalt: self._halts.take,
         }
@@ -346,8 +347,10 @@ class Engine:
     def _cash(self, event: m.CashEvent) -> None:
         if self._recovery.is_repeat(event.account, event.venue_ref):
             return
-        events.cash_moved(self._rec, event)
-        self._breakers.flow(event)
+        rest = events.dividend_told(self._rec, event) if event.because == "dividend" else event
+        if rest is not None:
+            events.cash_moved(self._rec, rest)
+            self._breakers.flow(rest)
 
     def _release(self, release: m.ReleaseUnknown) -> None:
         record = self._recovery.release(release)

@@ -37,6 +37,7 @@ def dividend_accrued(setup: Setup, recorder: Recorder, dividend: Dividend) -> No
     """
     ledger, instrument = recorder.ledger, setup.instruments[dividend.instrument]
     quantum = setup.quantum(instrument.quote)
+    told = [spec.name for spec in setup.accounts if spec.tells_dividends]
     for account in ledger.accounts.values():
         held = _holders(ledger, account.name, dividend.instrument)
         if not held:
@@ -61,12 +62,14 @@ def dividend_accrued(setup: Setup, recorder: Recorder, dividend: Dividend) -> No
                 pays_at=dividend.pays_at,
             )
         )
+        if account.name in told:
+            continue
         key = f"dividend/{accrual}"
         recorder.fact(f.TimerSet(ts=recorder.now, key=key, at=dividend.pays_at))
         recorder.command(SetTimer(key=key, at=dividend.pays_at))
 
 
-def dividend_paid(recorder: Recorder, accrual: int) -> None:
+def dividend_paid(recorder: Recorder, accrual: int, venue_ref: str = "") -> None:
     """Record the payment of what was accrued by the fact with that seq."""
     owed = recorder.ledger.accrued.get(accrual)
     if owed is not None:
@@ -78,9 +81,32 @@ def dividend_paid(recorder: Recorder, accrual: int) -> None:
                 instrument=owed.instrument,
                 asset=owed.asset,
                 shares=owed.shares,
+                venue_ref=venue_ref,
             ),
             cause=accrual,
         )
+
+
+def dividend_told(recorder: Recorder, event: CashEvent) -> CashEvent | None:
+    """Record what a venue's word of a dividend settles; returns what of it nobody was owed.
+
+    Where the venue names no instrument it settles what is nearest in amount. What it paid more or less
+    than was owed (a tax withheld) is nobody's.
+    """
+    owed = {
+        seq: sum((share.amount for share in accrued.shares), ZERO)
+        for seq, accrued in recorder.ledger.accrued.items()
+        if accrued.account == event.account
+        and accrued.asset == event.asset
+        and event.instrument in ("", accrued.instrument)
+    }
+    owed = {seq: amount for seq, amount in owed.items() if (amount > 0) == (event.amount > 0)}
+    if not owed:
+        return event
+    accrual = min(owed, key=lambda seq: (abs(owed[seq] - event.amount), seq))
+    dividend_paid(recorder, accrual, event.venue_ref)
+    rest = event.amount - owed[accrual]
+    return replace(event, amount=rest, strategy=None, venue_ref="") if rest else None
 
 
 def split_applied(setup: Setup, recorder: Recorder, split: Split, marks: Mapping[str, float]) -> None:

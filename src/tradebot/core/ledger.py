@@ -370,6 +370,7 @@ for _kind, _book in (
     (f.SubmitUnknown, _unknown),
     (f.SubmitAbsent, _absent),
     (f.UnknownReleased, _unknown_released),
+    (f.OrderReopened, booking.reopen_order),
     (f.CancelRequested, _cancel_requested),
     (f.CancelRefused, _cancel_refused),
     (f.OrderCanceled, _canceled),

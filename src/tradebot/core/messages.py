@@ -183,7 +183,8 @@ class Dividend:
 class CashEvent:
     """Cash that moved at the venue for a reason it explains; `amount` is signed.
 
-    `venue_ref` is the venue's id of it: the same one twice is booked once.
+    `venue_ref` is the venue's id of it: the same one twice is booked once. `instrument`: whose dividend
+    it is, empty where the venue does not say.
     """
 
     ts: int
@@ -193,6 +194,7 @@ class CashEvent:
     because: str
     strategy: str | None = None
     venue_ref: str = ""
+    instrument: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,15 @@ class Reconciled:
 
     ts: int
     account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillWorks:
+    """The venue works an order of ours that counts as over here, look after look."""
+
+    ts: int
+    client_order_id: str
+    venue_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +363,7 @@ Input = (
     | CashEvent
     | PositionChanged
     | Reconciled
+    | StillWorks
     | ReleaseUnknown
     | Assign
     | SetHalt

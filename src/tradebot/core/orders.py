@@ -44,6 +44,7 @@ class Event(Enum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     RELEASED = "released"
+    REOPENED = "reopened"
 
 
 OPEN = (
@@ -78,6 +79,7 @@ _TABLE: dict[tuple[Status, Event], Status] = {
     (_S.PARTIALLY_FILLED, _E.REPLACE_REQUESTED): _S.PENDING_REPLACE,
     (_S.PENDING_CANCEL, _E.CANCEL_REFUSED): _S.NEW,
     (_S.PENDING_REPLACE, _E.CANCEL_REFUSED): _S.NEW,
+    **{(s, _E.REOPENED): _S.NEW for s in (_S.CANCELED, _S.REPLACED, _S.REJECTED, _S.EXPIRED, _S.RELEASED)},
 }
 
 

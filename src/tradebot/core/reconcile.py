@@ -23,6 +23,7 @@ from tradebot.core.messages import (
     Input,
     PositionChanged,
     Reconciled,
+    StillWorks,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -48,6 +49,7 @@ class Verdict(Enum):
     OVER = "the venue has ended it: it is over"
     NEVER_ARRIVED = "it never reached the venue: it is over"
     UNKNOWN = "the venue does not show it: it counts as working until that is settled"
+    BACK = "the venue works it though it was over: it counts as working, its end is asked for"
     FOREIGN = "not ours: left alone"
     FOREIGN_TRADE = "traded by somebody else in this account: booked as unassigned"
     FROM_ANOTHER_LIFE = "ours by its id, unknown to this journal"
@@ -72,6 +74,7 @@ class Question:
     """What is compared. `found` holds what the venue said of each order it did not list as working.
 
     `may_judge`: whether an order can be judged at all; one that a command is on its way for cannot.
+    `is_back`: whether one that is over here was seen working often enough to be believed.
     `is_told`: whether the venue was asked for all its trades again and again and showed no more of them.
     `instance` are the two characters that open our client order ids.
     """
@@ -84,6 +87,7 @@ class Question:
     found: Mapping[str, VenueOrder | None]
     may_judge: Callable[[str], bool]
     absence_is_proof: bool
+    is_back: Callable[[str], bool] = lambda order_id: False
     is_told: Callable[[str], bool] = lambda order_id: False
     quantum: Decimal = DEFAULT_QUANTUM
 
@@ -103,7 +107,18 @@ def compare_orders(question: Question) -> list[Finding]:
             if isinstance(message, VenueFilled):
                 order_id = message.fill.client_order_id
                 traded[order_id] = traded.get(order_id, ZERO) + message.fill.qty
-    return [*fills, *_orders(question, traded), *_events(question), *_strangers(question)]
+    orders = (*_orders(question, traded), *_back(question))
+    return [*fills, *orders, *_events(question), *_strangers(question)]
+
+
+def believed_over(ledger: Ledger, snapshot: VenueSnapshot) -> list[str]:
+    """Return the ids of orders that the venue works and that are over here: a late view, or they are not."""
+    known = ((order.client_order_id, ledger.orders.get(order.client_order_id)) for order in snapshot.orders)
+    return [order_id for order_id, record in known if record is not None and _is_over(record)]
+
+
+def _is_over(record: OrderRecord) -> bool:
+    return not record.is_open and record.status is not Status.FILLED
 
 
 def compare_holdings(
@@ -328,7 +343,17 @@ def _over(question: Question, record: OrderRecord, theirs: VenueOrder, traded: D
     return _of(record, theirs.standing.value, Verdict.OVER, reports)
 
 
-def _of(record: OrderRecord, theirs: str, verdict: Verdict, reports: tuple[VenueReport, ...]) -> Finding:
+def _back(question: Question) -> Iterator[Finding]:
+    for order in question.snapshot.orders:
+        order_id = order.client_order_id
+        record = question.ledger.orders.get(order_id)
+        if record is not None and _is_over(record) and question.is_back(order_id):
+            ts, venue_id = question.snapshot.ts, order.venue_order_id
+            message = StillWorks(ts=ts, client_order_id=order_id, venue_order_id=venue_id)
+            yield _of(record, order.standing.value, Verdict.BACK, (message,))
+
+
+def _of(record: OrderRecord, theirs: str, verdict: Verdict, reports: tuple[Input, ...]) -> Finding:
     order = record.order
     ours = f"{record.status.value}: {order.side.value} {_plain(order.qty)} {order.instrument}"
     return Finding(

@@ -165,6 +165,15 @@ class Recovery:
             )
         return record
 
+    def still_works(self, message: m.StillWorks) -> None:
+        """Count an order that was believed over as working again and ask for its end: all went on without it."""
+        record = self._ledger.orders.get(message.client_order_id)
+        if record is None or record.is_open or record.status is Status.FILLED:
+            return
+        order_id, venue_id = message.client_order_id, message.venue_order_id
+        self._rec.fact(f.OrderReopened(ts=message.ts, client_order_id=order_id, venue_order_id=venue_id))
+        self._gate.cancel(record, "counted as over")
+
     def _known(self, account: str) -> None:
         if account not in self._ledger.accounts:
             known = ", ".join(self._ledger.accounts)

@@ -134,7 +134,8 @@ class AccountSpec:
     """An account, its first money, and how it keeps lots.
 
     `settle_after` is how long (ns) the cash of a sale takes to settle; 0 for crypto. `capital` is the
-    most that strategies get of it: with it, only what they own counts for the limits.
+    most that strategies get of it: with it, only what they own counts for the limits. `tells_dividends`:
+    the venue says when one was paid; until then it is owed, whatever the day.
     """
 
     name: str
@@ -145,6 +146,7 @@ class AccountSpec:
     settle_after: int = 0
     capital: Decimal | None = None
     limits: Limits = Limits()
+    tells_dividends: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

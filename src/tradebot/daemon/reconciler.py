@@ -20,6 +20,7 @@ from tradebot.core.reconcile import (
     Question,
     Verdict,
     adoption,
+    believed_over,
     compare_holdings,
     compare_orders,
     unlisted,
@@ -79,6 +80,7 @@ class Reconciler:
         self._rests = ""  # why the venue is not asked any more
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
+        self._back: dict[str, int] = {}  # over here and working there: looks that showed it so
         self._hidden: dict[str, int] = {}  # filled there: looks at all trades that showed no more of them
         self._hint = asyncio.Event()
         self.at_rest = asyncio.Lock()  # held by whoever is in the middle of an instant
@@ -149,6 +151,8 @@ class Reconciler:
         is_whole = not self._cursor
         snapshot = await self._venue.snapshot(self._cursor)
         ids = await self._runner.look(lambda: unlisted(ledger, snapshot, account))
+        over = await self._runner.look(lambda: believed_over(ledger, snapshot))
+        back = {order_id: self._back.get(order_id, 0) + 1 for order_id in over}
         found: dict[str, VenueOrder | None] = {}
         for order_id in ids:
             found[order_id] = await self._venue.find(order_id)
@@ -161,10 +165,12 @@ class Reconciler:
             found=found,
             may_judge=judged.__contains__,
             absence_is_proof=self._venue.absence_is_proof,
+            is_back=lambda order_id: back.get(order_id, 0) >= self._patience.looks,
             is_told=lambda order_id: self._hidden.get(order_id, 0) >= self._patience.looks,
         )
         findings = await self._runner.look(lambda: compare_orders(question))
         if keeps:
+            self._back = back
             hidden = [f.what for f in findings if f.verdict is Verdict.UNKNOWN and f.theirs == "filled"]
             self._hidden = {i: self._hidden.get(i, 0) + is_whole for i in hidden}
             # An order that is filled there and not here has trades that were not shown: look back to the start.
@@ -198,7 +204,7 @@ class Reconciler:
     async def _in_doubt(self) -> bool:
         doubtful = (Status.UNKNOWN, Status.PENDING_NEW, Status.PENDING_CANCEL, Status.PENDING_REPLACE)
         ledger = self._ledger
-        return await self._runner.look(
+        return bool(self._back) or await self._runner.look(
             lambda: any(r.status in doubtful for rows in ledger.open.values() for r in rows.values())
         )
 

@@ -236,6 +236,7 @@ _TELLERS: dict[type[f.Fact], Callable[..., Told]] = {
     f.SubmitUnknown: _say("venue", "nobody can say whether it arrived: {reason}"),
     f.SubmitAbsent: _say("venue", "looked for in vain, however often; it still counts as working"),
     f.UnknownReleased: _say("venue", "let go of: {reason}"),
+    f.OrderReopened: _say("venue", "works it though it counted as over: its end is asked for"),
     f.OrderTriggered: _say("venue", "its stop was reached"),
     f.CancelRequested: _say("order", "to be cancelled: {because}"),
     f.CancelRefused: _say("venue", "would not cancel: {reason}"),

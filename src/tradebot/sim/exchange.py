@@ -29,6 +29,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Bar, Fill, Order, Quote
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.sim.corporate import Payable
 from tradebot.sim.venue import Request, SimVenue
 from tradebot.sim.working import Role, Working
 
@@ -101,8 +102,11 @@ class Fills(Sequence[Fill]):
 class Exchange:
     """One account at a simulated venue, with its history. `sim` matches; nobody else calls it."""
 
-    def __init__(self, sim: SimVenue, account: str) -> None:
+    def __init__(self, sim: SimVenue, account: str, *, tells_dividends: bool = False) -> None:
+        """`tells_dividends`: a dividend that is paid is a cash event, too."""
         self.sim = sim
+        if tells_dividends:
+            sim.paid = self._paid
         self.account = account
         self.has_work = sim.has_work
         self.mark = sim.mark
@@ -189,6 +193,13 @@ class Exchange:
     def transfer(self, asset: str, amount: Decimal, because: str, now: int) -> None:
         """Move cash in or out of the account, as its owner would; the venue explains it."""
         self.sim.blotter.accounts[self.account].add_cash(asset, amount)
+        self._moved(asset, amount, because, now)
+
+    def _paid(self, payable: Payable) -> None:
+        if payable.account == self.account:
+            self._moved(payable.asset, payable.amount, "dividend", payable.pays_at)
+
+    def _moved(self, asset: str, amount: Decimal, because: str, now: int) -> None:
         event = CashEvent(
             ts=now,
             account=self.account,

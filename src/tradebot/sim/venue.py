@@ -84,6 +84,7 @@ class SimVenue:
         self.expiries: dict[str, list[tuple[int, int, str]]] = {name: [] for name in instruments}
         self.sessions: dict[str, Session] = {}
         self.payables: list[corporate.Payable] = []
+        self.paid: Callable[[corporate.Payable], None] = lambda payable: None  # told of each payment
         self.places: dict[str, str] = {}
         self._matching: BarMatch | None = None
         self.seq = 0
@@ -386,15 +387,14 @@ class SimVenue:
                 self.blotter.expire(w, ts)
 
     def _pay(self, now: int) -> None:
-        for payable in self.payables:
-            if payable.pays_at <= now:
-                self.blotter.accounts[payable.account].add_cash(payable.asset, payable.amount)
+        for payable in (p for p in self.payables if p.pays_at <= now):
+            self.blotter.accounts[payable.account].add_cash(payable.asset, payable.amount)
+            self.paid(payable)
         self.payables = [p for p in self.payables if p.pays_at > now]
 
     def _flush(self) -> Iterator[VenueReport]:
-        reports = self.blotter.reports
-        while reports:
-            yield reports.popleft()
+        while self.blotter.reports:
+            yield self.blotter.reports.popleft()
 
     def _report(self, report: VenueReport) -> None:
         self.blotter.reports.append(report)

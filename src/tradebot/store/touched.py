@@ -100,6 +100,7 @@ _OfOrder = (
     | f.SubmitUnknown
     | f.SubmitAbsent
     | f.UnknownReleased
+    | f.OrderReopened
     | f.CancelRequested
     | f.CancelRefused
 )
@@ -212,7 +213,7 @@ def _register(mark: Callable[..., None], *kinds: type[f.Fact]) -> None:
 _register(_intended, f.OrderIntended, f.ReplaceRequested)
 _register(_of_order, f.OrderAccepted, f.OrderRejected, f.OrderReplaced, f.OrderCanceled, f.OrderExpired)
 _register(_of_order, f.OrderTriggered, f.SubmitUnknown, f.SubmitAbsent, f.CancelRequested, f.CancelRefused)
-_register(_of_order, f.UnknownReleased)
+_register(_of_order, f.UnknownReleased, f.OrderReopened)
 _register(_filled, f.OrderFilled)
 _register(_cash, f.CashMoved, f.FeeCharged, f.InterestPaid)
 _register(_assigned, f.AssignmentMade)

@@ -74,13 +74,16 @@ class DividendAccrued(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DividendPaid(Fact):
-    """What was accrued by the fact with seq `accrual` arrived as cash."""
+    """What was accrued by the fact with seq `accrual` arrived as cash; `venue_ref` is the venue's id of it."""
+
+    VERSION: ClassVar[int] = 2
 
     accrual: int
     account: str
     instrument: str
     asset: str
     shares: tuple[StrategyShare, ...]
+    venue_ref: str = ""
 
 
 class RebasedPosition(NamedTuple):

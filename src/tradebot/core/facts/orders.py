@@ -128,6 +128,14 @@ class UnknownReleased(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReopened(Fact):
+    """An order that counted as over works at the venue after all: it counts as working again."""
+
+    client_order_id: str
+    venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderTriggered(Fact):
     """A stop was elected."""
 
