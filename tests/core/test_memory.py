@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.core.test_desk import fills
 from tests.core.world import START, D, Script, World, account, make_bar, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import HOUR, MINUTE, Bar
+from tradebot.core.model import HOUR, MINUTE, Bar, Fill, Liquidity
 from tradebot.core.setup import Limits
 from tradebot.core.strategy import Context, Input, Target
 
@@ -76,6 +77,80 @@ def test_a_memory_is_loaded_though_nothing_is_shown() -> None:
     back = Diary()
     world.restart(spec(back))
     assert back.told == [{"count": 0}]
+
+
+class Hearing(Diary):
+    """Notes its fills and timers, and counts them; saves all it knows, a price among it."""
+
+    price = 0.0
+
+    def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+        self.price = bar.close
+        if self.count == 0:
+            ctx.set_timer("ring", START + 150 * MINUTE)
+        return super().on_bar(ctx, bar)
+
+    def on_fill(self, ctx: Context, fill: Fill) -> None:
+        self.count += 100
+        self.told.append("fill")
+
+    def on_timer(self, ctx: Context, key: str) -> Target | None:
+        self.count += 1000
+        self.told.append(key)
+        return None
+
+    def save(self) -> dict[str, object]:
+        return {"count": self.count, "price": self.price}
+
+    def load(self, state: Mapping[str, object]) -> None:
+        super().load(state)
+        self.count, self.price = int(str(state["count"])), float(str(state["price"]))
+
+
+def test_what_happened_while_away_is_told_once_the_memory_is_back_and_never_overwrites_it() -> None:
+    world = World(spec(Hearing(1.0)), remembers=True, checks_rest=False).bars((100,))
+    (order,) = (x.order for x in world.of(f.OrderIntended))
+    world.now = START + 160 * MINUTE
+    fill = Fill(
+        fill_id="f1", client_order_id=order.client_order_id, instrument="COIN", side=order.side, qty=order.qty,
+        price=D(100), ts=START + 90 * MINUTE, fee=D(0), fee_asset="USD", liquidity=Liquidity.TAKER,
+    )  # fmt: skip
+    rung = m.TimerDue(ts=START + 150 * MINUTE, key="strategy/s/COIN/ring")
+    back = Hearing()
+    world.restart(
+        spec(back), warm_up=hourly(1, 2), seen=START + HOUR, told=[m.VenueFilled(ts=fill.ts, fill=fill), rung]
+    )
+    assert back.told == [1, {"count": 1, "price": 100.0}, 2, "fill", "ring"]
+    assert world.ledger.saved["s", "COIN"].state == '{"count":1102,"price":100.0}'
+
+
+@pytest.mark.parametrize("rebases", [True, False])
+def test_a_memory_of_the_prices_before_a_split_is_rebased_or_not_loaded(rebases: bool) -> None:
+    class Rebasing(Hearing):
+        def rebase(self, instrument: str, ratio: Decimal) -> bool:
+            self.price /= float(ratio)
+            return True
+
+    kind = Rebasing if rebases else Hearing
+    world = World(spec(kind()), remembers=True).bars((100,))
+    world.now += MINUTE
+    split = m.Split(ts=world.now, instrument="COIN", ratio=D(2))
+    back = kind()
+    halved = [m.Slice(x.ts, (make_bar("COIN", x.ts, HOUR, 50.0),)) for x in hourly(1)]
+    world.restart(spec(back, renew=lambda name: kind()), warm_up=halved, told=[split])
+    assert back.price == 50.0
+    assert ({"count": 1, "price": 100.0} in back.told) is rebases
+
+
+def test_a_memory_is_saved_in_the_new_prices_right_after_a_split() -> None:
+    split = m.Split(ts=START + HOUR + 1, instrument="COIN", ratio=D(2))
+    terms: dict[str, Any] = {"renew": lambda name: Hearing()}
+    world = World(spec(Hearing(), **terms), remembers=True, events=[split]).bars((100,))
+    world.until(START + HOUR + 2)
+    assert [x.state for x in world.of(f.StrategySaved)] == [
+        '{"count":1,"price":100.0}',
+        '{"count":1,"price":50.0}',
+    ]
 
 
 class Pair(Diary):

@@ -286,9 +286,16 @@ class World:
         return self
 
     def restart(
-        self, *strategies: StrategySpec, warm_up: Iterable[m.Slice] = (), seen: int | None = None
+        self,
+        *strategies: StrategySpec,
+        warm_up: Iterable[m.Slice] = (),
+        seen: int | None = None,
+        told: Iterable[m.Input] = (),
     ) -> World:
-        """Go on with another engine that knows what the journal holds, at the same venue."""
+        """Go on with another engine that knows what the journal holds, at the same venue.
+
+        `told` is what it hears before it is shown the past, as a reconciling daemon does.
+        """
         ledger = Ledger()
         for recorded in self.facts:
             ledger.evolve(recorded_of(encode(recorded)))
@@ -299,7 +306,10 @@ class World:
         self.replay.timeline = timeline
         epoch = ledger.epoch + 1
         self.tell(m.Start(ts=self.now, run_id=f"run{epoch}", epoch=epoch, config_digest="c", code_digest="d"))
+        for message in told:
+            self.tell(message)
         self.engine.warm_up(warm_up, seen)
+        self.tell(m.WarmedUp(ts=self.now))
         return self
 
     # --- looking --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ What its word means is `hearing`'s; the barrier's bookkeeping is in `legs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
@@ -22,6 +22,7 @@ from tradebot.core.strategy import (
     Intent,
     PortfolioStrategy,
     QuoteStrategy,
+    Strategy,
     Target,
 )
 from tradebot.errors import InvariantError
@@ -39,6 +40,7 @@ class Callers:
         self._take = hearing.take
         self._memory = memory
         self._marks = marks
+        self._later: list[tuple[Seat, Callable[[], None]]] = []
 
     # --- bars -----------------------------------------------------------------------------------
 
@@ -229,6 +231,9 @@ class Callers:
         seat = leg.seat
         if seat is None or seat.is_failed:
             return
+        if not self._memory.is_loaded:
+            self._later.append((seat, lambda: self.on_fill(leg, fill)))
+            return
         seat.context.now = self._rec.now
         try:
             seat.decider.on_fill(seat.context, fill)
@@ -241,6 +246,9 @@ class Callers:
     def on_timer(self, seat: Seat, instrument: str, key: str) -> None:
         """Tell the strategy that a timer of its came due, and take its word."""
         if seat.is_failed:
+            return
+        if not self._memory.is_loaded:
+            self._later.append((seat, lambda: self.on_timer(seat, instrument, key)))
             return
         seat.context.now = self._rec.now
         usual, seat.context.instrument = seat.context.instrument, instrument
@@ -255,6 +263,13 @@ class Callers:
             self._take(seat, intent)
         self._memory.keep(seat, seat.shown_ts)
 
+    def catch_up(self) -> None:
+        """Tell strategies what happened before they had their memories back."""
+        later, self._later = self._later, []
+        for seat, tell in later:
+            self._memory.must_keep(seat)
+            tell()
+
     # --- splits, failures -----------------------------------------------------------------------
 
     def rebase(self, leg: Leg, split: Split) -> None:
@@ -265,14 +280,23 @@ class Callers:
         seat = leg.seat
         if seat is None or seat.is_failed:
             return
+        if not self._memory.is_loaded:
+            self._memory.split_while_away(seat, split.instrument, split.ratio)
+            return
         try:
-            if seat.decider.rebase(split.instrument, split.ratio) or seat.spec.renew is None:
-                return
-            renewed = seat.spec.renew(leg.instrument.id)
+            renewed = None
+            if not seat.decider.rebase(split.instrument, split.ratio) and seat.spec.renew is not None:
+                renewed = seat.spec.renew(leg.instrument.id)
         except BaseException as exc:
             seat.fail(self._rec, exc)
             return
-        bars = [rebased(bar, float(split.ratio)) for bar in seat.history]
+        if renewed is not None:
+            self._show_again(seat, leg, renewed, float(split.ratio))
+        self._memory.must_keep(seat)  # what is written down is of the prices before
+        self._memory.keep(seat, seat.shown_ts)
+
+    def _show_again(self, seat: Seat, leg: Leg, renewed: Strategy, ratio: float) -> None:
+        bars = [rebased(bar, ratio) for bar in seat.history]
         counted = leg.counted()
         seat.sit(renewed)
         seat.history.clear()

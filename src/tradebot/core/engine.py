@@ -209,6 +209,7 @@ class Engine:
         """Take the first data of a run: what no warm-up loaded is loaded now."""
         self._take = self._intake.take
         self._memory.load()
+        self._callers.catch_up()
         self._take(piece)
 
     def equity(self, account: str) -> float | None:
@@ -284,6 +285,7 @@ class Engine:
         self._take = self._take_first
 
     def _warmed_up(self, warmed: m.WarmedUp | m.BarsMissed) -> None:
+        self._callers.catch_up()
         for leg in self._legs.values():
             self._desk.work(leg)
 

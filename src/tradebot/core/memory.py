@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer
 from tradebot.core.recorder import Recorder
+from tradebot.core.strategy import Strategy
 
 _QUIET_CALLS = 100  # calls without consequence after which a memory is saved all the same
 
@@ -31,11 +33,14 @@ class Memory:
         self._marks = marks
         self.remembers = remembers
         self._waiting: list[Seat] = []  # with a saved memory that is not loaded yet
+        self._splits: dict[str, list[tuple[str, Decimal]]] = {}  # what happened to prices before it is
+        self.is_loaded = False  # strategies are what they were
 
     # --- back in --------------------------------------------------------------------------------
 
     def recall(self, seats: Iterable[Seat]) -> None:
         """Give seats their counters back and note whose memory is to be loaded."""
+        self.is_loaded = False
         for seat in seats:
             seat.has_more = seat.needs_counting or (self.remembers and seat.saves)
             seat.period = self._ledger.periods.get(seat.key, -1)
@@ -60,9 +65,14 @@ class Memory:
 
     def load(self) -> None:
         """Load the memories that wait for it."""
+        self.is_loaded = True
         waiting, self._waiting = self._waiting, []
         for seat in waiting:
             self.load_into(seat)
+
+    def split_while_away(self, seat: Seat, instrument: str, ratio: Decimal) -> None:
+        """Note a split that came before the seat's memory was loaded: that is of the prices before."""
+        self._splits.setdefault(seat.name, []).append((instrument, ratio))
 
     def load_before(self, ts: int, covered: int) -> None:
         """Load the memories that were saved before data of `ts`; one without its place, before `covered`.
@@ -79,10 +89,17 @@ class Memory:
     def load_into(self, seat: Seat) -> None:
         """Give a strategy its saved memory, if there is one."""
         saved = self._ledger.saved.get(seat.key)
+        splits = self._splits.pop(seat.name, [])
         if saved is None or seat.is_failed:
             return
+        is_renewed = seat.spec.renew is not None
+        if splits and is_renewed and type(seat.decider).rebase is Strategy.rebase:
+            return  # it would have been made anew at the split; the bars it was shown are all it may know
         try:
             seat.decider.load(json.loads(saved.state))
+            for instrument, ratio in splits:
+                if not seat.decider.rebase(instrument, ratio) and is_renewed:
+                    raise ValueError(f"its memory is of the prices before the split of {instrument}")
         except BaseException as exc:
             seat.fail(self._rec, exc)
 
@@ -114,6 +131,10 @@ class Memory:
                     ts=self._rec.now, strategy=strategy, instrument=instrument, state=state, bar_ts=bar_ts
                 )
             )
+
+    def must_keep(self, seat: Seat) -> None:
+        """Have the next `keep` of a seat write its memory down, though no fact of this moment asks for it."""
+        seat.unsaved = _QUIET_CALLS
 
     def _set_timers(self, seat: Seat) -> None:
         for instrument, key, at in seat.context.asked:

@@ -23,6 +23,7 @@ from tradebot.core.messages import (
     Input,
     PositionChanged,
     Reconciled,
+    ReleaseUnknown,
     StillWorks,
     VenueAcked,
     VenueCanceled,
@@ -284,18 +285,21 @@ def _orders(question: Question, traded: Mapping[str, Decimal]) -> Iterator[Findi
 
 def _absent(question: Question, record: OrderRecord) -> Finding | None:
     order_id, ts = record.order.client_order_id, question.snapshot.ts
-    reports: tuple[VenueReport, ...] = ()
+    inputs: tuple[Input, ...] = ()
     verdict = Verdict.UNKNOWN
     if question.absence_is_proof:
         verdict = Verdict.NEVER_ARRIVED
         reason = "the venue does not know it: it never arrived"
         if record.venue_order_id:
-            reports = (VenueCanceled(ts=ts, client_order_id=order_id, reason="the venue no longer knows it"),)
+            inputs = (VenueCanceled(ts=ts, client_order_id=order_id, reason="the venue no longer knows it"),)
+        elif record.status is Status.PENDING_NEW:
+            # The process ended before it was sent: nobody refused it, so its like may go out at once.
+            inputs = (ReleaseUnknown(ts=ts, client_order_id=order_id, reason=reason),)
         else:
-            reports = (VenueRefused(ts=ts, client_order_id=order_id, reason=reason),)
+            inputs = (VenueRefused(ts=ts, client_order_id=order_id, reason=reason),)
     elif record.status is Status.PENDING_NEW:
-        reports = (VenueUnknown(ts=ts, client_order_id=order_id, reason="not found at the venue"),)
-    return _of(record, "-", verdict, reports)
+        inputs = (VenueUnknown(ts=ts, client_order_id=order_id, reason="not found at the venue"),)
+    return _of(record, "-", verdict, inputs)
 
 
 def _working(question: Question, record: OrderRecord, theirs: VenueOrder) -> Finding | None:
@@ -353,11 +357,11 @@ def _back(question: Question) -> Iterator[Finding]:
             yield _of(record, order.standing.value, Verdict.BACK, (message,))
 
 
-def _of(record: OrderRecord, theirs: str, verdict: Verdict, reports: tuple[Input, ...]) -> Finding:
+def _of(record: OrderRecord, theirs: str, verdict: Verdict, inputs: tuple[Input, ...]) -> Finding:
     order = record.order
     ours = f"{record.status.value}: {order.side.value} {_plain(order.qty)} {order.instrument}"
     return Finding(
-        kind="order", what=order.client_order_id, ours=ours, theirs=theirs, verdict=verdict, inputs=reports
+        kind="order", what=order.client_order_id, ours=ours, theirs=theirs, verdict=verdict, inputs=inputs
     )
 
 
