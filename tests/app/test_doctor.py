@@ -13,7 +13,7 @@ from tradebot.cli.border import run
 from tradebot.config.loader import load
 from tradebot.core.facts import Recorded, RunStarted
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon import places
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.lock import Lock

@@ -13,11 +13,12 @@ from tests.chaos.limits import LimitsKept
 from tests.chaos.venue import Server
 from tradebot.core import facts as f
 from tradebot.core.ledger import Key, Ledger
-from tradebot.core.messages import CancelOrder, HaltLevel
+from tradebot.core.messages import CancelOrder
 from tradebot.core.model import Order, OrderKind, Purpose
 from tradebot.core.orders import Status
 from tradebot.core.quantize import qty_down
 from tradebot.core.recorder import is_own_id
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.sim.venue import Request

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from tests.chaos.checks import Broken
 from tests.chaos.venue import Server
-from tradebot.core.messages import EVERYTHING, HaltLevel, Scope, SubmitOrder
+from tradebot.core.messages import SubmitOrder
 from tradebot.core.model import Order, OrderKind, Side
+from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon.halts import Halt
 
 D = Decimal

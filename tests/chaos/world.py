@@ -25,7 +25,7 @@ from tests.chaos.stage import FIRST_PRICES, PEAR, at, draw_events, draw_setup, f
 from tests.chaos.venue import Server
 from tests.core.world import COIN, GEM, START, STOCK
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, Dividend, HaltLevel, Input, Slice, Split
+from tradebot.core.messages import Dividend, Input, Slice, Split
 from tradebot.core.model import (
     MINUTE,
     Bar,
@@ -33,6 +33,7 @@ from tradebot.core.model import (
     Quote,
 )
 from tradebot.core.ports import IdPolicy
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon.account import Phase
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience

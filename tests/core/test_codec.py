@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.core import codec, facts
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import ExitRules, Explained
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.errors import InvariantError, StoreError
 
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"

@@ -11,8 +11,8 @@ from tests.core.test_desk import fills
 from tests.core.world import START, STOCK, D, QuoteScript, Script, World, account, sessions, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, AccountModel, Fill, Level, Quote
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import ExecutionSpec, Limits, RetryRules
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency

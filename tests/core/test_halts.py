@@ -10,8 +10,8 @@ from tests.core.test_desk import fills
 from tests.core.world import GEM, START, D, QuoteScript, Script, World, account, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, HOUR, Level, OrderKind, Quote
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import LateEntry, Limits, OrderStyle, RetryRules
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency

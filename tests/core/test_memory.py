@@ -13,6 +13,7 @@ from tests.core.world import START, D, Script, World, account, make_bar, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, MINUTE, Bar, Fill, Liquidity
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Limits
 from tradebot.core.strategy import Context, Input, Target
 
@@ -267,7 +268,7 @@ def test_a_refusal_that_stood_before_a_restart_is_counted_on_and_not_said_again(
     limits = Limits(max_position=100.0)
     accounts = [account(limits=limits)]
     world = World(spec(Script(1.0)), accounts=accounts, remembers=True)
-    world.tell(m.SetHalt(ts=world.now, level=m.HaltLevel.NO_NEW_RISK, reason="lunch"))
+    world.tell(m.SetHalt(ts=world.now, level=HaltLevel.NO_NEW_RISK, reason="lunch"))
     world.bars((100,), (100,))
     world.restart(spec(Script())).bars(*[(100,)] * 5)
     assert len(world.of(f.OrderDenied)) == 1

@@ -15,9 +15,9 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.adjusting import parts_of
 from tradebot.core.engine import Engine
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import HOUR, Explained, Fill, Level, OrderKind, Quote, Side
 from tradebot.core.orders import Status
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import ExecutionSpec, Limits, OrderStyle, Setup
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency

@@ -10,9 +10,9 @@ import pytest
 from tests.core.world import COIN, START, D
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import EVERYTHING, HaltLevel
 from tradebot.core.model import DAY, MINUTE, SECOND, AccountModel, Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.risk import judge
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.core.setup import Limits
 from tradebot.core.view import Denied, Shrunk, View
 

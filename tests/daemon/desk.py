@@ -11,8 +11,9 @@ from tests.core.world import COIN, GEM, START, Script, account, make_bar, spec
 from tradebot.core import facts as f
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltLevel, Scope, SetHalt, Slice, Start, TimerDue
+from tradebot.core.messages import SetHalt, Slice, Start, TimerDue
 from tradebot.core.model import HOUR
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import Setup
 from tradebot.daemon.account import Parts, TradingAccount
 from tradebot.daemon.clock import DataClock

@@ -17,8 +17,8 @@ import pytest_asyncio
 from tests.core.world import START
 from tests.daemon.desk import Desk, opened_desk
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel
 from tradebot.core.model import Order, OrderKind, Side
+from tradebot.core.scope import EVERYTHING, HaltKey, HaltLevel
 from tradebot.daemon.control import Bounds, ControlServer
 from tradebot.daemon.control_verbs import Control
 from tradebot.daemon.halts import Halt, HaltFlag

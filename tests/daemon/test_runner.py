@@ -8,7 +8,8 @@ import pytest
 from tests.core.world import COIN, START, account
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
-from tradebot.core.messages import HaltLevel, SetHalt, Start
+from tradebot.core.messages import SetHalt, Start
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.daemon.clock import DataClock
 from tradebot.daemon.executor import Inline

@@ -12,8 +12,9 @@ import structlog
 
 from tests.core.world import COIN, START
 from tests.daemon.desk import Desk, opened_desk
-from tradebot.core.messages import EVERYTHING, HaltLevel, SetHalt
+from tradebot.core.messages import SetHalt
 from tradebot.core.model import DAY, HOUR
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon import alerts
 from tradebot.daemon.alerts import Message
 from tradebot.daemon.courier import Courier, Route

@@ -7,7 +7,7 @@ import pytest
 from tests.core.world import START
 from tests.daemon.desk import Desk, opened_desk
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltLevel
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon.halts import Halt
 
 WEAK, STRICT = HaltLevel.NO_NEW_RISK, HaltLevel.CANCEL_ENTRIES

@@ -11,8 +11,9 @@ from tests.core.world import COIN, START, account, make_bar, spec
 from tests.daemon.test_paper_run import Kept
 from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import EVERYTHING, HaltLevel, Slice, Start
+from tradebot.core.messages import Slice, Start
 from tradebot.core.model import HOUR, Bar
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.core.strategy import BarStrategy, Context, Target
 from tradebot.daemon.clock import DataClock

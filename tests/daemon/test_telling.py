@@ -7,9 +7,9 @@ import pytest
 
 from tests.core.world import COIN, START
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltLevel, Scope
 from tradebot.core.model import DAY, AssetAmount, Fill, Side
 from tradebot.core.reconcile import Finding, Verdict
+from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.summary import Days, Tally
 from tradebot.daemon.telling import Teller

@@ -30,8 +30,8 @@ from tests.core.world import (
 )
 from tests.golden.rendering import Story
 from tradebot.core import messages as m
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, HOUR, MINUTE, AccountModel, Bar, Level, Quote, Tif
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import ExecutionSpec, FirstEntry, Limits, OrderStyle, Resize
 from tradebot.core.sizing import FractionOfEquity
 from tradebot.core.strategy import Context, Input, Quotes, Target

@@ -11,7 +11,7 @@ import numpy as np
 from tradebot.core import facts as f
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
-from tradebot.core.messages import End, HaltLevel, SessionClose, SessionOpen, SetHalt, Slice, Start
+from tradebot.core.messages import End, SessionClose, SessionOpen, SetHalt, Slice, Start
 from tradebot.core.model import (
     HOUR,
     MINUTE,
@@ -22,6 +22,7 @@ from tradebot.core.model import (
     ExitRules,
     Instrument,
 )
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import AccountSpec, FirstEntry, Limits, Resize, Setup, StrategySpec
 from tradebot.core.sizing import FixedNotional, FixedQty, FixedRisk, FractionOfEquity, SizingSpec
 from tradebot.core.strategy import BarStrategy, Context, Target

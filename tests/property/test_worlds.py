@@ -18,7 +18,6 @@ import pytest
 from tests.core.world import COIN, EURO, GEM, START, STOCK, D, World, account, sessions, spec
 from tradebot.core import messages as m
 from tradebot.core.codec import encode
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import (
     DAY,
     HOUR,
@@ -32,6 +31,7 @@ from tradebot.core.model import (
     Quote,
     Tif,
 )
+from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.core.setup import (
     ExecutionSpec,
     FirstEntry,
@@ -289,7 +289,7 @@ def halts(rng: random.Random, count: int) -> list[m.SetHalt]:
     found = []
     for _ in range(rng.choice([0, 0, 1, 3, 6])):
         ts = START + rng.randrange(DAYS * 24) * HOUR + 2
-        scope = rng.choice([m.EVERYTHING, Scope(f"s{rng.randrange(count)}", None), Scope(None, "COIN")])
+        scope = rng.choice([EVERYTHING, Scope(f"s{rng.randrange(count)}", None), Scope(None, "COIN")])
         level = rng.choice([*HaltLevel, HaltLevel.NONE, HaltLevel.NONE])
         found.append(m.SetHalt(ts=ts, level=level, reason="whim", scope=scope))
     return sorted(found, key=lambda halt: halt.ts)

@@ -13,7 +13,7 @@ from tests.core.ledger_text import ledger_text
 from tests.store.stage import PAPER, book, made, world_facts, written
 from tradebot.core.facts import HaltSet, Recorded, TimerFired
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltLevel, Scope
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.errors import Busy, InvariantError, StoreError
 from tradebot.store.journal import Journal
 

@@ -17,8 +17,8 @@ from tests.store.stage import PAPER, book, made, world_facts, written
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import HOUR
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import ExecutionSpec, Limits
 from tradebot.errors import StoreError
 from tradebot.store import story, views

@@ -15,8 +15,8 @@ from pathlib import Path
 from tradebot.app.trading import Request, open_account
 from tradebot.config.models import Config
 from tradebot.core.engine import Engine
-from tradebot.core.messages import EVERYTHING, HaltLevel
 from tradebot.core.rules import ORPHAN, OWNER
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.lock import Lock

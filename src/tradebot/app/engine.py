@@ -18,8 +18,9 @@ from tradebot.app.results import Scene
 from tradebot.app.simulated import sim_venue
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
-from tradebot.core.messages import End, HaltLevel, SessionOpen, SetHalt, Start
+from tradebot.core.messages import End, SessionOpen, SetHalt, Start
 from tradebot.core.model import ALWAYS_OPEN, SECOND
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.sim.replay import Replay
 from tradebot.sim.settings import ForcePrice, MarketAt

@@ -14,9 +14,9 @@ from typing import Literal
 
 from tradebot.app import plan
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import DAY, Bar, Instrument
 from tradebot.core.rules import ORPHAN
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Target

@@ -27,9 +27,9 @@ from tradebot.app.orphans import Choice
 from tradebot.app.trading import Opened, Request, open_account
 from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
-from tradebot.core.messages import EVERYTHING, HaltLevel
 from tradebot.core.model import SECOND
 from tradebot.core.rules import CRASH_LOOP
+from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon import places, surroundings
 from tradebot.daemon.alerts import Desk
 from tradebot.daemon.control import ControlServer

@@ -21,7 +21,7 @@ from tradebot.daemon.control_words import lifting
 from tradebot.errors import NotRunning, UsageError
 
 if TYPE_CHECKING:
-    from tradebot.core.messages import HaltLevel
+    from tradebot.core.scope import HaltLevel
     from tradebot.daemon.places import Places
 
 _REASON = click.option("--reason", metavar="TEXT", help="Why, for whoever asks later.")
@@ -139,8 +139,8 @@ def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str,
     """Write the halt into the flag of each account, with the lock held: no daemon can start meanwhile."""
     import time
 
-    from tradebot.core.messages import HaltLevel, Scope
     from tradebot.core.rules import OWNER
+    from tradebot.core.scope import HaltLevel, Scope
     from tradebot.daemon.control_state import halt_row
     from tradebot.daemon.control_words import LEVELS
     from tradebot.daemon.halts import Halt, HaltFlag

@@ -207,7 +207,7 @@ def _down(opened: Views, at: int) -> tuple[int, int | None] | None:
 
 def _halt(history: Sequence[HaltRow], strategy: str, symbol: str, at: int) -> tuple[str, str, str] | None:
     """Return the strictest halt that covered a strategy and symbol at `at`."""
-    from tradebot.core.messages import HaltLevel
+    from tradebot.core.scope import HaltLevel
 
     latest: dict[tuple[str | None, str | None, str], HaltRow] = {}
     for row in reversed(history):  # oldest first: later ones take the place of earlier ones

@@ -14,10 +14,11 @@ from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.market import Valuer
-from tradebot.core.messages import CashEvent, HaltKey, HaltLevel, Scope
+from tradebot.core.messages import CashEvent
 from tradebot.core.model import DAY, Explained
 from tradebot.core.recorder import Recorder
 from tradebot.core.rules import MAX_DAILY_LOSS, MAX_DRAWDOWN
+from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.core.setup import Limits, Setup
 
 # Sums of floats may differ in the last bits; a limit met to within this share is not crossed.

@@ -5,8 +5,8 @@ Owns the pre-trade rules about conduct. Each is a pure function of a view and an
 
 from __future__ import annotations
 
-from tradebot.core.messages import HaltLevel
 from tradebot.core.model import DAY, MINUTE, SECOND, Order, OrderKind, Purpose, Side, Tif
+from tradebot.core.scope import HaltLevel
 from tradebot.core.view import NOTHING, Denied, Verdict, View, compared, is_reducing, numbers
 
 

@@ -15,6 +15,7 @@ from tradebot.core.legs import Leg
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
 from tradebot.core.rules import CONDITIONS, UNKNOWN_ORDER
+from tradebot.core.scope import HaltKey, HaltLevel, Scope
 
 
 class Halts:
@@ -50,26 +51,26 @@ class Halts:
             if not halt.scope.covers(*leg.key, leg.spec.account):
                 continue
             if halt.rule in CONDITIONS:
-                if leg.wish.quotes is not None and halt.level is not m.HaltLevel.NONE:
+                if leg.wish.quotes is not None and halt.level is not HaltLevel.NONE:
                     self._quoter.pull(leg, halt.rule)  # they would rest at prices that nobody follows
-            elif halt.level is m.HaltLevel.FLATTEN:
+            elif halt.level is HaltLevel.FLATTEN:
                 self._desk.suspend(leg, "flatten")
-            elif halt.level is m.HaltLevel.CANCEL_ENTRIES:
+            elif halt.level is HaltLevel.CANCEL_ENTRIES:
                 self._quoter.pull(leg, "halted")
-            elif before[leg.key] is not self._ledger.halt_level(*leg.key)[0] is m.HaltLevel.NONE:
+            elif before[leg.key] is not self._ledger.halt_level(*leg.key)[0] is HaltLevel.NONE:
                 self._desk.resume(leg)
             self._desk.work(leg)
 
-    def stop_risk(self, scope: m.Scope, reason: str, rule: str) -> None:
+    def stop_risk(self, scope: Scope, reason: str, rule: str) -> None:
         """Let nothing new out for a scope by a rule; what it said first is kept."""
-        if m.HaltKey(scope, rule) not in self._ledger.halts:
-            level = m.HaltLevel.NO_NEW_RISK
+        if HaltKey(scope, rule) not in self._ledger.halts:
+            level = HaltLevel.NO_NEW_RISK
             self._rec.fact(f.HaltSet(ts=self._rec.now, level=level, scope=scope, reason=reason, rule=rule))
 
     def lift_unknown(self, instrument: str, ts: int) -> None:
         """Lift the halt that unknown orders of a symbol brought, once none is left."""
-        scope = m.Scope(None, instrument)
-        if m.HaltKey(scope, UNKNOWN_ORDER) not in self._ledger.halts:
+        scope = Scope(None, instrument)
+        if HaltKey(scope, UNKNOWN_ORDER) not in self._ledger.halts:
             return
         left = (
             record
@@ -79,6 +80,4 @@ class Halts:
         )
         if not any(record.is_unknown for record in left):
             reason = "every unknown order was let go of"
-            self.take(
-                m.SetHalt(ts=ts, level=m.HaltLevel.NONE, reason=reason, scope=scope, rule=UNKNOWN_ORDER)
-            )
+            self.take(m.SetHalt(ts=ts, level=HaltLevel.NONE, reason=reason, scope=scope, rule=UNKNOWN_ORDER))

@@ -15,11 +15,11 @@ from decimal import getcontext, localcontext, setcontext
 from tradebot.core import booking
 from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
-from tradebot.core.messages import HaltKey, HaltLevel
 from tradebot.core.model import Purpose
 from tradebot.core.orderbook import OrderBook
 from tradebot.core.orders import Event, OrderRecord, Status
 from tradebot.core.quantize import LEDGER_CONTEXT
+from tradebot.core.scope import HaltKey, HaltLevel
 from tradebot.core.wishes import ParentState, WishState
 
 Key = tuple[str, str]  # (strategy, instrument)

@@ -12,11 +12,11 @@ from decimal import Decimal
 from tradebot.core import facts as f
 from tradebot.core.gate import Gate
 from tradebot.core.legs import Leg
-from tradebot.core.messages import HaltLevel
 from tradebot.core.model import Level, Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import price_for, qty_for
 from tradebot.core.recorder import Recorder
+from tradebot.core.scope import HaltLevel
 from tradebot.core.strategy import Quotes
 
 Levels = tuple[tuple[Decimal, Decimal], ...]

@@ -19,6 +19,7 @@ from tradebot.core.model import MINUTE, Explained, Fill, OrderKind, Purpose, Sid
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
 from tradebot.core.rules import FOREIGN_FILL, MAX_REPEATS, UNKNOWN_ORDER
+from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.core.setup import Setup
 from tradebot.core.trades import filled_fact, rebased_fill, report_fact
 
@@ -69,7 +70,7 @@ class Reports:
         if was_open and isinstance(fact, f.OrderRejected):
             self._give_back(record, fact)
         if isinstance(fact, f.SubmitAbsent):
-            scope = m.Scope(None, record.order.instrument)
+            scope = Scope(None, record.order.instrument)
             self._halts.stop_risk(scope, f"order {order_id} stayed unknown", UNKNOWN_ORDER)
         asked = before is Status.PENDING_CANCEL
         if asked and is_refusal and record.is_open:
@@ -111,7 +112,7 @@ class Reports:
         fill = report.fill
         record = self._ledger.orders.get(fill.client_order_id)
         if record is None:
-            scope = m.Scope(None, fill.instrument)
+            scope = Scope(None, fill.instrument)
             self._halts.stop_risk(scope, f"fill {fill.fill_id} is of an order that is not ours", FOREIGN_FILL)
             return
         if fill.fill_id in record.fill_ids:
@@ -148,8 +149,8 @@ class Reports:
             return
         since = self._rec.now - MINUTE
         count = sum(1 for at, _, side in leg.wish.traded if at > since and side == fill.side.value)
-        scope = m.Scope(leg.spec.id, None)
-        if count <= limit or m.HaltKey(scope, MAX_REPEATS) in self._ledger.halts:
+        scope = Scope(leg.spec.id, None)
+        if count <= limit or HaltKey(scope, MAX_REPEATS) in self._ledger.halts:
             return
         numbers = (
             Explained(name="limit", value=float(limit)),
@@ -158,7 +159,7 @@ class Reports:
         self._halts.take(
             m.SetHalt(
                 ts=self._rec.now,
-                level=m.HaltLevel.NO_NEW_RISK,
+                level=HaltLevel.NO_NEW_RISK,
                 reason=f"max_repeats is {limit}, {count} orders traded in a minute towards one target",
                 scope=scope,
                 rule=MAX_REPEATS,

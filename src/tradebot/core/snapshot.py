@@ -17,9 +17,9 @@ from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, Position, SubLedger
 from tradebot.core.forms import Plain, form_of, read_as
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltKey
 from tradebot.core.model import AccountModel, ExitRules, Lot
 from tradebot.core.orderbook import WrittenOrder, as_record, written
+from tradebot.core.scope import HaltKey
 from tradebot.core.wishes import ParentState, WishState
 from tradebot.errors import InvariantError, StoreError
 

@@ -14,18 +14,10 @@ from enum import Enum
 from typing import TypeVar
 
 from tradebot.core import facts as f
-from tradebot.core.messages import (
-    End,
-    HaltKey,
-    HaltLevel,
-    Reconciled,
-    Slice,
-    Start,
-    StopTrading,
-    WarmedUp,
-)
+from tradebot.core.messages import End, Reconciled, Slice, Start, StopTrading, WarmedUp
 from tradebot.core.ports import Clock
 from tradebot.core.reconcile import Finding
+from tradebot.core.scope import HaltKey, HaltLevel
 from tradebot.daemon.executor import Executor
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox

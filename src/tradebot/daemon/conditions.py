@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tradebot.core.messages import HaltLevel, Input, Scope
+from tradebot.core.messages import Input
 from tradebot.core.ports import Clock
 from tradebot.core.rules import CONDITIONS, KEYS
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.daemon.halts import Halt, HaltFlag
 
 

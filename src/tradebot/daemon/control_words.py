@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tradebot import errors
-from tradebot.core.messages import HaltLevel
 from tradebot.core.rules import OWNER
+from tradebot.core.scope import HaltLevel
 from tradebot.errors import TradebotError, UsageError
 
 SCHEMA_VERSION = 1

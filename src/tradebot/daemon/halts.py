@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradebot.core.messages import EVERYTHING, HaltKey, HaltLevel, Scope, SetHalt
+from tradebot.core.messages import SetHalt
 from tradebot.core.model import Order, Purpose
+from tradebot.core.scope import EVERYTHING, HaltKey, HaltLevel, Scope
 from tradebot.errors import StoreError
 
 _GETS_OUT = (Purpose.PROTECT, Purpose.FLATTEN)

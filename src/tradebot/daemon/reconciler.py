@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradebot.core.ledger import Ledger
-from tradebot.core.messages import HaltKey, HaltLevel, ReleaseUnknown, Scope, SetHalt, VenueAbsent
+from tradebot.core.messages import ReleaseUnknown, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
 from tradebot.core.ports import Clock, Venue, VenueOrder, VenueSnapshot
 from tradebot.core.reconcile import (
@@ -26,6 +26,7 @@ from tradebot.core.reconcile import (
     unlisted,
 )
 from tradebot.core.rules import MISMATCH
+from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError, VenueUnreachable

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tradebot.core import facts as f
-from tradebot.core.messages import EVERYTHING, HaltLevel, Scope
 from tradebot.core.rules import STORE, TIME_BUDGET
+from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.courier import Courier

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tradebot.core import facts as f
-from tradebot.core.messages import HaltLevel
 from tradebot.core.model import DAY, Instrument
+from tradebot.core.scope import HaltLevel
 
 _ZERO = Decimal(0)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from tradebot.core import facts as f
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.reconcile import Finding, Verdict
 from tradebot.core.rules import CRITICAL, OWNER
+from tradebot.core.scope import HaltLevel, Scope
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.control_words import lifting
 

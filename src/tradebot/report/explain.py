@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from tradebot.core import facts as f
 from tradebot.core.facts import Recorded
-from tradebot.core.messages import HaltLevel
 from tradebot.core.model import Explained, Order
 from tradebot.core.risk import ALWAYS, INCREASING
+from tradebot.core.scope import HaltLevel
 
 
 class Line(NamedTuple):

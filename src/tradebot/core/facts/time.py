@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tradebot.core.facts.base import Fact
-from tradebot.core.messages import HaltLevel, Scope
 from tradebot.core.model import Explained
 from tradebot.core.rules import OWNER
+from tradebot.core.scope import HaltLevel, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
