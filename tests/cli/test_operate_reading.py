@@ -126,12 +126,52 @@ def test_flatten_direct_closes_what_a_killed_daemon_left(
 
     closed = traded("flatten", "--direct", "--reason", "out of here")
 
-    assert (closed.code, "closed" in closed.out) == (0, True), closed.err
+    assert (closed.code, "closed" in closed.out) == (0, True), (held, closed)
     assert held
     assert not traded("positions", "--json").json["accounts"][0]["positions"]
     status = traded("status")
     assert "everything: flatten, by owner" in status.out
     assert "orphan" not in status.out
+
+
+def test_flatten_direct_closes_one_strategy_and_leaves_the_others(traded: Tradebot, tmp_path: Path) -> None:
+    assert traded("stop").code == 0
+    held = traded("positions", "--json").json["accounts"][0]["positions"]
+    one = held[0]["strategy"]
+
+    nobody = traded("flatten", "--direct", "--strategy", "nobody")
+    assert (nobody.code, "nothing is held or working of nobody" in nobody.err) == (ExitCode.USAGE, True)
+    closed = traded("flatten", "--direct", "--strategy", one, "--reason", "one out")
+    assert closed.code == 0, closed.err
+
+    left = traded("positions", "--json").json["accounts"][0]["positions"]
+    assert [row["strategy"] for row in left] == [r["strategy"] for r in held if r["strategy"] != one]
+    status = traded("status", "--json").json["accounts"][0]
+    assert [(h["strategy"], h["rule"]) for h in status["halts"]] == [(one, "owner")]
+
+
+def test_a_start_refused_for_orders_of_another_life_is_helped_by_adopting(
+    tradebot_here: Tradebot, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+    started(tradebot_here)
+    assert tradebot_here("db", "backup", str(copy)).code == 0
+    until = time.monotonic() + 30
+    while not tradebot_here("positions", "--json").json["accounts"][0]["positions"]:
+        assert time.monotonic() < until, "no position in 30 s"
+    assert tradebot_here("stop").code == 0
+    assert tradebot_here("db", "restore", str(copy), "--force").code == 0
+
+    refused = tradebot_here("start")
+    assert refused.code != 0
+    assert "tradebot reconcile --adopt" in refused.err
+
+    adopted = tradebot_here("reconcile", "--adopt", "--reason", "an old backup", "--json")
+    assert adopted.code == 0, adopted.err
+    assert adopted.json["adopted"]["main"]
+    assert tradebot_here("start").code == 0
+    assert not tradebot_here("status", "--json").json["accounts"][0]["halts"]
+    assert tradebot_here("stop").code == 0
 
 
 def test_a_recorded_run_comes_out_the_same_until_its_strategy_is_edited(

@@ -7,6 +7,7 @@ import random
 import socket
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.daemon.desk import Desk, opened_desk
 from tradebot.core import facts as f
 from tradebot.core.model import Order, OrderKind, Side
 from tradebot.core.scope import EVERYTHING, HaltKey, HaltLevel
+from tradebot.core.setup import Limits
+from tradebot.daemon import control_state
 from tradebot.daemon.control import Bounds, ControlServer
 from tradebot.daemon.control_verbs import Control
 from tradebot.daemon.halts import Halt, HaltFlag
@@ -373,3 +376,8 @@ async def test_what_nothing_explains_is_adopted_with_a_reason_and_trades_again(
     assert desk.levels() == {}
     assert not desk.halts.all
     desk.runner.engine.ledger.check()
+
+
+def test_every_limit_that_is_set_is_shown() -> None:
+    values = {one.name: 7 if one.type != "float | None" else 0.5 for one in fields(Limits)}
+    assert dict(control_state.limits_set(Limits(**values))) == values

@@ -44,6 +44,7 @@ def connection_of(config: Config, place: str, account: str, vault: Vault) -> Con
         url=words.url or "",
         key="" if keys is None else keys.key.reveal(),
         secret="" if keys is None else keys.secret.reveal(),
+        passphrase="" if keys is None or keys.passphrase is None else keys.passphrase.reveal(),
     )
 
 

@@ -247,6 +247,7 @@ class _Live(Assembly):
             patience=patience_of(self.config),
             since=0 if is_here else self._venue_since(is_new),
             is_opening=is_new and not is_here,
+            adopts=self.request.adopts,
         )
 
     def _venue_since(self, is_new: bool) -> int:

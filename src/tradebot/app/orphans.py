@@ -23,7 +23,8 @@ from tradebot.core.strategy import BarStrategy, Context, Target
 from tradebot.daemon.halts import Halt
 from tradebot.errors import ConfigError
 
-Choice = Literal["refuse", "keep", "close"]
+# "leave": each is followed as it is, for whoever opens an account without its strategies.
+Choice = Literal["refuse", "keep", "close", "leave"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from typing import TextIO
 
 import structlog
 
-from tradebot.app.aside import supply_aside
+from tradebot.app.adapters import place_of
+from tradebot.app.opening import opening
 from tradebot.app.orphans import Choice
-from tradebot.app.trading import Opened, Request, open_account
+from tradebot.app.trading import Opened, Request
 from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
 from tradebot.core.model import SECOND
@@ -47,6 +48,7 @@ from tradebot.daemon.process import Daemon
 from tradebot.daemon.reach import pings_of
 from tradebot.daemon.redact import Redactor
 from tradebot.daemon.reserve import Reserve
+from tradebot.daemon.secrets import Vault, no_keys
 from tradebot.daemon.sending import DeadMan, send_by_apprise
 from tradebot.daemon.shell import Means, Shell
 from tradebot.daemon.startlog import TOO_MANY, WINDOW, StartLog
@@ -63,12 +65,13 @@ class Outside:
     """What a daemon is given of the world.
 
     `until_end`: end when stored data that are played have ended. `orphans`: what becomes of strategies that
-    the file no longer names. `warnings` are what reading secrets had to say. `ending` is told the exit
+    the file no longer names. `vault` holds the keys of venues. `warnings` are what reading secrets had to say. `ending` is told the exit
     code before files are closed, sees to it that closing does not take for ever, and returns what calls
     that off.
     """
 
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    vault: Vault = field(default_factory=no_keys)
     redactor: Redactor = field(default_factory=Redactor)
     warnings: Sequence[str] = ()
     log_level: str = "info"
@@ -93,10 +96,10 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
         starts = StartLog(where.state)
         began = _began(config, where, outside, starts, log)
         held.push(partial(_note_end, starts))
-        shell = _shell(config, where, outside, logs, log)
-        async with shell, _Page(config, shell, log):
+        shell = _shell(config, project, where, outside, logs=logs, log=log)
+        async with shell, _Page(config, shell, log), AsyncExitStack() as ends:
             opened = await _open(
-                config, project, where, outside, began=began, held=held, deadline=deadline, log=log
+                config, project, where, outside, began=began, held=held, ends=ends, deadline=deadline, log=log
             )
             daemon = Daemon(
                 [one.account for one in opened],
@@ -150,6 +153,7 @@ async def _open(
     *,
     began: _Began,
     held: ExitStack,
+    ends: AsyncExitStack,
     deadline: _Deadline,
     log: Log,
 ) -> list[Opened]:
@@ -171,7 +175,7 @@ async def _open(
             until_end=outside.until_end,
         )
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
-        one = await opener.run(partial(open_account, request, partial(supply_aside, folder=mine.folder)))
+        one = await opener.run(await opening(request, outside.vault, ends))
         held.callback(one.close)
         held.push(deadline.begins)
         opened.append(one)
@@ -236,7 +240,9 @@ def _logs(where: places.Places, outside: Outside) -> Logs:
     return Logs(settings, outside.redactor, stream=stream, env=outside.env, wall_ns=outside.wall_ns)
 
 
-def _shell(config: Config, where: places.Places, outside: Outside, logs: Logs, log: Log) -> Shell:
+def _shell(
+    config: Config, project: Path, where: places.Places, outside: Outside, *, logs: Logs, log: Log
+) -> Shell:
     def failed(place: str, why: str) -> None:
         log.warning("message_failed", place=place, why=why)
 
@@ -267,13 +273,15 @@ def _shell(config: Config, where: places.Places, outside: Outside, logs: Logs, l
         means,
         label=label,
         budget=config.limits.time_budget / SECOND,
-        summaries_apart=_APART if any(_is_fast(config, name) for name in config.accounts) else 0.0,
+        summaries_apart=_APART if any(_is_fast(config, project, name) for name in config.accounts) else 0.0,
         reserve=Reserve(where.state).release,
     )
 
 
-def _is_fast(config: Config, account: str) -> bool:
+def _is_fast(config: Config, project: Path, account: str) -> bool:
     """Return whether an account's market time may run faster than ours."""
+    if place_of(config, project, account) is not None:
+        return False
     pace = config.accounts[account].replay.pace
     return pace is None or pace > SECOND
 

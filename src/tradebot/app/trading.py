@@ -55,7 +55,7 @@ class Request:
     """What is to be traded, where its files are, and the wall clock's second at which it starts.
 
     `since`: market data up to then (ns UTC) passed while the daemon was down. The venue has met them;
-    strategies are shown them and not listened to.
+    strategies are shown them and not listened to. `adopts`: the venue's word is taken for everything.
     """
 
     config: Config
@@ -67,6 +67,7 @@ class Request:
     orphans: Choice = "refuse"
     since: int | None = None
     until_end: bool = False
+    adopts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,13 @@ class Assembly:
         runner.timers = timeline = self._timeline(venue, outline.events)
         instance = self.journal.meta["instance"]
         reconciler = Reconciler(
-            runner, outbox, venue, clock, instance=instance, patience=patience_of(self.config)
+            runner,
+            outbox,
+            venue,
+            clock,
+            instance=instance,
+            patience=patience_of(self.config),
+            adopts=self.request.adopts,
         )
         player = self._player(runner, timeline, clock, given.coming(), reconciler.at_rest)
         parts = Parts(
@@ -284,7 +291,7 @@ class Assembly:
                 spec = replace(spec, renew=recipe.renew)
             spec = replace(spec, is_disabled=recipe.words.id in stuck)
             specs.append(replace(spec, settings=settings[recipe.words.id], code=recipe.plugin.digest))
-        if self.request.orphans == "close":
+        if self.request.orphans in ("close", "leave"):
             specs += [leaving(orphan, self.name, outline.instruments) for orphan in self.orphans]
         return Setup(
             instruments=outline.instruments,

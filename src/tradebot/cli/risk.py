@@ -93,8 +93,10 @@ def _figure(row: Mapping[str, Any], name: str) -> str | None:
     value = row[name]
     if value is None:
         return "each order" if name == "used" else None
-    if row["rule"] in ("max_drawdown", "max_daily_loss"):
+    if row["rule"] in ("max_drawdown", "max_daily_loss", "collar"):
         return f"{value * 100:.2f} %"
+    if row["rule"] in ("max_data_age", "duplicate_window"):
+        return f"{value / 1e9:g} s"
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 

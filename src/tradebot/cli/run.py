@@ -145,5 +145,7 @@ def _outside(project: Project, level: str) -> tuple[Outside, Mapping[str, str]]:
         found=redactor.add,
         warn=warnings.append,
     )
-    outside = Outside(redactor=redactor, warnings=warnings, log_level=level, ending=ending.at_the_latest)
+    outside = Outside(
+        vault=vault, redactor=redactor, warnings=warnings, log_level=level, ending=ending.at_the_latest
+    )
     return outside, Variables(vault, os.environ)

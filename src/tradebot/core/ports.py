@@ -265,6 +265,7 @@ class Connection:
     url: str = ""
     key: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
 
 
 class Clock(Protocol):

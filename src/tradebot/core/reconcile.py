@@ -11,7 +11,7 @@ never adopted silently. A missing report is not "flat".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -19,10 +19,8 @@ from enum import Enum
 from tradebot.core.books import ZERO
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import (
-    CashEvent,
     Input,
     PositionChanged,
-    Reconciled,
     ReleaseUnknown,
     StillWorks,
     VenueAcked,
@@ -60,7 +58,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line: what, ours, theirs, the verdict, and what the engine is to be told."""
+    """One line: what, ours, theirs, the verdict, and what the engine is to be told.
+
+    `adopting` is what it is told when the owner says that it is true all the same.
+    """
 
     kind: str
     what: str
@@ -68,6 +69,7 @@ class Finding:
     theirs: str
     verdict: Verdict
     inputs: tuple[Input, ...] = ()
+    adopting: tuple[Input, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +177,19 @@ def _fills(question: Question) -> Iterator[Finding]:
                     verdict=Verdict.BOOKED,
                     inputs=(VenueFilled(ts=fill.ts, fill=fill),),
                 )
+        elif (question.account, fill.fill_id) in ledger.venue_refs:
+            continue  # booked before as somebody else's
         elif is_own_id(order_id, question.instance):
-            verdict = Verdict.FROM_ANOTHER_LIFE
-            yield Finding(kind="fill", what=order_id, ours="-", theirs=theirs, verdict=verdict)
-        elif (question.account, fill.fill_id) not in ledger.venue_refs and (
-            fill.instrument in question.instruments
-        ):
+            is_known = fill.instrument in question.instruments
+            yield Finding(
+                kind="fill",
+                what=order_id,
+                ours="-",
+                theirs=theirs,
+                verdict=Verdict.FROM_ANOTHER_LIFE,
+                adopting=(_changed(question, fill),) if is_known else (),
+            )
+        elif fill.instrument in question.instruments:
             yield Finding(
                 kind="fill",
                 what=fill.fill_id,
@@ -225,41 +234,6 @@ def _events(question: Question) -> Iterator[Finding]:
                 verdict=Verdict.BOOKED,
                 inputs=(event,),
             )
-
-
-def differs(finding: Finding) -> bool:
-    """Return whether a quantity or cash differs, which nothing explains."""
-    return finding.verdict in (Verdict.QTY_DIFFERS, Verdict.CASH_DIFFERS)
-
-
-def adoption(
-    findings: Iterable[Finding], account: str, now: int, key: str, because: str = "adopted"
-) -> list[Input]:
-    """Return what makes our quantities and cash those of the venue; `key` makes each booked once."""
-    messages: list[Input] = []
-    for finding in findings:
-        ref = f"adopt/{key}/{finding.what}"
-        if finding.verdict is Verdict.QTY_DIFFERS:
-            qty = Decimal(finding.theirs) - Decimal(finding.ours)
-            messages.append(
-                PositionChanged(
-                    ts=now, account=account, instrument=finding.what, qty_signed=qty, because=because,
-                    venue_ref=ref,
-                )
-            )  # fmt: skip
-        elif finding.verdict is Verdict.CASH_DIFFERS:
-            amount = Decimal(finding.theirs) - Decimal(finding.ours)
-            messages.append(
-                CashEvent(
-                    ts=now,
-                    account=account,
-                    asset=finding.what,
-                    amount=amount,
-                    because=because,
-                    venue_ref=ref,
-                )
-            )
-    return [*messages, Reconciled(ts=now, account=account)] if messages else []
 
 
 # --- orders ---------------------------------------------------------------------------------------

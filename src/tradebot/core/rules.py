@@ -24,7 +24,8 @@ DISCONNECTED = "disconnected"
 STALE_FEED = "stale_feed"
 NOT_TRADING = "not_trading"  # the venue has halted a symbol, or only takes cancels
 CLOCK_OFF = "clock_off"
+DIRECT = "direct"  # an account is opened without a daemon, for one thing only
 
-CONDITIONS = (DISCONNECTED, STALE_FEED, NOT_TRADING, CLOCK_OFF)
+CONDITIONS = (DISCONNECTED, STALE_FEED, NOT_TRADING, CLOCK_OFF, DIRECT)
 BREAKERS = (MAX_DAILY_LOSS, MAX_DRAWDOWN)
 CRITICAL = (MISMATCH, STORE, TIME_BUDGET, CRASH_LOOP, KEYS)  # somebody must look at once

@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import tradebot
@@ -22,16 +23,6 @@ from tradebot.daemon.halts import Halt
 from tradebot.daemon.process import Daemon
 
 Body = dict[str, Any]
-
-_LIMITS = (
-    "max_order",
-    "max_position",
-    "max_gross",
-    "max_drawdown",
-    "max_daily_loss",
-    "max_orders_per_day",
-    "max_orders_per_minute",
-)
 
 
 async def picture(daemon: Daemon, patience: float) -> Body:
@@ -104,7 +95,7 @@ def _inside(engine: Engine, account: str) -> Body:
             f"{strategy}/{instrument}": [{"exit": level.exit, "price": str(level.price)} for level in levels]
             for (strategy, instrument), levels in engine.kept_exits().items()
         },
-        "limits": _limits(spec.limits),
+        "limits": limits_set(spec.limits),
         "capital": None if spec.capital is None else str(spec.capital),
         "failed": {f"{s}/{i}": error for (s, i), error in ledger.failed.items()},
         "reconciled": ledger.reconciled.get(account),
@@ -121,8 +112,9 @@ def _equity(engine: Engine, account: str) -> float | None:
     return equity if equity is not None and math.isfinite(equity) else None
 
 
-def _limits(limits: Limits) -> Mapping[str, float | int]:
-    found = {name: getattr(limits, name) for name in _LIMITS}
+def limits_set(limits: Limits) -> Mapping[str, float | int]:
+    """Return the limits that are set, by name."""
+    found = {one.name: getattr(limits, one.name) for one in fields(Limits)}
     return {name: value for name, value in found.items() if value is not None}
 
 

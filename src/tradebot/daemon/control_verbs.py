@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tradebot.core.adoption import adoption, differs
 from tradebot.core.messages import CancelOrder, Input
 from tradebot.core.model import Purpose
-from tradebot.core.reconcile import Finding, adoption, differs
+from tradebot.core.reconcile import Finding
 from tradebot.core.rules import MISMATCH, OWNER
 from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon import control_state as state

@@ -52,12 +52,23 @@ class Daemon:
         self.config_digest = config_digest
         self.last_beat: float | None = None
         self.is_stopping = False
+        self._said_ready = False
         self._hooks = hooks
         self._signals = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def is_ready(self) -> bool:
+        """Whether accounts trade, and those that do not only wait for their venue to answer."""
+        accounts = self.accounts.values()
+        trades = [a.phase is Phase.READY for a in accounts]
+        return any(trades) and all(
+            a.is_waiting or is_ready for a, is_ready in zip(accounts, trades, strict=True)
+        )
+
+    @property
+    def trades(self) -> bool:
+        """Whether every account trades."""
         return all(a.phase is Phase.READY for a in self.accounts.values())
 
     async def run(self) -> ExitCode:
@@ -88,16 +99,21 @@ class Daemon:
     async def _live(self, account: TradingAccount) -> None:
         try:
             await account.start()
-            if self.is_ready:
-                self._hooks.ready()
+            self._say_ready()
             await account.run()
         except TradebotError as exc:
             self._hooks.failing(account, exc)
             raise
 
+    def _say_ready(self) -> None:
+        if self.is_ready and not self._said_ready:
+            self._said_ready = True
+            self._hooks.ready()
+
     async def _beat(self) -> None:
         """Say that everything works, each time that it has been seen to."""
         while True:
+            self._say_ready()  # an account may have begun to wait after the others were ready
             for account in self.accounts.values():
                 if account.phase not in (Phase.STOPPING, Phase.STOPPED):
                     await account.parts.runner.look(lambda: None)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tradebot.core.adoption import adoption
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import ReleaseUnknown, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
@@ -19,7 +20,6 @@ from tradebot.core.reconcile import (
     Finding,
     Question,
     Verdict,
-    adoption,
     believed_over,
     compare_holdings,
     compare_orders,
@@ -30,6 +30,8 @@ from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError, VenueUnreachable
+
+_ENDS_WITHIN = 10  # looks, after a cancel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,12 @@ class Reconciler:
         patience: Patience = Patience(),
         since: int = 0,
         is_opening: bool = False,
+        adopts: bool = False,
     ) -> None:
         """`since` is the cursor of the first look; 0: everything that the venue remembers.
 
         `is_opening`: the account was never traded here, so what it holds at the first look is its owner's.
+        `adopts`: the venue's word is taken for everything, as the owner said.
         """
         self._runner = runner
         self._outbox = outbox
@@ -78,6 +82,7 @@ class Reconciler:
         self._patience = patience
         self._cursor = since
         self._is_opening = is_opening
+        self._adopts = adopts
         self._rests = ""  # why the venue is not asked any more
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
@@ -87,6 +92,7 @@ class Reconciler:
         self.at_rest = asyncio.Lock()  # held by whoever is in the middle of an instant
         self.looks = 0
         self.last: tuple[Finding, ...] = ()
+        self.adopted: tuple[Finding, ...] = ()
 
     @property
     def _ledger(self) -> Ledger:
@@ -126,7 +132,11 @@ class Reconciler:
         async with self.at_rest:
             findings = list(await self._orders())
             strangers = [f for f in findings if f.verdict is Verdict.FROM_ANOTHER_LIFE]
-            if strangers and is_start:
+            if strangers and self._adopts:
+                await self._take_over(strangers)
+                self.adopted += tuple(strangers)
+                findings = list(await self._orders())
+            elif strangers and is_start:
                 raise _another_life(strangers)
             for finding in findings:
                 for message in finding.inputs:
@@ -135,6 +145,21 @@ class Reconciler:
             self.looks += 1
             self.last = tuple(findings)
             return self.last
+
+    async def _take_over(self, strangers: Sequence[Finding]) -> None:
+        """End orders of our own that another life sent, and book what they traded as nobody's."""
+        for _ in range(_ENDS_WITHIN):
+            for one in strangers:
+                for message in one.adopting:
+                    await self._runner.settled(message)
+            working = [one.what for one in strangers if one.kind == "order"]
+            if not working:
+                return
+            for order_id in working:
+                await self._venue.cancel(order_id)
+            await asyncio.sleep(self._patience.again)
+            strangers = [f for f in await self._orders() if f.verdict is Verdict.FROM_ANOTHER_LIFE]
+        raise VenueUnreachable(f"{', '.join(working)} must end to be adopted, still work at the venue")
 
     async def dry_run(self) -> tuple[Finding, ...]:
         """Compare without booking anything."""
@@ -224,10 +249,11 @@ class Reconciler:
             findings = await self._compared(snapshot)
             if not findings or self._is_opening:
                 break
-        if self._is_opening:
-            now = self._clock.now()
-            for message in adoption(findings, self._venue.account, now, f"opening/{now}", because="opening"):
+        if self._is_opening or self._adopts:
+            now, because = self._clock.now(), "adopted" if self._adopts else "opening"
+            for message in adoption(findings, self._venue.account, now, f"{because}/{now}", because):
                 await self._runner.settled(message)
+            self.adopted += tuple(findings)
             findings = ()
         self._is_opening = False
         for finding in findings:
@@ -266,6 +292,6 @@ def _another_life(strangers: Sequence[Finding]) -> StoreError:
     named = ", ".join(f"{s.what} ({s.theirs})" for s in strangers[:5])
     return StoreError(
         f"the venue must know no order of this instance that the journal has not: found {named}. Another "
-        "copy trades this account, or the journal was restored from a backup: stop the other one, or book "
-        "these by hand with: tradebot reconcile --adopt"
+        "copy trades this account, or the journal was restored from a backup: stop the other one, then have "
+        "these ended, and what they traded booked: tradebot reconcile --adopt --reason TEXT"
     )

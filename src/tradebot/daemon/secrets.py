@@ -163,6 +163,11 @@ class Vault:
         return secret
 
 
+def no_keys() -> Vault:
+    """Return a vault in which nothing is found."""
+    return Vault(credentials=None, files=Path("/nonexistent"), env={})
+
+
 class Variables(Mapping[str, str]):
     """An environment in which `${NAME}` is also found in credentials and private files.
 

@@ -155,7 +155,7 @@ class Shell:
     def is_trading(self) -> bool:
         """Return whether all accounts are ready, not halted entirely, and their engines answer."""
         daemon = self._daemon
-        if daemon is None or not daemon.is_ready or daemon.last_beat is None:
+        if daemon is None or not daemon.trades or daemon.last_beat is None:
             return False
         if any(a.parts.halts.everything is not None for a in daemon.accounts.values()):
             return False
