@@ -83,7 +83,7 @@ CONFIG = """\
 version: 1
 mode: paper
 accounts:
-  main: {{venue: {venue}, feed: house, keys: k, {cash}}}
+  {name}: {{venue: {venue}, feed: house, keys: k, {cash}}}
 strategies:
   - id: above
     class: above.py:Above
@@ -111,7 +111,7 @@ class House:
     `price` gives the close of the minute that ends at a moment. Bars come half a second after their end.
     """
 
-    def __init__(self, agenda: Agenda) -> None:
+    def __init__(self, agenda: Agenda, account: str) -> None:
         self.agenda = agenda
         self.clock = WorldClock(agenda)
         self.prices: dict[int, float] = {}
@@ -127,9 +127,9 @@ class House:
         self.polled: tuple[int, ...] = ()  # intervals that are not streamed
         sim = SimVenue(
             instruments={COIN.id: COIN},
-            accounts={"main": SimAccount(model=AccountModel.CASH, cash={"USD": D(10_000)})},
+            accounts={account: SimAccount(model=AccountModel.CASH, cash={"USD": D(10_000)})},
         )
-        self.exchange = Exchange(sim, "main")
+        self.exchange = Exchange(sim, account)
         self.sent: list[Order] = []
         self._timeline = Timeline(self.exchange)
         for n in range(-30, 0):
@@ -259,10 +259,13 @@ class HouseFeed(_End):
 class HouseVenue(_End):
     """The port `core.ports.LiveVenue`."""
 
-    account = "main"
     id_policy = IdPolicy.FOR_EVER
     absence_is_proof = False
     can_replace = True
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self.account = house.exchange.account
 
     def listen(self, sink: Callable[[VenueReport], None]) -> None:
         self._reports = sink
@@ -341,13 +344,14 @@ class World:
     venue: str = "sim"
     interval: str = "1m"
     more: str = ""
+    name: str = "main"
     agenda: Agenda = field(default_factory=Agenda)
 
     def __post_init__(self) -> None:
         (self.root / "strategies").mkdir(parents=True)
         (self.root / "strategies" / "above.py").write_text(STRATEGY)
         (self.root / "state").mkdir()
-        self.house = House(self.agenda)
+        self.house = House(self.agenda, self.name)
         self.facts: list[f.Recorded] = []
         self.opened: Opened | None = None
         self.loop: VirtualLoop | None = None
@@ -355,14 +359,16 @@ class World:
 
     def words(self) -> Config:
         cash = "cash: 10000 USD" if self.venue == "sim" else ""
-        text = CONFIG.format(venue=self.venue, interval=self.interval, more=self.more, cash=cash)
+        text = CONFIG.format(
+            name=self.name, venue=self.venue, interval=self.interval, more=self.more, cash=cash
+        )
         return parse(text.encode(), "tradebot.yaml", (), env={}).config
 
     # --- a process ----------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin a process; it goes on in `run`."""
-        self.loop = VirtualLoop(self.agenda, random.Random(1), 0.0)
+    def start(self, loop: VirtualLoop | None = None) -> None:
+        """Begin a process, or an account beside another in its loop; it goes on in `run`."""
+        self.loop = VirtualLoop(self.agenda, random.Random(1), 0.0) if loop is None else loop
         asyncio.events._set_running_loop(self.loop)
         try:
             house = self.house
@@ -373,7 +379,7 @@ class World:
             request = Request(
                 config=self.words(),
                 project=self.root,
-                account="main",
+                account=self.name,
                 places=AccountPlaces(folder=self.root / "state"),
                 wall=clock.now() // SECOND + 1,
             )

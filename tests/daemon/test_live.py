@@ -12,6 +12,7 @@ from tests.daemon.live import BEGIN, COIN, World
 from tradebot.core import facts as f
 from tradebot.core.model import MINUTE, SECOND
 from tradebot.core.ports import Series, SymbolStatus, Trading
+from tradebot.daemon.process import Daemon
 from tradebot.errors import ClockSkew
 
 D = Decimal
@@ -225,3 +226,24 @@ def test_what_the_owner_holds_when_the_account_is_opened_is_his(make: Make) -> N
     world.run(4)
     book = world.account.parts.runner.engine.ledger.accounts["main"]
     assert (world.held(), book.qty(COIN.id), world.rules()) == (D(10), D(13), set())
+
+
+def test_the_outage_of_one_account_leaves_the_others_trading(make: Make) -> None:
+    one = make()
+    other = make(venue="house", name="side", agenda=one.agenda)
+    other.house.is_reachable = False
+    one.start()
+    other.start(one.loop)
+    daemon = Daemon([one.account, other.account], mode="paper", started=1, config_digest="")
+    one.house.at(2, 101.0)
+    one.run(4)
+    assert one.held() == D(10)
+    assert (daemon.is_ready, daemon.trades) == (True, False)  # one trades, one waits
+
+    other.house.is_reachable = True
+    one.run(2)
+    assert daemon.trades
+    other.house.lose()
+    one.house.at(7, 99.0)
+    one.run(3)
+    assert (one.held(), one.rules(), other.rules()) == (D(0), set(), {"disconnected", "stale_feed"})

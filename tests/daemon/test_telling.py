@@ -154,6 +154,23 @@ def test_a_lifted_halt_and_what_happens_all_day_reach_nobody() -> None:
     assert heard.alarms == []
 
 
+def test_a_condition_is_told_of_when_it_lasts_and_a_blip_is_not() -> None:
+    heard = Heard()
+    heard.teller.tick(100.0)
+    heard.hear(halt("disconnected")).hear(halt("stale_feed", scope=Scope(None, "A")))
+    assert [line[1] for line in heard.lines] == ["halted", "halted"]
+    heard.hear(halt("disconnected", HaltLevel.NONE))
+    heard.teller.tick(129.0)
+    assert heard.alarms == []
+
+    heard.teller.tick(131.0)
+    ((severity, key, _, body),) = heard.alarms
+    assert (severity, key) == (WARNING, "halt/main/A/stale_feed")
+    assert "it goes on by itself" in body
+    heard.teller.tick(200.0)
+    assert len(heard.alarms) == 1
+
+
 def test_findings_are_lines_with_both_numbers() -> None:
     heard = Heard()
     heard.teller.findings(

@@ -158,6 +158,7 @@ class _Live(Assembly):
             catch_up=joined.catch_up,
             warm_up=joined.warm_up,
             source=outline.source,
+            venue=self.config.accounts[self.name].venue,
             seen=self._resumes_after(),
         )
         now = means.clock.now()

@@ -52,7 +52,7 @@ def show(where: Places, account: str | None = None, *, as_json: bool = False) ->
     kept = operate.kept_accounts(where, account, mode)
     if daemon is None and not kept:
         operate.traded(where, account)  # says that there is nothing
-    found = [_gather(one, _live(daemon, one.name)) for one in kept]
+    found = [_gather(one, _live(daemon, one)) for one in kept]
     if as_json:
         out.as_json(_json(daemon, found))
     else:
@@ -62,9 +62,11 @@ def show(where: Places, account: str | None = None, *, as_json: bool = False) ->
     return ExitCode.HALTED if any(one.halts for one in found) else ExitCode.OK
 
 
-def _live(daemon: Body | None, name: str) -> Body | None:
-    rows = () if daemon is None else daemon["accounts"]
-    return next((row for row in rows if row["name"] == name), None)
+def _live(daemon: Body | None, kept: Kept) -> Body | None:
+    if daemon is None or daemon["mode"] != kept.mode:
+        return None
+    rows = (row for row in daemon["accounts"] if row["venue"] == kept.venue)
+    return next((row for row in rows if row["name"] == kept.name), None)
 
 
 def _gather(kept: Kept, live: Body | None) -> _Account:

@@ -63,6 +63,7 @@ class Parts:
     warm_up: Callable[[], Iterable[Slice]]
     until_end: bool = False
     source: str = ""
+    venue: str = "sim"
     seen: int | None = None  # the time of the last market data that the run before decided on
 
 

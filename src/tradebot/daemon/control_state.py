@@ -52,6 +52,7 @@ async def _account(account: TradingAccount, patience: float) -> Body:
         inside = None
     return {
         "name": account.name,
+        "venue": parts.venue,
         "phase": account.phase.value,
         "now": parts.clock.now(),
         "source": parts.source,

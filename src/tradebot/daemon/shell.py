@@ -248,6 +248,7 @@ class Shell:
         while True:
             means.logs.tick()
             means.courier.tick()
+            self._teller.tick(means.monotonic())
             lost = means.courier.counts.given_up + means.courier.counts.dropped
             means.figures.metrics.alerts_lost.inc(lost - self._lost)
             dropped = means.logs.ceiling.lines_dropped

@@ -8,15 +8,17 @@ happened all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from tradebot.core import facts as f
 from tradebot.core.reconcile import Finding, Verdict
-from tradebot.core.rules import CRITICAL, OWNER
-from tradebot.core.scope import HaltLevel, Scope
+from tradebot.core.rules import CONDITIONS, CRITICAL, OWNER
+from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.control_words import lifting
 
+_BRIEF = 30.0  # seconds that a condition must last to be worth a message
 _QUIET = (Verdict.FOREIGN, Verdict.LIVE)
 
 
@@ -44,6 +46,10 @@ class Teller:
         """`alarm(severity, key, title, body)` reaches the owner (`courier.Courier.tell`)."""
         self._log = log
         self._alarm = alarm
+        self._brief: dict[
+            tuple[str, HaltKey], tuple[float, Callable[[], None]]
+        ] = {}  # conditions not told yet
+        self._now = 0.0
         self._orders: dict[type[f.Fact], str] = {
             f.OrderAccepted: "order_accepted",
             f.OrderTriggered: "order_triggered",
@@ -88,6 +94,12 @@ class Teller:
                     order=getattr(fact, "client_order_id", ""),
                     reason=getattr(fact, "reason", getattr(fact, "because", "")),
                 )
+
+    def tick(self, now: float) -> None:
+        """Tell of conditions that last; `now` in seconds, monotonic."""
+        self._now = now
+        for key in [key for key, (due, _) in self._brief.items() if now >= due]:
+            self._brief.pop(key)[1]()
 
     def findings(self, account: str, found: Iterable[Finding]) -> None:
         """Tell of what a comparison with the venue found."""
@@ -178,7 +190,9 @@ class Teller:
             "rule": fact.rule,
             "reason": fact.reason,
         }
+        key = (account, HaltKey(fact.scope, fact.rule))
         if fact.level is HaltLevel.NONE:
+            self._brief.pop(key, None)
             self._log.info("halt_lifted", **fields)
             return
         severity = severity_of(fact.rule)
@@ -190,12 +204,23 @@ class Teller:
         }
         say = self._log.critical if severity is Severity.CRITICAL else self._log.warning
         say("halted", **fields)
-        self._alarm(
+        is_condition = fact.rule in CONDITIONS
+        way_out = (
+            "Nothing new is opened until it is over; then it goes on by itself."
+            if is_condition
+            else f"Protective exits still go out. Look: tradebot status. Lift it: {lifting(row)}"
+        )
+        tell = partial(
+            self._alarm,
             severity,
             f"halt/{account}/{about}/{fact.rule}",
             f"{account}: {about} is halted ({fact.rule})",
-            f"{fact.reason}\nProtective exits still go out. Look: tradebot status. Lift it: {lifting(row)}",
+            f"{fact.reason}\n{way_out}",
         )
+        if is_condition:
+            self._brief[key] = (self._now + _BRIEF, tell)
+        else:
+            tell()
 
     def _failed(self, account: str, fact: f.StrategyFailed) -> None:
         self._log.error(
@@ -227,7 +252,7 @@ def severity_of(rule: str) -> Severity:
     """Return how urgent a halt by this rule is."""
     if rule in CRITICAL:
         return Severity.CRITICAL
-    return Severity.WARNING if rule == OWNER else Severity.ERROR
+    return Severity.WARNING if rule in (OWNER, *CONDITIONS) else Severity.ERROR
 
 
 def shown(scope: Scope) -> str:
