@@ -90,7 +90,7 @@ def alpaca(
     seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Serve Alpaca: REST, market data with a made-up past, and trade updates, until Ctrl-C."""
+    """Serve Alpaca: REST, market data, trade updates, until Ctrl-C."""
     from tradebot.app import emulating
 
     wishes = emulating.Wishes(
