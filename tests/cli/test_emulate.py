@@ -8,8 +8,9 @@ from tests.cli.conftest import Tradebot
 from tradebot.errors import ExitCode
 
 
-def test_it_says_where_it_is_and_ends_when_told(tradebot: Tradebot) -> None:
-    ended = tradebot("emulate", "binance", "--for", "0.2", "--json")
+@pytest.mark.parametrize("venue", ["alpaca", "binance"])
+def test_it_says_where_it_is_and_ends_when_told(tradebot: Tradebot, venue: str) -> None:
+    ended = tradebot("emulate", venue, "--for", "0.2", "--json")
 
     said = json.loads(ended.out)
     assert ended.code == ExitCode.OK
@@ -22,8 +23,8 @@ def test_it_says_where_it_is_and_ends_when_told(tradebot: Tradebot) -> None:
     ("words", "said"),
     [
         (("--market", "BTCUSDT=5"), "is BASE/QUOTE, such as BTC/USDT"),
-        (("--market", "BTC/USDT"), "must be BASE/QUOTE=PRICE"),
-        (("--market", "BTC/USDT=-1"), "must be BASE/QUOTE=PRICE"),
+        (("--market", "BTC/USDT"), "must be a name=PRICE"),
+        (("--market", "BTC/USDT=-1"), "must be a name=PRICE"),
         (("--market", "BTC/USDT=5", "--market", "BTC/EUR=4"), "share the balance of BTC"),
         (("--cash", "100"), "--cash must be"),
     ],

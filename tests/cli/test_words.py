@@ -58,7 +58,7 @@ Machine    service     install, uninstall, show: the systemd unit
            replay      run a recorded run again and compare
            config      validate, show, schema, paths: the YAML file
            venues      describe: what an exchange supports
-           emulate     binance: a venue on this machine, for tests
+           emulate     alpaca, binance: a venue on this machine, for tests
            completion  print the completion script of a shell
 
 Exit codes: 0 ok, 1 failed: what was asked did not hold, 2 usage, 3 not running, 4 halted,

@@ -12,7 +12,7 @@ from tradebot.core import messages as m
 from tradebot.core.model import Fill, Order
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
-from tradebot.core.reconcile import Finding, Question, Verdict, compare_orders
+from tradebot.core.reconcile import Finding, Question, Verdict, compare_holdings, compare_orders
 from tradebot.sim.latency import FixedLatency
 
 NEVER = FixedLatency(submit=10**18, cancel=10**18)
@@ -202,3 +202,26 @@ def test_a_second_word_that_an_order_was_accepted_does_not_bring_it_back() -> No
     assert case.record.status is Status.CANCELED
     case.traded("10")
     assert case.compared(Standing.WORKING, "10", is_back=True) == []  # filled: a late view for sure
+
+
+# --- cash -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("theirs", "step", "differs"),
+    [
+        ("100000", "0", False),
+        ("100000.004", "0", True),
+        ("100000.004", "0.01", False),
+        ("99999.991", "0.01", False),
+        ("100000.01", "0.01", True),
+        ("99999.99", "0.01", True),
+    ],
+)
+def test_cash_is_compared_as_exactly_as_the_venue_shows_it(theirs: str, step: str, differs: bool) -> None:
+    world = World(spec(Script()), checks_rest=False).bars((100,))
+    snapshot = VenueSnapshot(ts=world.now, orders=(), cash={"USD": D(theirs)}, cash_step=D(step))
+
+    found = compare_holdings(world.ledger, snapshot, "main", ())
+
+    assert [f.verdict for f in found] == [Verdict.CASH_DIFFERS] * differs

@@ -24,9 +24,9 @@ class Place:
     def __init__(self, face: PlainFace, served: Served, client: aiohttp.ClientSession) -> None:
         self.face, self.served, self.client = face, served, client
 
-    async def submit(self, order_id: str) -> Any:
-        words = {"id": order_id, "side": "buy", "qty": "1"}
-        async with self.client.post(f"{self.served.url}/orders", json=words) as answer:
+    async def submit(self, order_id: str, patience: float = 10.0) -> Any:
+        words, timeout = {"id": order_id, "side": "buy", "qty": "1"}, aiohttp.ClientTimeout(total=patience)
+        async with self.client.post(f"{self.served.url}/orders", json=words, timeout=timeout) as answer:
             return answer.status, await answer.json()
 
     async def admin(self, method: str, path: str, words: object = None) -> Any:
@@ -38,8 +38,7 @@ class Place:
 async def place() -> AsyncIterator[Place]:
     face = PlainFace(make_house())
     face.house.move(quote(99.0, 100.0))
-    timeout = aiohttp.ClientTimeout(total=0.5)
-    async with serve(face) as served, aiohttp.ClientSession(timeout=timeout) as client:
+    async with serve(face) as served, aiohttp.ClientSession() as client:
         yield Place(face, served, client)
 
 
@@ -54,7 +53,7 @@ async def test_a_fault_breaks_the_answer_and_the_venue_has_the_order_or_not(
     place.face.wire.faults.add(Fault(route="POST /orders", kind=kind, after=after, status=504))
 
     with pytest.raises((aiohttp.ClientError, TimeoutError)):
-        await place.submit("a")
+        await place.submit("a", 0.3 if kind is FaultKind.HANG else 10.0)
 
     state = place.face.house.find("a")
     assert (state is not None) == after

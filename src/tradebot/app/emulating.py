@@ -13,12 +13,15 @@ from decimal import Decimal
 
 from tradebot.core.model import DAY, MINUTE, AssetClass, Bar, Instrument, Quote
 from tradebot.data.synthetic import Market
+from tradebot.emulators.alpaca.face import AlpacaFace, alpaca_house
 from tradebot.emulators.binance.face import BinanceFace, binance_house
 from tradebot.emulators.clock import VenueClock
-from tradebot.emulators.player import in_order, made_up, play
+from tradebot.emulators.player import in_order, made_up, made_up_past, play
 from tradebot.emulators.serving import Face, Served, serve
 from tradebot.errors import UsageError
 
+_PAST = 400  # days of a made-up past, where the venue is asked for one
+_OTHERS = 1_000_000  # what parts the seeds of the past from those of what follows
 _DAYS = 7  # of a made-up market; then it stands still
 
 
@@ -46,6 +49,18 @@ def binance(wishes: Wishes) -> BinanceFace:
     coins = {name: _coin(name) for name in wishes.prices}
     clock = VenueClock(speed=wishes.speed)
     return BinanceFace(binance_house(coins, wishes.cash, clock), {wishes.key: wishes.secret})
+
+
+def alpaca(wishes: Wishes) -> AlpacaFace:
+    """Return an emulated Alpaca whose markets have a past."""
+    clock = VenueClock(speed=wishes.speed)
+    face = AlpacaFace(alpaca_house(wishes.prices, wishes.cash, clock), {wishes.key: wishes.secret})
+    for number, (name, price) in enumerate(wishes.prices.items()):
+        calendar = face.house.instruments[name].calendar
+        market = Market(instrument=name, price=price)
+        seed = wishes.seed + _OTHERS + number
+        face.market.remember(made_up_past(market, seed=seed, end=clock.now(), days=_PAST, calendar=calendar))
+    return face
 
 
 async def serve_until_told(face: Face, wishes: Wishes, told: Callable[[Served], None]) -> None:

@@ -72,6 +72,36 @@ def binance(
     _serve("Binance spot", emulating.binance(wishes), wishes, as_json)
 
 
+@emulate.command("alpaca")
+@click.option("--market", "markets", multiple=True, metavar="SYMBOL=PRICE",
+              help="A symbol and where its price is now; may be repeated.  [default: SPY=600, BTC/USD=50000]")  # fmt: skip
+@_serving
+@with_json
+def alpaca(
+    markets: tuple[str, ...],
+    port: int,
+    admin_port: int,
+    cash: tuple[str, ...],
+    key: str,
+    secret: str,
+    speed: float,
+    seed: int,
+    still: bool,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Serve Alpaca: REST, market data, trade updates, until Ctrl-C."""
+    from tradebot.app import emulating
+
+    wishes = emulating.Wishes(
+        prices=_prices(markets or ("SPY=600", "BTC/USD=50000")),
+        cash=_cash(cash or ("100000 USD",)),
+        key=key, secret=secret, port=port, admin_port=admin_port, speed=speed, seed=seed, is_still=still,
+        seconds=seconds,
+    )  # fmt: skip
+    _serve("Alpaca", emulating.alpaca(wishes), wishes, as_json)
+
+
 def _serve(name: str, face: Face, wishes: Wishes, as_json: bool) -> None:
     from tradebot.app.emulating import serve_until_told
 
@@ -101,7 +131,7 @@ def _prices(markets: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             found[name] = 0.0
         if not 0.0 < found[name] < 1e9:
-            raise UsageError(f"--market must be BASE/QUOTE=PRICE, such as BTC/USDT=50000, was {text!r}")
+            raise UsageError(f"--market must be a name=PRICE, such as BTC/USDT=50000, was {text!r}")
     return found
 
 

@@ -154,7 +154,7 @@ COMMANDS = {
     "emulate": Lazy(
         section="",
         place="tradebot.cli.emulate:emulate",
-        summary="binance: a venue on this machine, for tests",
+        summary="alpaca, binance: a venue on this machine, for tests",
     ),
     "completion": Lazy(
         section="",

@@ -67,7 +67,8 @@ class VenueSnapshot:
 
     `orders` are the working ones, ours and others'. `positions` are signed, without zeros; `cash` the
     total by asset. `fills` and `events` are those since the asked cursor, oldest first; a fill's
-    `client_order_id` may be nobody's. `cursor` is what to ask with next time.
+    `client_order_id` may be nobody's. `cursor` is what to ask with next time. `cash_step`: cash is shown in
+    multiples of this, which exact amounts may lie between (0: it is exact).
     """
 
     ts: int
@@ -77,6 +78,7 @@ class VenueSnapshot:
     fills: tuple[Fill, ...] = ()
     events: tuple[CashEvent, ...] = ()
     cursor: int = 0
+    cash_step: Decimal = Decimal(0)
 
 
 class Venue(Protocol):

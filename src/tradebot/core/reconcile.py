@@ -140,9 +140,14 @@ def compare_holdings(
     owed = _due(ledger, account, snapshot.ts)
     for asset in sorted({*book.cash, *snapshot.cash}):
         ours, theirs = book.cash.get(asset, ZERO), snapshot.cash.get(asset, ZERO)
-        if theirs not in (ours, ours + owed.get(asset, ZERO)):
+        if not any(_is_same(theirs, o, snapshot.cash_step) for o in (ours, ours + owed.get(asset, ZERO))):
             findings.append(_differs("cash", asset, ours, theirs, Verdict.CASH_DIFFERS))
     return findings
+
+
+def _is_same(theirs: Decimal, ours: Decimal, step: Decimal) -> bool:
+    """Return whether an amount that is shown in steps can be ours."""
+    return abs(theirs - ours) < step if step else theirs == ours
 
 
 def _differs(kind: str, what: str, ours: Decimal, theirs: Decimal, verdict: Verdict) -> Finding:

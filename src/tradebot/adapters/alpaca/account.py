@@ -39,6 +39,7 @@ T = TypeVar("T")
 NEW_YORK: Final = ZoneInfo("America/New_York")
 _OVERLAP = 5 * MINUTE  # trades may be listed late
 _DAYS_BACK = 4 * DAY  # what moves money has a date only, and is listed days later
+_CENT = Decimal("0.01")
 _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 _ORDERS = 500
 _PAGE = 100
@@ -87,6 +88,7 @@ class Account:
             orders=tuple(orders),
             positions=positions,
             cash={"USD": cash},
+            cash_step=_CENT,
             fills=tuple(fills),
             events=tuple(flows),
             cursor=max((fill.ts for fill in fills), default=max(since, self._floor)),

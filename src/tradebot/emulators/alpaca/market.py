@@ -121,18 +121,25 @@ class MarketData:
         return {"corporate_actions": groups, "next_page_token": None}
 
     def _past(self, symbol: str, interval: int) -> list[Bar]:
-        stored = self._bars.get((symbol, interval))
-        if stored is not None:
-            return [stored[ts] for ts in sorted(stored)]
+        """Return what is stored of an interval, and after it what the shorter bars make."""
+        stored = self._bars.get((symbol, interval), {})
+        bars = {ts: stored[ts] for ts in sorted(stored)}
+        since = max(bars, default=0)
         shorter = [i for s, i in self._bars if s == symbol and i < interval and not interval % i]
-        if not shorter:
-            return []
-        bars: dict[int, Bar] = {}
-        for bar in self._past(symbol, max(shorter)):
-            end = -(-bar.ts // interval) * interval
-            bars[end] = _joined(bars.get(end), bar, interval, end)
+        for bar in self._past(symbol, max(shorter)) if shorter else ():
+            end = self._end(symbol, interval, bar.ts)
+            if bar.ts > since and end is not None:
+                bars[end] = _joined(bars.get(end), bar, interval, end)
         now = self._house.clock.now()
-        return [bars[ts] for ts in sorted(bars) if ts <= now]
+        return [bar for ts, bar in bars.items() if ts <= now]
+
+    def _end(self, symbol: str, interval: int, ts: int) -> int | None:
+        """Return when the bar that holds a moment ends; None outside of the sessions of a stock's days."""
+        instrument = self._house.instruments.get(symbol)
+        if interval != DAY or instrument is None or instrument.asset_class is not AssetClass.STOCK:
+            return -(-ts // interval) * interval
+        _, closes = sessions("XNYS").between(ts - 1, ts)
+        return int(closes[0]) if len(closes) else None
 
     def _began(self, bar: Bar) -> int:
         """Return the time Alpaca gives a bar: its start; a stock's day begins at New York's midnight."""
