@@ -194,4 +194,6 @@ def test_completion_offers_the_commands_of_a_group(tmp_path: Path) -> None:
 
     offered = process(cwd=tmp_path, env=asked).stdout.split()
 
-    assert offered == [f"plain,{name}" for name in ("list", "check", "import", "download", "resample", "synthetic")]
+    assert offered == [
+        f"plain,{name}" for name in ("list", "check", "import", "download", "resample", "synthetic")
+    ]
