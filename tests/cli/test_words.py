@@ -35,7 +35,7 @@ Start      init        make a project: a configuration and example strategies
 Research   backtest    test strategies on stored history
            report      show a stored run again, or list them
            strategies  list, new, check: the files that decide
-           data        list, import, check, resample, synthetic: stored bars and quotes
+           data        list, import, download, check, resample, synthetic: bars, quotes
 Operate    run         trade the accounts of the configuration, in the foreground
            start       start the daemon in the background, up to where it trades
            stop        stop it in order, and say what stays open
@@ -194,4 +194,6 @@ def test_completion_offers_the_commands_of_a_group(tmp_path: Path) -> None:
 
     offered = process(cwd=tmp_path, env=asked).stdout.split()
 
-    assert offered == [f"plain,{name}" for name in ("list", "check", "import", "resample", "synthetic")]
+    assert offered == [
+        f"plain,{name}" for name in ("list", "check", "import", "download", "resample", "synthetic")
+    ]

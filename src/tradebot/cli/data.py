@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradebot.cli import out
+from tradebot.cli.data_download import download_
 from tradebot.cli.data_import import import_
 from tradebot.cli.data_make import resample_, synthetic
 from tradebot.cli.data_words import day, interval_words, open_catalogue, series_json
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @group("data")
 def data() -> None:
-    """List, import, check, resample, synthetic: stored bars and quotes."""
+    """List, import, download, check, resample, synthetic: stored bars and quotes."""
 
 
 @data.command("list")
@@ -111,5 +112,5 @@ def _show(report: CheckReport) -> None:
             out.show(f"        {example}")
 
 
-for _command in (import_, resample_, synthetic):
+for _command in (import_, download_, resample_, synthetic):
     data.add_command(_command)

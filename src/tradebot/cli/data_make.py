@@ -79,7 +79,7 @@ def synthetic(
 
     catalogue = open_catalogue(config_file)
     market = Market(instrument=instrument)
-    path = simulate(market, seed=seed, start=_midnight(start), minutes=days * (DAY // MINUTE))
+    path = simulate(market, seed=seed, start=midnight(start, "--from"), minutes=days * (DAY // MINUTE))
     described = _described(market)
     made = replace(PROVENANCE, source=f"{PROVENANCE.source} seed {seed}")
     info, merged = catalogue.write_bars(described, minute_bars(path), made)
@@ -90,7 +90,8 @@ def synthetic(
     tell_stored(info, merged, remarks, as_json)
 
 
-def _midnight(text: str) -> int:
+def midnight(text: str, option: str) -> int:
+    """Return the start of the UTC day that an option names."""
     from datetime import UTC, datetime
 
     from tradebot.core.model import SECOND
@@ -98,7 +99,7 @@ def _midnight(text: str) -> int:
     try:
         return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * SECOND
     except ValueError as exc:
-        raise UsageError(f"--from must be a day such as 2024-01-01, was {text!r}") from exc
+        raise UsageError(f"{option} must be a day such as 2024-01-01, was {text!r}") from exc
 
 
 def _described(market: Market) -> Instrument:

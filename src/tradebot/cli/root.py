@@ -39,7 +39,7 @@ COMMANDS = {
     "data": Lazy(
         section="",
         place="tradebot.cli.data:data",
-        summary="list, import, check, resample, synthetic: stored bars and quotes",
+        summary="list, import, download, check, resample, synthetic: bars, quotes",
     ),
     "run": Lazy(
         section="Operate",

@@ -152,6 +152,21 @@ async def test_quotes_of_several_instruments_come_over_one_connection() -> None:
         assert len(place.face.wire.on("market")) == 1
 
 
+async def test_a_burst_over_many_instruments_ends_with_the_last_quote_of_each() -> None:
+    names = ("BTC/USDT", "ETH/USDT")
+    async with watched(names) as place:
+        await place.start(*(Series(name, 0) for name in names))
+
+        for n in range(1, 501):
+            for name in names:
+                place.face.house.move(quote(100.0 + n, 101.0 + n, ts=T0 + n * 1_000_000, instrument=name))
+        await place.until(lambda: {q.instrument for q in place.of(Quote) if q.bid == 600.0} == set(names))
+
+        for name in names:
+            bids = [q.bid for q in place.of(Quote) if q.instrument == name]
+            assert bids == sorted(bids)
+
+
 @pytest.mark.parametrize("fault", [SocketFault.DROP, SocketFault.CLOSE])
 async def test_a_lost_connection_is_told_and_dialled_again(fault: SocketFault) -> None:
     async with watched() as place:

@@ -218,14 +218,20 @@ class CcxtFeed:
         return [self._watch_book(symbol, sink) for symbol in symbols]
 
     async def _watch_best(self, symbols: list[str], sink: Sink) -> str:
+        seen: dict[str, object] = {}
         while True:
             reply = await self._exchange.ask("watch_bids_asks", symbols, waits=True)
             if reply.said is not None:
                 return reply.said.text
             self._heard.set()
-            for symbol, best in reply.value.items() if isinstance(reply.value, Mapping) else ():
-                words = [best.get(key) for key in ("bid", "bidVolume", "ask", "askVolume")]
-                self._tell_quote(symbol, words, best.get("timestamp"), sink)
+            # What is returned is one message's; others may have come since the last look.
+            known = self._exchange.raw.bidsasks
+            for symbol in symbols:
+                best = known.get(symbol)
+                if best is not None and best is not seen.get(symbol):
+                    seen[symbol] = best
+                    words = [best.get(key) for key in ("bid", "bidVolume", "ask", "askVolume")]
+                    self._tell_quote(symbol, words, best.get("timestamp"), sink)
 
     async def _watch_book(self, symbol: str, sink: Sink) -> str:
         while True:

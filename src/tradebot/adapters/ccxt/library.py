@@ -227,7 +227,8 @@ def open_exchange(
     if endpoint is not None:
         raw.urls["api"] = _redirected(raw.urls["api"], _loopback(endpoint))
     pace = 1000.0 / float(raw.rateLimit)
-    raw.tradebot_budget = made = budget or Budget(per_second=pace, capacity=max(pace * 10, 20.0))
+    # What is limited is a minute: a burst and what flows in during it are together no more than that.
+    raw.tradebot_budget = made = budget or Budget(per_second=pace * 0.8, capacity=max(pace * 12, 20.0))
     raw.tradebot_wall = wall
     return Exchange(exchange, raw, made, wall, deadline_s)
 
