@@ -57,8 +57,9 @@ run: setup
 test: setup
 	$(PYTEST)
 
+# Hours, most of it the simulation: SEEDS=n takes n of its seeds and not 100,000.
 prove: setup
-	TRADEBOT_PROVE=1 $(PYTEST) -m "prove or not prove"
+	TRADEBOT_PROVE=1 TRADEBOT_CHAOS_SEEDS=$(SEEDS) $(PYTEST) -m "prove or not prove"
 
 # The daemon at a faulty venue, killed again and again: SEEDS=n as many, ONE=n the one that failed.
 chaos: setup

@@ -17,7 +17,7 @@ RATES = {
     "504 before": 0.15,
     "504 after": 0.2,
     "request late": 0.1,
-    "request very late": 0.05,
+    "request very late": 0.2,
     "request twice": 0.2,
     "answer empty": 0.5,
     "refused": 0.1,

@@ -14,12 +14,14 @@ from tests.chaos.life import Kit
 from tests.chaos.venue import Link
 from tradebot.core.desk import Desk
 from tradebot.core.engine import Engine
+from tradebot.core.gate import Gate
 from tradebot.core.ledger import Ledger
 from tradebot.core.legs import Leg
 from tradebot.core.messages import VenueReport, VenueUnknown
 from tradebot.core.model import Order, Purpose
 from tradebot.core.orders import Status
 from tradebot.core.reconcile import Finding
+from tradebot.core.view import View
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.reconciler import Reconciler
 from tradebot.daemon.runner import Runner
@@ -107,6 +109,24 @@ class CountsProtection(Desk):
 def count_protection(engine: Engine) -> None:
     engine._desk.__class__ = CountsProtection
 
+
+class NetsSides(Gate):
+    """Lets a buy that works make room for a sell, and the other way round."""
+
+    def _view(self, leg: Leg, order: Order) -> View:
+        net = Decimal(0)
+        for (_, name), records in self._ledger.open.items():
+            if name == order.instrument:
+                working = (r for r in records.values() if r.order.purpose is not Purpose.PROTECT)
+                net += sum((r.leaves_signed for r in working), Decimal(0))
+        return replace(super()._view(leg, order), account_way=net * order.side.sign)
+
+
+def net_sides(engine: Engine) -> None:
+    engine._gate.__class__ = NetsSides
+
+
+NETS_SIDES = Kit(after_build=(net_sides,))
 
 MUTANTS: Mapping[str, Kit] = {
     "send before record": Kit(runner=SendsFirst),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.checks import Broken
 from tests.chaos.life import Kit
-from tests.chaos.mutants import MUTANTS, paired
+from tests.chaos.mutants import MUTANTS, NETS_SIDES, paired
 from tests.chaos.world import World
 from tests.conftest import SEED
 from tradebot.core.ports import IdPolicy
@@ -42,3 +42,7 @@ def test_a_daemon_with_a_mistake_is_caught(name: str, policy: IdPolicy, memory: 
 @pytest.mark.parametrize(("one", "other"), list(combinations(MUTANTS, 2)))
 def test_a_daemon_with_two_mistakes_is_caught(one: str, other: str, policy: IdPolicy, memory: Path) -> None:
     assert _caught_after(paired(MUTANTS[one], MUTANTS[other]), policy, memory) is not None
+
+
+def test_a_daemon_that_nets_buys_against_sells_is_caught(memory: Path) -> None:
+    assert _caught_after(NETS_SIDES, IdPolicy.FOR_EVER, memory) is not None

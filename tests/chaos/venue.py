@@ -322,7 +322,11 @@ class Link:
         else:
             if faults.hit("request late"):
                 go += rng.uniform(5.0, 50.0)
-            elif server.agenda.now < server.calm_at - 250.0 and faults.hit("request very late"):
+            elif (
+                isinstance(request, SubmitOrder)
+                and server.agenda.now < server.calm_at - 200.0
+                and faults.hit("request very late")
+            ):
                 go += rng.uniform(100.0, 250.0)
             server.agenda.after(go, lambda: self._arrives(request, answer, back))
             if faults.hit("request twice"):

@@ -93,7 +93,7 @@ class World:
             doubtful=self.rng.choice([4.0, 8.0]),
             absent_looks=self.rng.choice([3, 5]),
             absent_for=self.rng.choice([20.0, 60.0]),
-            release_after=self.rng.choice([None, None, 120.0]),
+            release_after=self.rng.choice([None, None, 70.0, 120.0]),
         )
         self.deadline = self.rng.choice([3.0, 15.0])
         self.life: Life | None = None

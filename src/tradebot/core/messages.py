@@ -24,38 +24,38 @@ class Slice(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueAcked:
-    """The venue has the order."""
+class OfOrder:
+    """What is said of one of our orders."""
 
     ts: int
     client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueAcked(OfOrder):
+    """The venue has the order."""
+
     venue_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueRefused:
+class VenueRefused(OfOrder):
     """The venue refused the order by a code it defines: the only proof that it does not exist."""
 
-    ts: int
-    client_order_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueUnknown:
+class VenueUnknown(OfOrder):
     """Nobody can say whether the venue has the order (time-out, reset, 5xx)."""
 
-    ts: int
-    client_order_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueAbsent:
+class VenueAbsent(OfOrder):
     """An unknown order was not found `checks` times over the agreed span."""
 
-    ts: int
-    client_order_id: str
     checks: int
 
 
@@ -68,45 +68,33 @@ class VenueFilled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueTriggered:
+class VenueTriggered(OfOrder):
     """A stop was elected: from here on it acts as a market or limit order."""
-
-    ts: int
-    client_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueCanceled:
+class VenueCanceled(OfOrder):
     """The order is no longer working; `reason` is empty when we asked for it."""
 
-    ts: int
-    client_order_id: str
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueExpired:
+class VenueExpired(OfOrder):
     """The order's time in force ended."""
-
-    ts: int
-    client_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueCancelRefused:
+class VenueCancelRefused(OfOrder):
     """The cancel found nothing to cancel, or the venue would not."""
 
-    ts: int
-    client_order_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueReplaced:
+class VenueReplaced(OfOrder):
     """`client_order_id` was taken over by `by`, atomically."""
 
-    ts: int
-    client_order_id: str
     by: str
 
 
@@ -224,20 +212,16 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StillWorks:
+class StillWorks(OfOrder):
     """The venue works an order of ours that counts as over here, look after look."""
 
-    ts: int
-    client_order_id: str
     venue_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseUnknown:
+class ReleaseUnknown(OfOrder):
     """The owner (or `unknown.release_after`) lets go of an order that stayed absent."""
 
-    ts: int
-    client_order_id: str
     reason: str
 
 
