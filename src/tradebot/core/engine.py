@@ -274,7 +274,8 @@ class Engine:
     def _warmed_up(self, warmed: m.WarmedUp) -> None:
         self._callers.catch_up()
         for leg in self._legs.values():
-            self._desk.work(leg)
+            if not self._guard.is_leaving(leg):
+                self._desk.work(leg)
 
     def _stop_trading(self, stop: m.StopTrading) -> None:
         self._rec.fact(f.TradingStopped(ts=stop.ts, reason=stop.reason))
