@@ -121,6 +121,7 @@ def test_what_happened_while_away_is_told_once_the_memory_is_back_and_never_over
     world.restart(
         spec(back), warm_up=hourly(1, 2), seen=START + HOUR, told=[m.VenueFilled(ts=fill.ts, fill=fill), rung]
     )
+    world.tell(m.WarmedUp(ts=world.now))
     assert back.told == [1, {"count": 1, "price": 100.0}, 2, "fill", "ring"]
     assert world.ledger.saved["s", "COIN"].state == '{"count":1102,"price":100.0}'
 

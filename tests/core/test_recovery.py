@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_desk import fills
-from tests.core.world import START, D, QuoteScript, Script, World, account, spec
+from tests.core.world import START, D, QuoteScript, Script, World, account, make_bar, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.adjusting import parts_of
@@ -21,6 +21,7 @@ from tradebot.core.scope import HaltLevel, Scope
 from tradebot.core.setup import ExecutionSpec, Limits, OrderStyle, Setup
 from tradebot.core.strategy import Quotes
 from tradebot.sim.latency import FixedLatency
+from tradebot.sim.settings import FillSettings
 
 HALF = D("0.5")
 
@@ -547,3 +548,20 @@ def test_books_balance_whatever_the_owner_does_beside_the_strategies(data: Any) 
         if lots and data.draw(st.booleans()):
             world.owner_trades(str(D(lots) / 1000), f"{price:.2f}")  # World checks books and protection
     world.compare()
+
+
+def test_a_start_while_an_exit_trades_does_not_buy_back_what_it_still_sells() -> None:
+    terms: dict[str, Any] = {"exits": {"take_profit": 0.10, "after_exit": "at_once"}}
+    world = World(
+        spec(Script(1.0), **terms), settings=FillSettings(volume_cap=D("0.01")), checks_protection=False
+    )
+    # In with the 10 of one bar; the exit gets 4 of a bar with a volume of 400.
+    world.bars((100,), (100,), (100, 112, 100, 105, 400))
+    assert (world.position(), [x for x in world.working() if x[1] == "protect"]) == (
+        D(6),
+        [("limit", "protect", D(-6))],
+    )
+    known = [m.Slice(world.now, (make_bar("COIN", world.now, HOUR, 105.0),))]
+    world.restart(spec(Script(), **terms), warm_up=known, seen=world.now)
+    world.tell(m.WarmedUp(ts=world.now))
+    assert [kind for kind, purpose, _ in world.working() if purpose == "target"] == []

@@ -309,7 +309,6 @@ class World:
         for message in told:
             self.tell(message)
         self.engine.warm_up(warm_up, seen)
-        self.tell(m.WarmedUp(ts=self.now))
         return self
 
     # --- looking --------------------------------------------------------------------------------

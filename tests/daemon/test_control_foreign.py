@@ -191,6 +191,8 @@ async def test_who_asks_a_letter_at_a_time_is_cut_off_and_keeps_nobody_else_wait
             pass
         gone.append(loop.time() - begun)
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async with ControlServer(path, Control(desk.daemon).answer, bounds=FAST):
         gone: list[float] = []

@@ -142,24 +142,35 @@ def test_a_strategy_that_wants_to_end_the_process_ends_only_itself(project: Proj
         assert daemon.ended(signal.SIGTERM) == ExitCode.OK
 
 
-def test_a_halt_holds_within_a_moment_of_being_asked_while_a_strategy_spins(project: Project) -> None:
+def latched_after(project: Project) -> float:
+    """Return the seconds from asking for a halt until it is in the flag file, the best of several."""
+    where = places.find_places(project.root, {"TRADEBOT_STATE": str(project.base)})
+    took: list[float] = []
+    for scope in ({"instrument": "SPX"}, {"strategy": "flip"}, {"instrument": "SPX", "strategy": "flip"}, {}):
+        asked = time.time_ns()
+        Client(where).post("halt", {"level": 1, "reason": "enough", **scope})
+        took.append(((project.account / "halt").stat().st_mtime_ns - asked) / 1e9)
+    return min(took)
+
+
+def test_a_halt_holds_within_100_ms_of_being_asked_while_a_strategy_spins(project: Project) -> None:
+    bare, more = Project(project.folder / "bare"), "limits: {time_budget: 10s}"
+    bare.write(more=more)
+    with bare.start() as daemon:
+        daemon.until("ready")
+        without = latched_after(bare)
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
     project.write(
-        body="if self.bars > 8: open('spinning', 'w').close()\n        while self.bars > 8: pass",
-        more="limits: {time_budget: 5s}",
+        body="if self.bars > 8: open('spinning', 'w').close()\n        while self.bars > 8: pass", more=more
     )
     with project.start() as daemon:
         daemon.until("ready")
         spinning = project.root / "spinning"
         while not spinning.exists():
             assert daemon.process.poll() is None
-        where = places.find_places(project.root, {"TRADEBOT_STATE": str(project.base)})
-        asked = time.time_ns()
-        Client(where).post("halt", {"level": 1, "reason": "enough"})
-        latched = (project.account / "halt").stat().st_mtime_ns
-        took = (latched - asked) / 1e9
-
-        assert [halt["rule"] for halt in halts(project)] == ["owner"]
-        assert took < 2.0  # 0.1 on a machine that does nothing else; this one may run all tests at once
+        # The machine is shared with whatever else runs: the same request without the spinning is the measure.
+        assert latched_after(project) <= without + 0.1
+        assert [halt["rule"] for halt in halts(project)] == ["owner"] * 4
         assert daemon.ended() == ExitCode.FAILED  # the budget of the call
     assert {halt["rule"] for halt in halts(project)} == {"owner", "time_budget"}
 

@@ -48,6 +48,8 @@ from tradebot.sim.latency import FixedLatency
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
 SEED = int(os.environ.get("TRADEBOT_SEED", "0"))
 COUNT = 600 if PROVING else 8
+# Seeds and numbers of worlds that once differed after a cut, and of which each showed another mistake.
+KNOWN = ((1, 3), (1, 5))
 LOOKBACK = 3
 
 STREAM = (
@@ -204,9 +206,9 @@ def terms(rng: random.Random, instrument: Any) -> dict[str, Any]:
     }
 
 
-def made_strategies(number: int) -> list[StrategySpec]:
+def made_strategies(name: str) -> list[StrategySpec]:
     """Return the strategies of a world; each call makes new objects without memory."""
-    rng = random.Random(f"{SEED}:{number}:restart")
+    rng = random.Random(f"{name}:restart")
     count = rng.randint(1, 3)
     share = (D(1) / count).quantize(D("0.01"))
     made: list[StrategySpec] = []
@@ -249,8 +251,8 @@ def _is_bad(item: MarketData) -> bool:
     return not isinstance(item, Book) and bool(problem_of(item))
 
 
-def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
-    rng = random.Random(f"{SEED}:{number}:cut-world")
+def run(name: str, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
+    rng = random.Random(f"{name}:cut-world")
     happens, splits = events(rng)
     splits.clear()  # what a split does to bars of the past is the catalogue's to say
     happens = [e for e in happens if not isinstance(e, m.Split)]
@@ -261,7 +263,7 @@ def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
         max_orders_per_day=rng.choice([None, None, 30]),
     )
     model = rng.choice(list(AccountModel))
-    strategies = made_strategies(number)
+    strategies = made_strategies(name)
     rules, charged = settings(rng), fees(rng)
     latency = FixedLatency(
         submit=rng.randrange(3 * HOUR), cancel=rng.randrange(3 * HOUR), replace=rng.randrange(3 * HOUR)
@@ -277,7 +279,7 @@ def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
         **({"latency": latency} if delayed else {}),
     )
     market, waiting = slices(rng, splits), halts(rng, len(strategies))
-    rng_cut = random.Random(f"{SEED}:{number}:cuts")
+    rng_cut = random.Random(f"{name}:cuts")
     where = rng_cut.sample(range(1, len(market)), cuts)
     for i, piece in enumerate(market):
         if i in where:
@@ -288,7 +290,7 @@ def run(number: int, *, cuts: int, delayed: bool) -> tuple[World, list[str]]:
             since = min([since, *(s.bar_ts for s in world.ledger.saved.values() if s.bar_ts)])
             past = shown_again([p for p in market[:i] if p.ts <= since], strategies)
             past += [p for p in market[:i] if p.ts > since]
-            world.restart(*made_strategies(number), warm_up=past, seen=world.now if knows else None)
+            world.restart(*made_strategies(name), warm_up=past, seen=world.now if knows else None)
         while waiting and waiting[0].ts <= piece.ts:
             halt = waiting.pop(0)
             world.tell(replace(halt, ts=max(halt.ts, world.now)))
@@ -308,11 +310,13 @@ def stream(world: World) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("number", range(COUNT))
-def test_a_cut_run_decides_what_the_unbroken_one_does(number: int) -> None:
-    delayed = number % 2 == 1
-    _, unbroken = run(number, cuts=0, delayed=delayed)
-    _, cut = run(number, cuts=1 + number % 5, delayed=delayed)
+@pytest.mark.parametrize(
+    ("seed", "number"), [*((SEED, number) for number in range(COUNT)), *(KNOWN if PROVING else ())]
+)
+def test_a_cut_run_decides_what_the_unbroken_one_does(seed: int, number: int) -> None:
+    name, delayed = f"{seed}:{number}", number % 2 == 1
+    _, unbroken = run(name, cuts=0, delayed=delayed)
+    _, cut = run(name, cuts=1 + number % 5, delayed=delayed)
     for i, (left, right) in enumerate(zip(unbroken, cut, strict=False)):
         assert right == left, f"decision {i} of {len(unbroken)} differs"
     assert len(cut) == len(unbroken)
@@ -321,7 +325,7 @@ def test_a_cut_run_decides_what_the_unbroken_one_does(number: int) -> None:
 def test_cut_runs_reach_what_they_are_made_for() -> None:
     seen: dict[str, int] = {}
     for number in range(12):
-        world, _ = run(number, cuts=3, delayed=False)
+        world, _ = run(f"{SEED}:{number}", cuts=3, delayed=False)
         for recorded in world.facts:
             kind = type(recorded.fact).__name__
             seen[kind] = seen.get(kind, 0) + 1

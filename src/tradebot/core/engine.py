@@ -287,7 +287,8 @@ class Engine:
     def _warmed_up(self, warmed: m.WarmedUp | m.BarsMissed) -> None:
         self._callers.catch_up()
         for leg in self._legs.values():
-            self._desk.work(leg)
+            if not self._guard.is_leaving(leg):
+                self._desk.work(leg)
 
     def _bars_missed(self, missed: m.BarsMissed) -> None:
         """Show bars that nobody watched: what is said to them is judged as after a restart."""

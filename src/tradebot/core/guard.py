@@ -58,6 +58,13 @@ class Guard:
         self._rec.fact(TimerSet(ts=self._rec.now, key=key, at=at))
         self._rec.command(SetTimer(key=key, at=at))
 
+    def is_leaving(self, leg: Leg) -> bool:
+        """Return whether an exit has begun to trade and is not over: what follows it is worked once it is."""
+        return any(
+            record.filled_qty and record.order.purpose is Purpose.PROTECT
+            for record in self._ledger.open_orders(leg.key)
+        )
+
     def protect(self, leg: Leg) -> None:
         """Place, replace or cancel protective orders after the position changed."""
         if leg.wish.exits is None and not self._ledger.open_orders(leg.key):

@@ -63,7 +63,8 @@ class Recovery:
                 self._guard.protect(leg)
                 for parent in self._ledger.active_parents(leg.key):
                     self._desk.advance(leg, parent)
-                self._desk.work(leg)
+                if not self._guard.is_leaving(leg):
+                    self._desk.work(leg)
 
     # --- what others did ------------------------------------------------------------------------
 
