@@ -24,7 +24,7 @@ from tradebot.app.rates import rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
-from tradebot.core.messages import Split
+from tradebot.core.happenings import Split
 from tradebot.core.model import Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError

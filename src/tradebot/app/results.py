@@ -18,7 +18,7 @@ from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
-from tradebot.core.messages import Dividend, Rate, Split
+from tradebot.core.happenings import Dividend, Rate, Split
 from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
