@@ -79,7 +79,6 @@ class Scene:
     series: Mapping[tuple[str, int], Loaded]
     events: Sequence[Event]
     digests: Digests
-    verdicts: Mapping[str, str]
     started: float
     notes: tuple[str, ...] = ()
 
@@ -124,7 +123,7 @@ def traded_by_engine(
 def result_of(
     scene: Scene, recipe: Recipe, spec: StrategySpec, traded: Traded, own: Sequence[Loaded]
 ) -> RunResult:
-    """Return the finished record of one strategy; its run id is given when it is stored."""
+    """Return the record of one strategy; its run id is given when it is stored, its verdict when known."""
     axis = axis_of(own)
     name, hold = _benchmark(scene, float(traded.curves.equity[0]), axis, own)
     names = ", ".join(spec.instruments)
@@ -160,7 +159,6 @@ def result_of(
         open_orders=traded.open_orders,
         warnings=_warnings(scene, spec, traded),
         assumptions=plan.assumptions(scene.config, scene.account),
-        check_verdict=scene.verdicts.get(spec.id, ""),
         config_digest=scene.digests.config,
         code_digest=scene.digests.code,
         data_digest=scene.digests.data,
