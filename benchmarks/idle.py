@@ -105,9 +105,9 @@ def weigh(root: Path, state: Path, seconds: float) -> Idle:
                 if not said[-1]:
                     raise RuntimeError("the daemon ended:\n" + "".join(said))
             ready = time.monotonic() - begun
-            before = _cpu(process.pid)
+            before = cpu_seconds(process.pid)
             time.sleep(seconds)
-            share = (_cpu(process.pid) - before) / seconds
+            share = (cpu_seconds(process.pid) - before) / seconds
             memory = _memory(process.pid)
             maps = Path(f"/proc/{process.pid}/maps").read_text()
         finally:
@@ -121,9 +121,10 @@ def weigh(root: Path, state: Path, seconds: float) -> Idle:
     )
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return what a process and the children that it waited for have used of processors so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> dict[str, float]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tradebot.app import plan
+from tradebot.app.beside import Beside
 from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, needs_of, recipes, seat
 from tradebot.app.fast import traded_by_kernel, wants_kernel
@@ -24,7 +26,7 @@ from tradebot.app.rates import rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
-from tradebot.core.messages import Split
+from tradebot.core.happenings import Split
 from tradebot.core.model import Instrument
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.errors import UsageError
@@ -33,6 +35,8 @@ from tradebot.report.result import RunResult
 if TYPE_CHECKING:
     from tradebot.core.facts import Recorded
     from tradebot.sim.timeline import Event
+
+_LONG = 100_000  # bars from which on the look-ahead check is worth a processor of its own
 
 Progress = Callable[[str, float], None]
 
@@ -43,7 +47,8 @@ class BacktestRequest:
 
     `speed`: "engine" is the reference, "kernel" the compiled replay of the same rules, "auto"
     takes the kernel where it can and pays. `progress` is told (what, share done), `on_fact` every
-    fact of the engine in order.
+    fact of the engine in order. `meanwhile` is given each result while its strategy is still being
+    checked for look-ahead: all of it is there but the verdict.
     """
 
     config: Config
@@ -52,6 +57,7 @@ class BacktestRequest:
     speed: str = "auto"
     progress: Progress | None = None
     on_fact: Callable[[Recorded], None] | None = None
+    meanwhile: Callable[[RunResult], None] | None = None
 
 
 def backtest(request: BacktestRequest) -> list[RunResult]:
@@ -92,7 +98,6 @@ class _AccountRun:
         self.instruments: dict[str, Instrument] = {}
         self.series: dict[tuple[str, int], Loaded] = {}
         self.events: list[Event] = []
-        self.verdicts: dict[str, str] = {}
         self.started = perf_counter()
 
     def run(self) -> list[RunResult]:
@@ -107,8 +112,7 @@ class _AccountRun:
         self.events = events
         splits = tuple(e for e in events if isinstance(e, Split))
         specs = self._specs(splits)
-        for recipe, spec in zip(self.recipes, specs, strict=True):
-            self.verdicts[spec.id] = verdict_of(recipe, self.series, spec.deciders)
+        checked = Beside(partial(self._verdicts, specs), copy=self._rows() >= _LONG)
         scene = self._scene()
         setup = Setup(
             instruments=self.instruments,
@@ -119,13 +123,25 @@ class _AccountRun:
         self._tell("running", 0.0)
         traded = self._trade(scene, setup, begin, last)
         self._tell("running", 1.0)
-        return [self._finished(scene, spec, traded) for spec in specs]
+        results = [self._finished(scene, spec, traded) for spec in specs]
+        if self.request.meanwhile is not None:
+            for result in results:
+                self.request.meanwhile(result)
+        pairs = zip(results, checked.result(), strict=True)
+        return [replace(result, check_verdict=verdict) for result, verdict in pairs]
+
+    def _verdicts(self, specs: Sequence[StrategySpec]) -> list[str]:
+        """Return what the quick check says of each strategy."""
+        pairs = zip(self.recipes, specs, strict=True)
+        return [verdict_of(recipe, self.series, spec.deciders) for recipe, spec in pairs]
+
+    def _rows(self) -> int:
+        return sum(len(s.columns) - s.start for s in self.series.values())
 
     def _trade(self, scene: Scene, setup: Setup, begin: int, last: int) -> dict[str, Traded]:
         """Run on the kernel where that is asked for, pays and can be done; else on the engine."""
-        rows = sum(len(s.columns) - s.start for s in self.series.values())
         refused = ""
-        if wants_kernel(self.request.speed, rows):
+        if wants_kernel(self.request.speed, self._rows()):
             found = traded_by_kernel(scene, setup, setup.strategies)
             if isinstance(found, dict):
                 return found
@@ -151,7 +167,6 @@ class _AccountRun:
             series=self.series,
             events=self.events,
             digests=self._digests(),
-            verdicts=self.verdicts,
             started=self.started,
             notes=self._notes(),
         )

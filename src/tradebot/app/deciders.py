@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tradebot.app import plan
 from tradebot.config.models import Config
 from tradebot.config.strategies import Strategy as StrategyWords
-from tradebot.core.messages import Split
+from tradebot.core.happenings import Split
 from tradebot.core.strategy import BarStrategy, Input, PortfolioStrategy, Strategy
 from tradebot.errors import ConfigError, PluginError, Problem
 from tradebot.plugins.loader import Loaded as Plugin

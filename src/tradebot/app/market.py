@@ -18,7 +18,7 @@ import numpy as np
 
 from tradebot.app.plan import refuse
 from tradebot.config.models import Config
-from tradebot.core.messages import SessionClose, SessionOpen, Slice
+from tradebot.core.happenings import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
 from tradebot.data.arrays import BarArrays, Ints, Mask, QuoteArrays
 from tradebot.data.calendars import sessions

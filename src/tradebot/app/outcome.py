@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tradebot.app.market import Loaded
-from tradebot.core.messages import Dividend, Split
+from tradebot.core.happenings import Dividend, Split
 from tradebot.core.model import Fill, Instrument, OrderKind
 from tradebot.core.quantize import LEDGER_CONTEXT
 from tradebot.data.arrays import BarArrays

@@ -15,7 +15,7 @@ from tradebot.app.plan import base_currency, refuse
 from tradebot.config.models import Config
 from tradebot.config.simulation import BpsFee
 from tradebot.config.units import Money
-from tradebot.core.messages import Rate
+from tradebot.core.happenings import Rate
 from tradebot.core.model import Instrument
 from tradebot.data.arrays import BarArrays, Floats, Ints
 from tradebot.data.catalogue import Catalogue

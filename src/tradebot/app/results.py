@@ -18,7 +18,7 @@ from tradebot.app.market import Loaded, events_of, load_series
 from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
-from tradebot.core.messages import Dividend, Rate, Split
+from tradebot.core.happenings import Dividend, Rate, Split
 from tradebot.core.model import DAY, SECOND, AssetClass, Instrument
 from tradebot.core.setup import FirstEntry, StrategySpec
 from tradebot.data.arrays import BarArrays
@@ -79,7 +79,6 @@ class Scene:
     series: Mapping[tuple[str, int], Loaded]
     events: Sequence[Event]
     digests: Digests
-    verdicts: Mapping[str, str]
     started: float
     notes: tuple[str, ...] = ()
 
@@ -124,7 +123,7 @@ def traded_by_engine(
 def result_of(
     scene: Scene, recipe: Recipe, spec: StrategySpec, traded: Traded, own: Sequence[Loaded]
 ) -> RunResult:
-    """Return the finished record of one strategy; its run id is given when it is stored."""
+    """Return the record of one strategy; its run id is given when it is stored, its verdict when known."""
     axis = axis_of(own)
     name, hold = _benchmark(scene, float(traded.curves.equity[0]), axis, own)
     names = ", ".join(spec.instruments)
@@ -160,7 +159,6 @@ def result_of(
         open_orders=traded.open_orders,
         warnings=_warnings(scene, spec, traded),
         assumptions=plan.assumptions(scene.config, scene.account),
-        check_verdict=scene.verdicts.get(spec.id, ""),
         config_digest=scene.digests.config,
         code_digest=scene.digests.code,
         data_digest=scene.digests.data,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from tradebot.errors import ConfigError, Problem, StoreError
 
 if TYPE_CHECKING:
     from tradebot.config.loader import Loaded
+    from tradebot.report.html import Draft
+    from tradebot.report.metrics import Metrics
     from tradebot.report.result import RunResult
     from tradebot.report.runs import RunStore
 
@@ -66,8 +68,9 @@ def backtest(
         asked = _asked(project, strategies, [*dates, *overrides], from_run)
     except ConfigError as exc:
         raise ConfigError([_as_typed(problem, dates) for problem in exc.problems]) from exc
-    results = _run(asked, speed)
-    _keep_and_show(asked, results, page=not no_report, as_json=as_json)
+    drafts = _Drafts(page=not no_report)
+    results = _run(asked, speed, drafts.make)
+    _keep_and_show(asked, results, drafts, as_json=as_json)
     if from_run is not None and not as_json:
         _compare(asked, results)
 
@@ -113,7 +116,25 @@ def _asked(
     )
 
 
-def _run(asked: _Asked, speed: str) -> list[RunResult]:
+class _Drafts:
+    """What is worked out of results before their verdicts are known: figures, and parts of the page."""
+
+    def __init__(self, *, page: bool) -> None:
+        self.page = page
+        self.figures: dict[str, Metrics] = {}
+        self.pages: dict[str, Draft] = {}
+
+    def make(self, result: RunResult) -> None:
+        """Work out those of one result."""
+        from tradebot.report.html import draft
+        from tradebot.report.metrics import measure
+
+        self.figures[result.label] = measure(result)
+        if self.page:
+            self.pages[result.label] = draft(result)
+
+
+def _run(asked: _Asked, speed: str, meanwhile: Callable[[RunResult], None]) -> list[RunResult]:
     from tradebot.app.backtest import BacktestRequest
     from tradebot.app.backtest import backtest as run
 
@@ -126,13 +147,13 @@ def _run(asked: _Asked, speed: str) -> list[RunResult]:
             strategies=asked.strategies,
             speed=speed,
             progress=tell,
+            meanwhile=meanwhile,
         )
         return run(request)
 
 
-def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, as_json: bool) -> None:
+def _keep_and_show(asked: _Asked, results: Sequence[RunResult], drafts: _Drafts, *, as_json: bool) -> None:
     from tradebot.report.jsonout import to_dict
-    from tradebot.report.metrics import measure
     from tradebot.report.runs import REPORT
     from tradebot.report.text import print_report
 
@@ -142,11 +163,12 @@ def _keep_and_show(asked: _Asked, results: Sequence[RunResult], *, page: bool, a
     lost: StoreError | None = None
     for i, found in enumerate(results):
         result, path = found, None
-        metrics = measure(found)
+        metrics = drafts.figures[found.label]
         try:
             result = named(found, asked.store)
-            folder = asked.store.save(result, metrics, config=text, report=page)
-            path = str(folder / REPORT) if page else None
+            page = drafts.pages.get(found.label)
+            folder = asked.store.save(result, metrics, config=text, report=drafts.page, page=page)
+            path = str(folder / REPORT) if drafts.page else None
         except StoreError as exc:
             # What took long to compute is shown, though a full disk or a folder of others keeps nothing.
             result, lost = found, exc

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.core.model import AssetAmount, Bar, Explained, Fill, MarketData, Order
+from tradebot.core.commands import CancelOrder as CancelOrder
+from tradebot.core.commands import Command as Command
+from tradebot.core.commands import ReplaceOrder as ReplaceOrder
+from tradebot.core.commands import SetTimer as SetTimer
+from tradebot.core.commands import SubmitOrder as SubmitOrder
+from tradebot.core.happenings import Dividend as Dividend
+from tradebot.core.happenings import Rate as Rate
+from tradebot.core.happenings import SessionClose as SessionClose
+from tradebot.core.happenings import SessionOpen as SessionOpen
+from tradebot.core.happenings import Slice as Slice
+from tradebot.core.happenings import Split as Split
+from tradebot.core.model import AssetAmount, Bar, Explained, Fill
 from tradebot.core.rules import OWNER
 from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
-
-
-class Slice(NamedTuple):
-    """Market data of one instant: all of it is applied before any strategy is called."""
-
-    ts: int
-    items: tuple[MarketData, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,53 +122,6 @@ class TimerDue:
 
     ts: int
     key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOpen:
-    """A calendar's session opened; `closes_at` is its close."""
-
-    ts: int
-    calendar: str
-    closes_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionClose:
-    """A calendar's session closed; `opens_at` is the next open, None when none is known."""
-
-    ts: int
-    calendar: str
-    opens_at: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """One unit of `asset` is worth `rate` units of `base`."""
-
-    ts: int
-    asset: str
-    base: str
-    rate: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """A share becomes `ratio` shares before the first bar of the ex-day (4 for 4:1, 0.125 for 1:8)."""
-
-    ts: int
-    instrument: str
-    ratio: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dividend:
-    """Who holds at `ts` (the ex-date's open) is owed `amount` a share, paid at `pays_at`."""
-
-    ts: int
-    instrument: str
-    amount: Decimal
-    pays_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,40 +278,3 @@ Input = (
     | StopTrading
     | End
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOrder:
-    """Send this order once; its fate comes back as reports."""
-
-    order: Order
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelOrder:
-    """Cancel a working order."""
-
-    client_order_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceOrder:
-    """Replace a working order by `order` (whose `replaces` names it), atomically where possible.
-
-    What filled of the old one beyond the `filled` that the sender knew of (None: all until then) comes off.
-    """
-
-    client_order_id: str
-    order: Order
-    filled: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTimer:
-    """Post `TimerDue(key)` at `at`; a second timer under the same key takes the first one's place."""
-
-    key: str
-    at: int
-
-
-Command = SubmitOrder | CancelOrder | ReplaceOrder | SetTimer

@@ -30,7 +30,7 @@ from typing import Literal
 
 import numpy as np
 
-from tradebot.core.messages import Dividend, Split
+from tradebot.core.happenings import Dividend, Split
 from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import Sessions
 from tradebot.errors import DataError

@@ -19,7 +19,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import tradebot
-from tradebot.core.messages import Dividend, Split
+from tradebot.core.happenings import Dividend, Split
 from tradebot.core.model import Instrument
 from tradebot.data.actions import Action, actions_as_text, events, read_actions
 from tradebot.data.arrays import BarArrays, QuoteArrays

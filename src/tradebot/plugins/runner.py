@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tradebot.core.messages import Split
+from tradebot.core.happenings import Split
 from tradebot.core.model import Bar
 from tradebot.core.strategy import Input
 from tradebot.errors import InvariantError, PluginError

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -33,29 +34,43 @@ _GENERAL = (
 _LIBRARY = Html("<script>/* chart library */</script>")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The parts of a page that take long, and that neither the run's id nor its verdict is part of."""
+
+    trades: Html
+    data: str
+    library: bytes
+
+
+def draft(result: RunResult) -> Draft:
+    """Make those parts, for a page that is written once all is known."""
+    return Draft(trades=tables.trades(result), data=_json(result), library=_plotly())
+
+
 def render_html(result: RunResult, metrics: Metrics | None = None) -> str:
     """Return the page as text, about 5 MB of which the chart library is 4.8."""
-    return b"".join(_page(result, metrics)).decode()
+    return b"".join(_page(result, metrics, draft(result))).decode()
 
 
-def _page(result: RunResult, metrics: Metrics | None) -> tuple[bytes, ...]:
-    before, found, after = _page_without_library(result, metrics).partition(_LIBRARY)
+def _page(result: RunResult, metrics: Metrics | None, parts: Draft) -> tuple[bytes, ...]:
+    before, found, after = _page_without_library(result, metrics, parts).partition(_LIBRARY)
     assert found
-    return before.encode(), b"<script>", _plotly(), b"</script>", after.encode()
+    return before.encode(), b"<script>", parts.library, b"</script>", after.encode()
 
 
-def _page_without_library(result: RunResult, metrics: Metrics | None) -> str:
+def _page_without_library(result: RunResult, metrics: Metrics | None, parts: Draft) -> str:
     found = metrics or measure(result)
     body = join(
         (
             _header(result),
-            tag("main", *_sections(result, found)),
+            tag("main", *_sections(result, found, parts)),
             tag(
                 "footer",
                 f"tradebot {result.version}".strip(),
                 " · past results, simulated or not, promise nothing",
             ),
-            Html(f'<script type="application/json" id="run-data">{_json(result)}</script>'),
+            Html(f'<script type="application/json" id="run-data">{parts.data}</script>'),
             _LIBRARY,
             Html(f"<script>{_asset('report.js')}</script>"),
         )
@@ -84,11 +99,13 @@ def _page_without_library(result: RunResult, metrics: Metrics | None) -> str:
     return f"<!doctype html>\n{page}\n"
 
 
-def write_html(path: Path, result: RunResult, metrics: Metrics | None = None) -> Path:
-    """Write the page to `path`, whole or not at all, and return the path."""
+def write_html(
+    path: Path, result: RunResult, metrics: Metrics | None = None, parts: Draft | None = None
+) -> Path:
+    """Write the page to `path`, whole or not at all, and return the path; `parts` are made where not given."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("wb") as file:
-        file.writelines(_page(result, metrics))
+        file.writelines(_page(result, metrics, parts or draft(result)))
     part.replace(path)
     return path
 
@@ -108,7 +125,7 @@ def _header(result: RunResult) -> Html:
     )
 
 
-def _sections(result: RunResult, metrics: Metrics) -> list[Html]:
+def _sections(result: RunResult, metrics: Metrics, parts: Draft) -> list[Html]:
     kind = "" if result.mode is RunMode.LIVE else "How fills are decided"
     sections = [
         figures.tiles(result, metrics),
@@ -120,7 +137,7 @@ def _sections(result: RunResult, metrics: Metrics) -> list[Html]:
     sections += [
         _section("Figures", figures.figure_tables(result, metrics), figures.definitions(result, metrics)),
         _section("Returns by month, %", tables.months(result)),
-        _section("Trades", tables.trades(result)),
+        _section("Trades", parts.trades),
         _section("Costs", tag("div", tables.costs(result), tables.breakdown(result), class_="costs")),
         _section(kind or "How orders were filled", _rules(result)),
         _section("This run", tables.identity(result), _repeat(result)),

@@ -30,7 +30,7 @@ from typing import TypeVar
 from tradebot.errors import DataError, StoreError
 from tradebot.report import curves, words
 from tradebot.report.codec import record_of, rows_of
-from tradebot.report.html import write_html
+from tradebot.report.html import Draft, write_html
 from tradebot.report.jsonout import Json, field_names, plain_value, to_dict
 from tradebot.report.metrics import Metrics, measure
 from tradebot.report.result import FillRecord, RunResult, StrategyRef, TradeRecord
@@ -104,10 +104,12 @@ class RunStore:
         *,
         config: str | None = None,
         report: bool = True,
+        page: Draft | None = None,
     ) -> Path:
         """Store `result` under its `run_id` and return its folder.
 
-        `config` is the text of the configuration; `report` adds the HTML page. Raises StoreError when
+        `config` is the text of the configuration; `report` adds the HTML page, of which `page` are parts
+        that were made before. Raises StoreError when
         the id is not a plain name, is already stored, or the disk refuses; nothing is left half done.
         """
         final = self._folder(result.run_id)
@@ -117,7 +119,7 @@ class RunStore:
         part = self.root / f".{result.run_id}.{os.getpid()}{_PART}"
         try:
             self._begin(result.run_id, part)
-            self._write(part, result, metrics or measure(result), config, report)
+            self._write(part, result, metrics or measure(result), config=config, report=report, page=page)
             part.rename(final)  # fails when another process stored this id first: its folder is not empty
             _sync(self.root)
         except OSError as exc:
@@ -209,7 +211,14 @@ class RunStore:
             raise StoreError(f"{self.root}: the folder for runs cannot be made: {exc}") from exc
 
     def _write(
-        self, folder: Path, result: RunResult, metrics: Metrics, config: str | None, report: bool
+        self,
+        folder: Path,
+        result: RunResult,
+        metrics: Metrics,
+        *,
+        config: str | None,
+        report: bool,
+        page: Draft | None,
     ) -> None:
         # Compressing the curves needs no interpreter, so all else is written beside it.
         with ThreadPoolExecutor(max_workers=1) as beside:
@@ -220,7 +229,7 @@ class RunStore:
             if config is not None:
                 (folder / CONFIG).write_text(config, encoding="utf-8")
             if report:
-                write_html(folder / REPORT, result, metrics)
+                write_html(folder / REPORT, result, metrics, page)
             compressed.result()
         files = {p.name: _mark(p) for p in sorted(folder.iterdir()) if p.name != REPORT}
         summary = to_dict(result, metrics, trades=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
+from tradebot.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 
 
 class LatencyModel(Protocol):

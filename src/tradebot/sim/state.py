@@ -126,7 +126,9 @@ def _load_tables(blotter: Blotter, written: Mapping[str, Plain]) -> None:
         ts, left, volume, used = _list(row)
         budget = Budget(None if left is None else Decimal(str(left)), cast(float, volume), Decimal(str(used)))
         blotter.budgets[name] = (cast(int, ts), budget)
-    blotter.ended.update({i: Decimal(str(q)) for i, q in _object(written["ended"]).items()})
+    amounts: dict[str, Decimal] = {}  # of many orders the same: kept once
+    for order_id, filled in _object(written["ended"]).items():
+        blotter.ended[order_id] = amounts.setdefault(str(filled), Decimal(str(filled)))
     blotter.heirs.update({i: str(by) for i, by in _object(written["heirs"]).items()})
     blotter.fill_count = cast(int, written["fills"])
     groups, legs = blotter.joined
