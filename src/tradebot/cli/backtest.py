@@ -119,7 +119,7 @@ def _run(asked: _Asked, speed: str) -> list[RunResult]:
 
     # A backtest tells nobody, so where to send messages is no part of what is run and kept.
     config = asked.loaded.config.model_copy(update={"notify": ()})
-    with progress() as tell, located(asked.loaded):
+    with progress() as tell, located(asked.loaded), out.prints_aside():
         request = BacktestRequest(
             config=config,
             project=asked.project.root,
