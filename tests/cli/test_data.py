@@ -148,6 +148,21 @@ def test_splits_of_a_stock_are_stored_and_listed_as_known_jumps(tradebot: Tradeb
     assert tradebot("data", "check", "ABC").code == 0
 
 
+def test_an_actions_file_without_rows_takes_nothing_away(tradebot: Tradebot, here: Path) -> None:
+    (here / "abc.csv").write_text("date,open,high,low,close,volume\n2024-03-04,4,4,4,4,1\n")
+    tradebot("data", "import", "abc.csv", "--id", "ABC", "--class", "stock", "--interval", "1d")
+    (here / "actions.csv").write_text("date,kind,value\n2024-03-07,split,4:1\n")
+    (here / "none.csv").write_text("date,kind,value\n")
+    words = ("--id", "ABC", "--kind", "actions")
+    tradebot("data", "import", "actions.csv", *words)
+
+    ended = tradebot("data", "import", "none.csv", *words)
+
+    assert ended.code == ExitCode.FAILED
+    assert ended.err.startswith("Error: none.csv: has no rows; nothing was stored")
+    assert tradebot("data", "import", "actions.csv", *words).out.endswith("(before: 1)\n")
+
+
 def test_check_finds_a_hole_and_ends_with_1(tradebot: Tradebot, here: Path) -> None:
     lines = write_bars(here / "bars.csv").read_text().splitlines()
     (here / "bars.csv").write_text("\n".join(lines[:100] + lines[130:]))

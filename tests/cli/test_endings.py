@@ -289,8 +289,8 @@ def test_an_interrupt_while_a_strategy_is_called_ends_the_command_and_not_the_st
         "from tradebot.cli.border import main\nmain()\n"
     )
     with piped("-c", program, "backtest", cwd=tmp_path) as child:
-        assert child.stdout is not None
-        while "spinning" not in child.stdout.readline():
+        assert child.stderr is not None
+        while "spinning" not in child.stderr.readline():
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=30)

@@ -169,6 +169,29 @@ def test_report_makes_the_page_that_was_not_made(tradebot: Tradebot, small: Path
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs a folder where nobody may write")
+def test_where_no_run_can_be_stored_the_table_is_shown_all_the_same(tradebot: Tradebot, small: Path) -> None:
+    (small / "runs").symlink_to("/proc/self/task")
+
+    ended = tradebot("backtest", "fast")
+
+    assert ended.code == ExitCode.FAILED
+    assert "End equity" in ended.out and "Repeat:" not in ended.out
+    assert re.match(r"Error: runs/\S+-fast: the run cannot be stored: \[Errno", ended.err)
+
+
+def test_a_page_that_cannot_be_made_hides_no_table(tradebot: Tradebot, small: Path) -> None:
+    tradebot("backtest", "fast", "--no-report")
+    (run,) = (small / "runs").iterdir()
+    (run / "report.html").mkdir()
+
+    ended = tradebot("report")
+
+    assert ended.code == ExitCode.FAILED
+    assert "End equity" in ended.out and "Report:" not in ended.out
+    assert "report.html" in ended.err
+
+
 def test_report_finds_a_run_by_the_beginning_of_its_id(tradebot: Tradebot, small: Path) -> None:
     (run,) = tradebot("backtest", "slow", "--no-report", "--json").json["runs"]
 

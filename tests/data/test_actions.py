@@ -78,6 +78,10 @@ def test_events_happen_at_midnight_of_the_ex_date_at_the_exchange() -> None:
         ("2020-08-31,split,four,", ":2: value must be a number above 0, was 'four'"),
         ("2020-08-31,split,NaN,", ":2: value must be a number above 0, was 'NaN'"),
         ("2020-08-31,split,4:0,", ":2: value must be a number above 0, was '0'"),
+        ("2020-08-31,split,1e999999,", ":2: value must be from 1E-12 to 1E+12, was '1e999999'"),
+        ("2020-08-31,dividend,1e-400,", ":2: value must be from 1E-12 to 1E+12, was '1e-400'"),
+        ("0001-01-01,split,4,", ":2: ex_date must be a date like 2020-08-31, was '0001-01-01'; years from"),
+        ("2020-08-31,dividend,1,9999-12-31", ":2: pay_date must be a date like 2020-08-31, was '9999-12-31'"),
         ("2020-08-31,split,1,", ":2: a split of 1:1 changes nothing"),
         ("2020-08-31,dividend,-1,", ":2: value must be a number above 0, was '-1'"),
         ("2020-08-31,dividend,1,2020-08-30", ":2: pay_date must not be before the ex-date 2020-08-31"),
@@ -93,6 +97,16 @@ def test_a_row_that_cannot_be_right_is_refused_with_its_line(
     with pytest.raises(DataError) as caught:
         read_actions(file(f"ex_date,kind,value,pay_date\n{row}\n"), NYSE)
     assert message in str(caught.value)
+
+
+def test_comments_above_the_header_are_no_rows_and_count_as_lines(file: Callable[[str], Path]) -> None:
+    text = "# actions.csv\n\n# splits of ACME\nex_date,kind,value\n2020-08-31,split,{}\n"
+
+    assert [a.ratio for a in read_actions(file(text.format(4)), NYSE)] == [4]
+    with pytest.raises(DataError, match=r"actions\.csv:5: value must be"):
+        read_actions(file(text.format("four")), NYSE)
+    with pytest.raises(DataError, match=r"actions.csv:2: needs columns .* found \['kind'\]"):
+        read_actions(file("# only\nkind\n"), NYSE)
 
 
 def test_a_foreign_symbol_and_missing_columns_are_refused(file: Callable[[str], Path]) -> None:

@@ -104,6 +104,17 @@ def test_a_jump_that_is_taken_back_is_a_bad_print_and_one_that_stays_an_outlier(
     assert (stays.kind, stays.severity.value, stays.first_ts) == ("outlier", "warning", hours.ts[100])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_jump_where_prices_stand_still_is_told_without_deviations(hours: BarArrays) -> None:
+    still = np.full(400, 10.0)
+    report = check_series(
+        moved(replace(hours, open=still, high=still, low=still, close=still), slice(300, None), 1.31)
+    )
+    jump = found(report, "outlier")
+    assert jump is not None
+    assert jump.examples[0].endswith("close 10 -> 13.1 (where prices stand still)")
+
+
 @pytest.mark.parametrize(("factor", "ratio"), [(2.0, "2:1"), (1 / 8, "1:8"), (1.5, "1.5:1"), (7.0, "7:1")])
 def test_a_split_is_recognised_by_price_and_volume(hours: BarArrays, factor: float, ratio: str) -> None:
     even = replace(hours, volume=np.full(400, 100.0))

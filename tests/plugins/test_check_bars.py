@@ -164,6 +164,31 @@ def test_a_strategy_that_rolls_dice_is_not_repeatable() -> None:
     assert finding.fault is Fault.NOT_REPEATABLE
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_target_that_is_no_number_keeps_what_was_wanted(number: float) -> None:
+    class Unsure(EmaTrend):
+        def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+            return super().on_bar(ctx, bar) if bar.ts // MINUTE % 3 else ctx.target(number)
+
+    assert check_bar_strategy(Unsure, walk(500)).changes_in_all > 0
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("buy", "a strategy returns Target, Weights, Quotes or None, was 'buy'"),
+        (Target("X", 1.0, 1.0), "a target has a weight or a qty, not both: 1.0 and 1.0"),
+    ],
+)
+def test_a_word_that_is_no_intent_is_told_as_the_engine_tells_it(word: Target, said: str) -> None:
+    class Babbling(EmaTrend):
+        def on_bar(self, ctx: Context, bar: Bar) -> Target | None:
+            return word
+
+    with pytest.raises((TypeError, ValueError), match=said):
+        check_bar_strategy(Babbling, walk(50))
+
+
 def test_fewer_bars_than_the_lookback_are_no_proof() -> None:
     verdict = check_bar_strategy(Breakout, walk(15))
     assert not verdict.ok

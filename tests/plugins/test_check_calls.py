@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from math import sin
+from typing import cast
 
 import pytest
 
@@ -187,6 +188,24 @@ def test_weights_that_differ_from_run_to_run_are_named() -> None:
 def test_a_portfolio_that_is_asked_once_a_month_needs_a_lookback_of_months() -> None:
     # Eleven bars bring back one monthly answer at most, not the eleven that it compares.
     assert not on_bars(Stronger, Schedule.MONTH).ok
+
+
+def test_a_weight_that_is_no_number_keeps_what_was_wanted() -> None:
+    class Unsure(Stronger):
+        def weights(self, ctx: Context, prices: Mapping[str, float]) -> Weights | None:
+            said = super().weights(ctx, prices)
+            return said if said is None or ctx.now // DAY % 3 else Weights((("A", float("nan")), ("B", 0.0)))
+
+    assert on_bars(Unsure).changes_in_all > 0
+
+
+def test_a_word_that_is_no_intent_is_told_as_the_engine_tells_it() -> None:
+    class Babbling(Around):
+        def on_quote(self, ctx: Context, quote: Quote) -> Quotes | None:
+            return cast(Quotes, "buy")
+
+    with pytest.raises(TypeError, match="a strategy returns Target, Weights, Quotes or None, was 'buy'"):
+        on_quotes(Babbling)
 
 
 def test_the_shipped_strategies_pass() -> None:

@@ -140,7 +140,7 @@ def _run(asked: _Asked, speed: str, meanwhile: Callable[[RunResult], None]) -> l
 
     # A backtest tells nobody, so where to send messages is no part of what is run and kept.
     config = asked.loaded.config.model_copy(update={"notify": ()})
-    with progress() as tell, located(asked.loaded):
+    with progress() as tell, located(asked.loaded), out.prints_aside():
         request = BacktestRequest(
             config=config,
             project=asked.project.root,

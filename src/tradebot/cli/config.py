@@ -33,7 +33,8 @@ def validate(config_file: str | None, overrides: tuple[str, ...], as_json: bool)
     """
     project = find_project(config_file)
     loaded = project.load(overrides)
-    problems = _strategy_problems(loaded, project.root)
+    with out.prints_aside():
+        problems = _strategy_problems(loaded, project.root)
     if problems:
         raise ConfigError(problems)
     count = len(loaded.config.strategies)

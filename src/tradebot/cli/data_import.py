@@ -273,6 +273,11 @@ def _import_actions(
     calendar = sessions(instrument.calendar)
     symbol = instrument.id.partition("@")[0]
     actions = read_actions(file, calendar, symbol=symbol, split_value=split_value)
+    if not actions:
+        raise DataError(
+            f"{file}: has no rows; nothing was stored (to forget stored actions, delete actions.csv in the "
+            "instrument's folder)"
+        )
     splits = [e for e in events(actions, instrument.id, calendar) if isinstance(e, Split)]
     for interval in catalogue.intervals(instrument.id):
         if catalogue.info(instrument.id, interval).provenance.adjustment.value != "raw":

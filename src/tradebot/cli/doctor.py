@@ -41,7 +41,8 @@ def doctor(config_file: str | None, as_json: bool) -> None:
         accounts=[(k.name, k.places) for k in kept],
         answers=lambda: _answers(where),
     )
-    checks += examine(patient)
+    with out.prints_aside():
+        checks += examine(patient)
     mode = "unknown" if config is None else config.mode
     if as_json:
         rows = [{"check": c.name, "verdict": c.verdict.value, "text": c.text, "todo": c.todo} for c in checks]

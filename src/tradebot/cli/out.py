@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import TextIO
 
 from tradebot.cli.words import SCHEMA_VERSION
@@ -41,6 +42,11 @@ def show(text: str = "") -> None:
 def note(text: str) -> None:
     """Write a line that is not data."""
     sys.stderr.write(f"{text}\n")
+
+
+def prints_aside() -> AbstractContextManager[object]:
+    """Return a context in which what a strategy prints goes to stderr: stdout carries our data alone."""
+    return redirect_stdout(sys.stderr)
 
 
 def as_json(value: Mapping[str, object]) -> None:

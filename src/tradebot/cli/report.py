@@ -60,15 +60,23 @@ def report(
 def _shown(store: RunStore, run_id: str, *, page: bool, as_json: bool) -> Path:
     from tradebot.report.jsonout import to_dict
     from tradebot.report.metrics import measure
+    from tradebot.report.runs import REPORT
     from tradebot.report.text import print_report
 
     result = store.load(run_id)
     metrics = measure(result)
-    path = store.write_report(run_id) if page else store.root / run_id / "report.html"
+    path, lost = store.root / run_id / REPORT, None
+    try:
+        if page:
+            store.write_report(run_id)
+    except OSError as exc:
+        lost = exc  # a folder of others keeps no page, and hides no figure
     if as_json:
         out.as_json(to_dict(result, metrics))
     else:
         print_report(result, metrics, sys.stdout, report_path=str(path) if path.is_file() else None)
+    if lost is not None:
+        raise lost
     return path
 
 

@@ -125,10 +125,10 @@ def check(
     for name in ids:
         if name not in known:
             raise UsageError(f"no strategy {name!r} is configured; there are: {', '.join(known)}")
-    with located(loaded):
+    with located(loaded), out.prints_aside():
         made = recipes(loaded.config, project.root, ids)
     verdicts: list[_Checked] = []
-    with progress() as tell:
+    with progress() as tell, out.prints_aside():
         for i, recipe in enumerate(made):
             tell(f"checking {recipe.words.id}", i / len(made))
             verdicts += _checked(recipe, loaded.config, project, quick=quick, seed=seed)

@@ -15,7 +15,7 @@ from tradebot.core.legs import Leg, Seat
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import FirstEntry, Resize
-from tradebot.core.strategy import Quotes, Target, Weights, problem_of
+from tradebot.core.strategy import Quotes, Target, Weights, no_intent, problem_of
 
 
 class Hearing:
@@ -41,8 +41,7 @@ class Hearing:
         elif intent is None or isinstance(intent, Target):
             wanted = [] if intent is None else [intent]
         else:
-            wrong = f"a strategy returns Target, Weights, Quotes or None, was {intent!r}"
-            seat.fail(self._rec, TypeError(wrong))
+            seat.fail(self._rec, no_intent(intent))
             return
         for target in wanted:
             problem = problem_of(target)

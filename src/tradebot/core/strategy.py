@@ -55,6 +55,11 @@ class Weights(NamedTuple):
 Intent = Target | Quotes | Weights
 
 
+def no_intent(word: object) -> TypeError:
+    """Return what is wrong with a word of a strategy that is no intent."""
+    return TypeError(f"a strategy returns Target, Weights, Quotes or None, was {word!r}")
+
+
 def problem_of(target: Target) -> Exception | None:
     """Return what is wrong with a target as a word, whatever its numbers mean; None when nothing is."""
     numbers: tuple[object, ...] = (target.weight, target.qty)

@@ -4,7 +4,7 @@ Owns the file format of splits, dividends and renames. What a split does to pric
 is `plugins.runner`'s, to lots, orders and cash the core's. Not modelled: spin-offs, rights, mergers,
 return of capital, currency of a dividend other than the instrument's quote asset.
 
-The file is CSV with a header:
+The file is CSV with a header, which comments (#) may stand above:
 
     date        ISO date; named `ex_date`, or `last_cum_date` (last session before the ex-date)
     kind        split | dividend | rename
@@ -43,6 +43,9 @@ _DATES = ("ex_date", "date", "last_cum_date")
 # Factor files carry rounded factors (0.500001, 0.142857) of splits that have small whole numbers.
 _SNAP = Fraction(1, 100_000)
 _SMALL = 20
+# Beyond these a typing error (an exponent, a year) costs hours of arithmetic or leaves 64 bits.
+_NUMBERS = (Decimal("1e-12"), Decimal("1e12"))
+_YEARS = range(1700, 2200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +78,20 @@ def read_actions(
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
+            lines = file.readlines()
+            above = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
+            rows = csv.DictReader(lines[above:])
             names = [name.strip().lower() for name in rows.fieldnames or ()]
             rows.fieldnames = names
             dated = next((name for name in _DATES if name in names), None)
             if dated is None or not {"kind", "value"} <= set(names):
-                raise DataError(f"{path}:1: needs columns {' or '.join(_DATES)}, kind, value; found {names}")
+                raise DataError(
+                    f"{path}:{above + 1}: needs columns {' or '.join(_DATES)}, kind, value; found {names}"
+                )
             found = [
-                (rows.line_num, _action(row, dated, sessions, symbol, split_value, f"{path}:{rows.line_num}"))
+                (line, _action(row, dated, sessions, symbol, split_value, f"{path}:{line}"))
                 for row in rows
+                for line in (above + rows.line_num,)
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise DataError(f"{path}: cannot be read as CSV: {exc}") from exc
@@ -178,14 +186,21 @@ def _number(text: str, where: str) -> Decimal:
         number = Decimal(0)
     if not number.is_finite() or number <= 0:
         raise DataError(f"{where}: value must be a number above 0, was {text!r}")
+    least, most = _NUMBERS
+    if not least <= number <= most:
+        raise DataError(f"{where}: value must be from {least} to {most}, was {text!r}")
     return number
 
 
 def _date(text: str, name: str, where: str) -> date:
+    wrong = f"{where}: {name} must be a date like 2020-08-31, was {text!r}"
     try:
-        return date.fromisoformat(text.strip())
+        found = date.fromisoformat(text.strip())
     except ValueError as exc:
-        raise DataError(f"{where}: {name} must be a date like 2020-08-31, was {text!r}") from exc
+        raise DataError(wrong) from exc
+    if found.year not in _YEARS:
+        raise DataError(f"{wrong}; years from {_YEARS.start} to {_YEARS.stop - 1} can be kept")
+    return found
 
 
 def _day(when: date) -> int:

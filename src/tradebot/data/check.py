@@ -228,11 +228,13 @@ def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Se
             back.append(i)
         elif size[i] > limits.outlier_deviations * deviation and not _returns(moves, back, i):
             stays.append(i)
-    sizes = dict(zip(rows.tolist(), (size[rows] / scales).tolist(), strict=True))
+    usual = dict(zip(rows.tolist(), scales.tolist(), strict=True))
 
     def moved(row: int) -> str:
         i = row - 1
-        return f"close {bars.close[i]:g} -> {bars.close[row]:g} ({sizes[i]:.0f} deviations)"
+        # Half the closes around it equal the one before: there is no usual move to compare with.
+        by = f"{size[i] / usual[i]:.0f} deviations" if usual[i] else "where prices stand still"
+        return f"close {bars.close[i]:g} -> {bars.close[row]:g} ({by})"
 
     def became(row: int) -> str:
         factor = _split_factor(bars, row - 1, np.inf, limits) or 1.0

@@ -17,12 +17,13 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.core.model import Bar, Fill, Side
 from tradebot.core.quantize import decimal_of
-from tradebot.core.strategy import BarStrategy, Input, Target
+from tradebot.core.strategy import BarStrategy, Input, Target, no_intent, problem_of
 from tradebot.errors import PluginError
 from tradebot.plugins.verdict import Fault, Finding, Verdict
 
@@ -262,8 +263,19 @@ def _called(
     if fill is not None:
         strategy.on_fill(context, fill)
     context.now, context.last = bar.ts, bar
-    target = strategy.on_bar(context, bar)
-    return before if target is None else Wanted(target.weight, target.qty)
+    return _heard(strategy.on_bar(context, bar), before)
+
+
+def _heard(intent: object, before: Wanted) -> Wanted:
+    """Return what is wanted after a word: as the engine, which keeps what stood when it is not a number."""
+    if intent is None:
+        return before
+    if not isinstance(intent, Target):
+        raise no_intent(intent)
+    if (problem := problem_of(intent)) is not None:
+        raise problem
+    numbers = [value for value in (intent.weight, intent.qty) if value is not None]
+    return Wanted(intent.weight, intent.qty) if any(map(isfinite, numbers)) else before
 
 
 def _fill(bar: Bar, signed: float) -> Fill:

@@ -17,6 +17,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import NamedTuple
 
 from tradebot.core.days import period_number
@@ -28,10 +29,13 @@ from tradebot.core.strategy import (
     Input,
     Intent,
     PortfolioStrategy,
+    Quotes,
     QuoteStrategy,
     Strategy,
     Target,
     Weights,
+    no_intent,
+    problem_of,
 )
 from tradebot.errors import PluginError
 from tradebot.plugins.verdict import Fault, Finding, Verdict
@@ -324,14 +328,21 @@ def _is_own(key: Input, names: Sequence[str], interval: int) -> bool:
     return key.interval == interval and key.instrument in names
 
 
-def _heard(intent: Intent | None, before: Wanted) -> Wanted:
+def _heard(intent: object, before: Wanted) -> Wanted:
     if intent is None:
         return before
-    if isinstance(intent, Weights):
-        return {**before, **{f"weight of {name}": weight for name, weight in intent.weights}}
-    if isinstance(intent, Target):
-        said = intent.qty if intent.weight is None else intent.weight
-        return before if said is None else {**before, f"weight of {intent.instrument}": said}
+    if isinstance(intent, Target | Weights):
+        if isinstance(intent, Target) and (problem := problem_of(intent)) is not None:
+            raise problem
+        said = (
+            intent.weights
+            if isinstance(intent, Weights)
+            else ((intent.instrument, intent.qty if intent.weight is None else intent.weight),)
+        )
+        # As the engine, which keeps what stood when a word is not a number.
+        return before | {f"weight of {name}": w for name, w in said if w is not None and isfinite(w)}
+    if not isinstance(intent, Quotes):
+        raise no_intent(intent)
     found: dict[str, float] = {}
     for side, levels in (("bid", intent.bids), ("ask", intent.asks)):
         for n, level in enumerate(levels, start=1):

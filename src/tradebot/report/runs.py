@@ -86,7 +86,7 @@ class RunStore:
         """Reserve and return a free run id for `label` at `created_ts` (ns UTC).
 
         The report and the line that repeats a run name its id, so it is needed before saving. A claim
-        that is never saved leaves a hidden folder and no run.
+        that is never saved leaves a hidden folder and no run. Raises StoreError when the disk refuses.
         """
         stamp = words.when(created_ts).strftime("%Y-%m-%dT%H%M")
         name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", label).strip("._-")[:60] or "run"
@@ -191,6 +191,8 @@ class RunStore:
             self._claim(run_id).mkdir()
         except FileExistsError:
             return False
+        except OSError as exc:
+            raise StoreError(f"{self._folder(run_id)}: the run cannot be stored: {exc}") from exc
         # Another process may have stored a run of its own under this name in between.
         if self._folder(run_id).exists():
             self._claim(run_id).rmdir()
