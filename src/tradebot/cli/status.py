@@ -12,7 +12,7 @@ import click
 from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.operate import Kept, with_reading
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, StoreError
 
 if TYPE_CHECKING:
     from tradebot.daemon.places import Places
@@ -79,9 +79,29 @@ def _gather(kept: Kept, live: Body | None) -> _Account:
             live=live,
             positions=views.positions(opened),
             orders=views.orders(opened, is_open=True),
-            halts=live["halts"] if live else [_halt(kept.name, row) for row in views.halts(opened)],
+            halts=live["halts"] if live else _latched(kept, views.halts(opened)),
             cash={asset: operate.plain(amount) or "0" for asset, amount in cash.items()},
         )
+
+
+def _latched(kept: Kept, booked: Sequence[HaltRow]) -> list[Body]:
+    """Return what halts the next start: the flag's halts and the journal's, the stricter of two."""
+    from tradebot.core.messages import HaltLevel
+    from tradebot.daemon.control_state import halt_row
+    from tradebot.daemon.halts import HaltFlag
+
+    found: dict[tuple[object, ...], Body] = {}
+    flagged: list[Body] = []
+    try:
+        flagged += [halt_row(kept.name, halt) for halt in HaltFlag(kept.places.halt).all]
+    except StoreError as exc:
+        out.note(f"Nothing trades before this is right: {exc}")
+    for row in (*flagged, *(_halt(kept.name, row) for row in booked)):
+        key = row["strategy"], row["instrument"], row["rule"]
+        known = found.get(key)
+        if known is None or HaltLevel[known["level"]].value < HaltLevel[row["level"]].value:
+            found[key] = row
+    return list(found.values())
 
 
 def _halt(account: str, row: HaltRow) -> Body:
