@@ -84,6 +84,22 @@ def test_two_accounts_start_trade_and_end_together(project: Project) -> None:
     assert not [e for e in daemon.events if e["level"] in ("error", "critical")]
 
 
+def test_a_closed_terminal_ends_it_in_order(project: Project) -> None:
+    with project.start() as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGHUP) == ExitCode.OK
+    assert [start["is_clean"] for start in starts(project)] == [True]
+    assert daemon.events[-1]["event"] == "stopped"
+
+
+def test_a_closed_terminal_is_outlived_where_that_was_asked_for(project: Project) -> None:
+    with project.start(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as daemon:
+        daemon.until("ready")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+
+
 def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:
     with project.start() as first:
         first.until("ready")

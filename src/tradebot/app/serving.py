@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +42,7 @@ from tradebot.daemon.logs import Logs, LogSettings
 from tradebot.daemon.metrics import Metrics, Served
 from tradebot.daemon.metrics import serve as serve_metrics
 from tradebot.daemon.notify_systemd import Notifier, Watchdog
-from tradebot.daemon.process import Daemon
+from tradebot.daemon.process import Daemon, ending_signals
 from tradebot.daemon.reach import pings_of
 from tradebot.daemon.redact import Redactor
 from tradebot.daemon.reserve import Reserve
@@ -220,7 +219,7 @@ def _stop_by_signal() -> None:
     """Let a signal end a start that has not come as far as the daemon's own handling."""
     task = asyncio.current_task()
     if task is not None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
