@@ -11,13 +11,13 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
@@ -169,13 +169,28 @@ async def _open(
             orphans=outside.orphans,
             until_end=outside.until_end,
         )
-        # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
-        one = await opener.run(partial(open_account, request, partial(supply_aside, folder=mine.folder)))
+        # In a thread: a long replay must not keep us from asking systemd for time.
+        opening = opener.run(partial(open_account, request, partial(supply_aside, folder=mine.folder)))
+        one = await _whole(opening, deadline, log)
         held.callback(one.close)
         held.push(deadline.begins)
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
+
+
+async def _whole(opening: Coroutine[Any, Any, Opened], deadline: _Deadline, log: Log) -> Opened:
+    """Return what is being opened. A signal does not leave the thread behind: it writes under our lock."""
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as exc:
+        log.info("stopping", reason="a signal, before anything was traded")
+        deadline.begins(type(exc), exc, None)
+        await asyncio.wait({task})
+        if task.exception() is None:
+            task.result().close()
+        raise
 
 
 def _settle_memory() -> None:
@@ -206,8 +221,9 @@ class _Deadline:
     ) -> None:
         """Begin to count, with the exit code that `exc` leads to; an `ExitStack` calls it."""
         failed = exc.exit_code if isinstance(exc, TradebotError) else ExitCode.BUG
+        in_order = exc is None or isinstance(exc, asyncio.CancelledError)
         if self._call_off is None:
-            self._call_off = self._outside.ending(int(ExitCode.OK if exc is None else failed))
+            self._call_off = self._outside.ending(int(ExitCode.OK if in_order else failed))
 
     def is_met(self) -> None:
         """Everything is closed."""
