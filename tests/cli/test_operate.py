@@ -104,8 +104,18 @@ def test_halt_without_a_daemon_holds_from_the_next_start_on(tradebot_here: Trade
     started(tradebot)
     assert tradebot("stop").code == 0
 
+    typo = tradebot("halt", "--strategy", "trnd")
+    assert (typo.code, "no strategy 'trnd'; there are trend" in typo.err) == (ExitCode.USAGE, True)
+    typo = tradebot("pause", "--symbol", "SPY")
+    assert (typo.code, "no symbol 'SPY'; there are SPX" in typo.err) == (ExitCode.USAGE, True)
+
     said = tradebot("halt", "--reason", "away")
     assert (said.code, "holds from the next start" in said.err) == (0, True)
+    again = tradebot("pause", "--reason", "milder")
+    assert "no new risk, by owner" in again.out
+    assert "away (it did before)" in again.out
+    left = tradebot("status")
+    assert (left.code, left.out.count("Halted"), "away" in left.out) == (ExitCode.NOT_RUNNING, 1, True)
 
     up = tradebot("start", "--timeout", "60")
     assert (up.code, "away" in up.out) == (ExitCode.HALTED, True)

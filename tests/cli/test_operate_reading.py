@@ -42,6 +42,26 @@ def test_orders_positions_and_trades_are_the_same_with_and_without_a_daemon(trad
     assert tradebot("orders", "--account", "x").code == ExitCode.USAGE
 
 
+def test_status_says_how_far_a_stop_trails_and_that_the_venue_holds_it(
+    tradebot_here: Tradebot, project: Path
+) -> None:
+    text = (project / "tradebot.yaml").read_text()
+    (project / "tradebot.yaml").write_text(text.replace("stop_loss: 8%", "trailing: 8%"))
+    started(tradebot_here)
+    until = time.monotonic() + 30
+    while True:
+        positions = tradebot_here("status", "--json").json["accounts"][0]["positions"]
+        if positions and positions[0]["stop_at"]:
+            break
+        assert time.monotonic() < until, "no protected position in 30 s"
+
+    [held] = positions
+    assert (held["stop"], held["trail"], held["stop_at"]) == (None, "0.08", "VENUE")
+    assert tradebot_here("halt").code == 0  # it holds what it holds from here on
+    shown = tradebot_here("status").out
+    assert "trails 8 %" in shown or "No positions" in shown
+
+
 def test_why_leads_from_the_bar_to_the_fill(traded: Tradebot) -> None:
     rows = traded("orders", "--all", "--json").json["accounts"][0]["orders"]
     entry = next(r for r in rows if r["purpose"] == "target" and r["status"] == "filled")

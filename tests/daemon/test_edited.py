@@ -1,17 +1,19 @@
 """What a start does about an edited file, a split in the past, and strategies nobody names any more."""
 
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.trading_days import at, config, facts, opened, project, trade
+from tests.daemon.trading_days import ACME, at, config, facts, opened, project, trade
 from tradebot.config.models import Config
 from tradebot.core import facts as f
-from tradebot.core.model import Purpose
+from tradebot.core.model import DAY, Purpose
 from tradebot.data.actions import Action
 from tradebot.data.catalogue import Catalogue
+from tradebot.data.series import Provenance
 from tradebot.errors import ConfigError
 
 BOUGHT = "exits: {stop_loss: 20%}"
@@ -35,6 +37,41 @@ async def test_renamed_strategy_that_still_holds_refuses_to_start_and_is_named(t
 
     with pytest.raises(ConfigError, match=r"once: 100 ACME, 1 working order\(s\) in ACME.*--orphans keep"):
         opened(_renamed(words), root, 1_800_000_001)
+
+
+def _elsewhere(words: Config, root: Path) -> Config:
+    """Let the strategy that holds ACME trade another instrument instead."""
+    more = replace(ACME, id="EMCA", base="EMCA")
+    bars = Catalogue(root / "data").bars("ACME", DAY)
+    Catalogue(root / "data").write_bars(more, replace(bars, instrument="EMCA"), Provenance(source="made up"))
+    (old,) = words.strategies
+    return words.model_copy(update={"strategies": (old.model_copy(update={"instruments": ("EMCA",)}),)})
+
+
+@pytest.mark.parametrize("choice", ["refuse", "close"])
+async def test_instrument_taken_from_a_strategy_that_still_holds_it_refuses_to_start(
+    tmp_path: Path, choice: str
+) -> None:
+    root, words = await _holding(tmp_path)
+
+    with pytest.raises(
+        ConfigError,
+        match=r"every instrument.*once: 100 ACME, 1 working.*flatten --strategy once --symbol ACME.*--orphans keep",
+    ):
+        opened(_elsewhere(words, root), root, 1_800_000_001, orphans=choice)
+
+
+async def test_instrument_that_is_kept_without_a_place_is_left_as_it_is_and_has_a_price(
+    tmp_path: Path,
+) -> None:
+    root, words = await _holding(tmp_path)
+    before = len(facts(root, f.OrderIntended))
+    once = opened(_elsewhere(words, root), root, 1_800_000_001, orphans="keep")
+    await trade(once, until=at("2026-11-18T21:00"))
+
+    after = {o.order.instrument for o in facts(root, f.OrderIntended)[before:]}
+
+    assert after == {"EMCA"}
 
 
 async def test_orphan_that_is_kept_is_left_as_it_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A real daemon: what it says, how it ends, and what it does about what goes wrong."""
 
 import json
+import os
 import signal
 import time
 import urllib.request
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.served import Project, Systemd, limited_files
-from tradebot.daemon import places
+from tradebot.daemon import lock, places
 from tradebot.daemon.control_client import Client
 from tradebot.daemon.startlog import TOO_MANY
 from tradebot.errors import ExitCode
@@ -82,6 +83,40 @@ def test_two_accounts_start_trade_and_end_together(project: Project) -> None:
     assert {e["account"] for e in daemon.events if e["event"] == "fill"} == {"main", "side"}
     assert {e["account"] for e in daemon.events if e.get("phase") == "stopped"} == {"main", "side"}
     assert not [e for e in daemon.events if e["level"] in ("error", "critical")]
+
+
+def test_a_closed_terminal_ends_it_in_order(project: Project) -> None:
+    with project.start() as daemon:
+        daemon.until("ready")
+        assert daemon.ended(signal.SIGHUP) == ExitCode.OK
+    assert [start["is_clean"] for start in starts(project)] == [True]
+    assert daemon.events[-1]["event"] == "stopped"
+
+
+def test_a_closed_terminal_is_outlived_where_that_was_asked_for(project: Project) -> None:
+    with project.start(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as daemon:
+        daemon.until("ready")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+
+
+def test_a_start_that_is_stopped_keeps_its_lock_until_nothing_of_it_writes(project: Project) -> None:
+    gate = project.folder / "gate"
+    os.mkfifo(gate)
+    code = project.root / "strategies" / "flip.py"
+    code.write_text(f"open({str(gate)!r}).read()\n" + code.read_text())
+    with project.start() as daemon:
+        daemon.until("starting")
+        with gate.open("w") as opened:  # once it reads there, it is in the middle of opening the account
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.until("stopping", reason="a signal, before anything was traded")
+            held = lock.holder(project.state)
+            assert held is not None
+            assert held.pid == daemon.process.pid
+            opened.write("\n")
+        assert daemon.ended() == ExitCode.OK
+    assert [start["is_clean"] for start in starts(project)] == [True]
 
 
 def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -195,6 +196,23 @@ def test_each_failure_says_what_to_do(tmp_path: Path) -> None:
         other.close()
         journal.append(facts, durable=True)
         assert journal.last_seq == 2
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_was_removed_or_replaced_takes_no_more_facts_that_must_last(
+    tmp_path: Path, is_replaced: bool
+) -> None:
+    facts, path = world_facts(0)[:2], tmp_path / "j.db"
+    ledger = Ledger()
+    with made(path) as journal:
+        journal.replay(ledger)
+        journal.append(book(ledger, facts[:1]), durable=True)
+        path.rename(tmp_path / "elsewhere.db")
+        if is_replaced:
+            shutil.copy(tmp_path / "elsewhere.db", path)
+        with pytest.raises(StoreError, match=r"j\.db must be the file that was opened; it was removed"):
+            journal.append(book(ledger, facts[1:]), durable=True)
+        assert journal.last_seq == 1
 
 
 def test_facts_that_must_survive_a_power_cut_are_synced_and_others_are_not(tmp_path: Path) -> None:

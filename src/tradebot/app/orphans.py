@@ -1,8 +1,9 @@
-"""See to strategies that still own something and that the file no longer names.
+"""See to what strategies still own and the file no longer names.
 
 A removed or renamed strategy that holds a position or has an order working is not forgotten: a start
 refuses and names it, unless the owner says what is to become of it. Kept, it stays as it is and nobody
-manages it; closed, it is flattened like any other and then owns nothing.
+manages it; closed, it is flattened like any other and then owns nothing. An instrument that was taken out
+of a strategy is such an orphan, too; it can be kept, and closed only by the strategy that owns it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Target
 from tradebot.daemon.halts import Halt
-from tradebot.errors import ConfigError
 
 # "leave": each is followed as it is, for whoever opens an account without its strategies.
 Choice = Literal["refuse", "keep", "close", "leave"]
@@ -29,9 +29,13 @@ Choice = Literal["refuse", "keep", "close", "leave"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A strategy without a place in the file: what it holds (signed) and how many orders it has working."""
+    """What has no place in the file: what a strategy holds (signed) and how many orders it has working.
+
+    `is_named`: the file names the strategy, and not these of its instruments.
+    """
 
     strategy: str
+    is_named: bool
     held: Mapping[str, Decimal]
     working: Mapping[str, int]
 
@@ -45,31 +49,49 @@ class Orphan:
         return f"{self.strategy}: {', '.join([*held, *orders])}"
 
 
-def orphans_of(ledger: Ledger, account: str, named: Sequence[str]) -> list[Orphan]:
-    """Return the strategies of an account that own something and are not among `named`."""
+def orphans_of(ledger: Ledger, account: str, named: Mapping[str, Sequence[str]]) -> list[Orphan]:
+    """Return what strategies of an account own outside the instruments that `named` gives them."""
     found: list[Orphan] = []
     for sub in ledger.subs.values():
-        if sub.account != account or sub.strategy is None or sub.strategy in named:
+        if sub.account != account or sub.strategy is None:
             continue
-        held = {name: p.qty for name, p in sub.positions.items() if p.qty}
+        kept = named.get(sub.strategy, ())
+        held = {name: p.qty for name, p in sub.positions.items() if p.qty and name not in kept}
         working = {
             instrument: len(orders)
             for (strategy, instrument), orders in ledger.open.items()
-            if strategy == sub.strategy and orders
+            if strategy == sub.strategy and orders and instrument not in kept
         }
         if held or working:
-            found.append(Orphan(strategy=sub.strategy, held=held, working=working))
+            is_named = sub.strategy in named
+            found.append(Orphan(strategy=sub.strategy, is_named=is_named, held=held, working=working))
     return found
 
 
-def refused(orphans: Sequence[Orphan]) -> ConfigError:
-    """Return the error of a start that nobody told what to do with them."""
-    named = "; ".join(str(orphan) for orphan in orphans)
-    return plan.refuse(
-        "strategies",
-        f"must name every strategy that still owns something, found without a place: {named}. Put it back, "
-        "or start with --orphans keep (left as it is, unmanaged) or --orphans close (flattened)",
-    )
+def check(orphans: Sequence[Orphan], choice: Choice) -> None:
+    """Raise ConfigError for orphans of which `choice` does not say what becomes of them."""
+    if choice == "keep":
+        return
+    unknown = "; ".join(str(orphan) for orphan in orphans if not orphan.is_named)
+    if unknown and choice == "refuse":
+        raise plan.refuse(
+            "strategies",
+            f"must name every strategy that still owns something, found without a place: {unknown}. Put it back, "
+            "or start with --orphans keep (left as it is, unmanaged) or --orphans close (flattened)",
+        )
+    narrowed = [orphan for orphan in orphans if orphan.is_named]
+    if narrowed:
+        how = "; ".join(
+            f"tradebot flatten --strategy {orphan.strategy} --symbol {name}"
+            for orphan in narrowed
+            for name in orphan.instruments
+        )
+        raise plan.refuse(
+            "strategies",
+            "must name every instrument in which a strategy still owns something, found without a place: "
+            f"{'; '.join(map(str, narrowed))}. Put it back and close it ({how}), or start with --orphans keep "
+            "(left as it is, unmanaged)",
+        )
 
 
 def leaving(orphan: Orphan, account: str, instruments: Mapping[str, Instrument]) -> StrategySpec:

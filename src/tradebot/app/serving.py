@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
@@ -44,7 +43,7 @@ from tradebot.daemon.logs import Logs, LogSettings
 from tradebot.daemon.metrics import Metrics, Served
 from tradebot.daemon.metrics import serve as serve_metrics
 from tradebot.daemon.notify_systemd import Notifier, Watchdog
-from tradebot.daemon.process import Daemon
+from tradebot.daemon.process import Daemon, ending_signals
 from tradebot.daemon.reach import pings_of
 from tradebot.daemon.redact import Redactor
 from tradebot.daemon.reserve import Reserve
@@ -174,13 +173,28 @@ async def _open(
             orphans=outside.orphans,
             until_end=outside.until_end,
         )
+        ready = await opening(request, outside.vault, ends)
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
-        one = await opener.run(await opening(request, outside.vault, ends))
+        one = await _whole(opener.run(ready), deadline, log)
         held.callback(one.close)
         held.push(deadline.begins)
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
+
+
+async def _whole(opening: Coroutine[Any, Any, Opened], deadline: _Deadline, log: Log) -> Opened:
+    """Return what is being opened. A signal does not leave the thread behind: it writes under our lock."""
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as exc:
+        log.info("stopping", reason="a signal, before anything was traded")
+        deadline.begins(type(exc), exc, None)
+        await asyncio.wait({task})
+        if task.exception() is None:
+            task.result().close()
+        raise
 
 
 def _settle_memory() -> None:
@@ -211,8 +225,9 @@ class _Deadline:
     ) -> None:
         """Begin to count, with the exit code that `exc` leads to; an `ExitStack` calls it."""
         failed = exc.exit_code if isinstance(exc, TradebotError) else ExitCode.BUG
+        in_order = exc is None or isinstance(exc, asyncio.CancelledError)
         if self._call_off is None:
-            self._call_off = self._outside.ending(int(ExitCode.OK if exc is None else failed))
+            self._call_off = self._outside.ending(int(ExitCode.OK if in_order else failed))
 
     def is_met(self) -> None:
         """Everything is closed."""
@@ -224,7 +239,7 @@ def _stop_by_signal() -> None:
     """Let a signal end a start that has not come as far as the daemon's own handling."""
     task = asyncio.current_task()
     if task is not None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 

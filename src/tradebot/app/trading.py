@@ -16,7 +16,7 @@ import tradebot
 from tradebot.app import plan
 from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, needs_of, recipes
-from tradebot.app.orphans import Choice, closing, leaving, orphans_of, refused
+from tradebot.app.orphans import Choice, check, closing, leaving, orphans_of
 from tradebot.app.simulated import sim_venue
 from tradebot.app.supply import Outline, Supply, Wanted
 from tradebot.config.models import Config
@@ -152,9 +152,9 @@ class Assembly:
         self.journal = journal
         self.ledger = ledger
         self.progress = journal.progress()
-        self.orphans = orphans_of(ledger, self.name, [r.words.id for r in recipes])
-        if self.orphans and request.orphans == "refuse":
-            raise refused(self.orphans)
+        named = {recipe.words.id: recipe.words.instruments for recipe in recipes}
+        self.orphans = orphans_of(ledger, self.name, named)
+        check(self.orphans, request.orphans)
 
     def build(self, given: Supply) -> Opened:
         start = self._start()

@@ -16,12 +16,13 @@ from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.operate import with_aim
 from tradebot.cli.options import only_config, with_json
+from tradebot.cli.project import find_project
 from tradebot.cli.status import halt_words
 from tradebot.daemon.control_words import lifting
-from tradebot.errors import NotRunning, UsageError
+from tradebot.errors import ConfigError, NotRunning, UsageError
 
 if TYPE_CHECKING:
-    from tradebot.core.scope import HaltLevel
+    from tradebot.core.scope import HaltLevel, Scope
     from tradebot.daemon.places import Places
 
 _REASON = click.option("--reason", metavar="TEXT", help="Why, for whoever asks later.")
@@ -128,14 +129,16 @@ def _ask(verb: str, config_file: str | None, as_json: bool, **body: object) -> N
     except NotRunning:
         if verb in ("resume", "flatten"):
             raise
-        answer = _latch(where, verb, body)
+        answer = _latch(where, verb, body, config_file)
     if as_json:
         out.as_json(answer)
         return
     _show(verb, answer)
 
 
-def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+def _latch(
+    where: Places, verb: str, body: Mapping[str, object], config_file: str | None
+) -> Mapping[str, Any]:
     """Write the halt into the flag of each account, with the lock held: no daemon can start meanwhile."""
     import time
 
@@ -148,15 +151,19 @@ def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str,
 
     level: HaltLevel = HaltLevel.PAUSED if verb == "pause" else LEVELS[int(str(body["level"]))]
     scope = Scope(_text(body["strategy"]), _text(body["instrument"]))
-    rows = []
+    rows: list[dict[str, object]] = []
+    already: list[str] = []
     lock = Lock(where.state)
     kept = operate.traded(where, _text(body["account"]))
+    _check_named(scope, kept, config_file)
     lock.take(time.time_ns)
     with lock:
         for one in kept:
             flag = HaltFlag(one.places.halt)
             known = flag.of(scope, OWNER)
-            if known is None or known.level.value < level.value:
+            if known is not None and known.level.value >= level.value:
+                already.append(one.name)
+            else:
                 reason = _text(body["reason"]) or f"{verb} by the owner"
                 known = Halt(scope=scope, level=level, reason=reason, rule=OWNER, since=time.time_ns())
                 flag.set(known)
@@ -166,9 +173,37 @@ def _latch(where: Places, verb: str, body: Mapping[str, object]) -> Mapping[str,
         "mode": kept[0].mode,
         "running": False,
         "halts": rows,
-        "already": [],
+        "already": already,
         "engine_answers": True,
     }
+
+
+def _check_named(scope: Scope, kept: Sequence[operate.Kept], config_file: str | None) -> None:
+    """Raise UsageError for a strategy or symbol that is nobody's: such a halt would stop nothing.
+
+    A file that cannot be read forbids nothing: its mistake is no reason not to halt.
+    """
+    from tradebot.store import views
+
+    if scope.strategy is None and scope.instrument is None:
+        return
+    try:
+        words = find_project(config_file).load().config.strategies
+    except ConfigError:
+        return
+    strategies = {one.id for one in words}
+    symbols = {name for one in words for name in one.instruments}
+    for account in kept:
+        with operate.views(account) as opened:
+            wanted, held = views.targets(opened), views.positions(opened, flat=True)
+        strategies |= {row.strategy for row in wanted} | {row.strategy for row in held if row.strategy}
+        symbols |= {row.instrument for row in wanted} | {row.instrument for row in held}
+    for kind, name, known in (
+        ("strategy", scope.strategy, strategies),
+        ("symbol", scope.instrument, symbols),
+    ):
+        if name is not None and name not in known:
+            raise UsageError(f"no {kind} {name!r}; there are {', '.join(sorted(known))}")
 
 
 def _text(value: object) -> str | None:

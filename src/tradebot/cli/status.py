@@ -12,7 +12,7 @@ import click
 from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.operate import Kept, with_reading
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, StoreError
 
 if TYPE_CHECKING:
     from tradebot.daemon.places import Places
@@ -81,9 +81,29 @@ def _gather(kept: Kept, live: Body | None) -> _Account:
             live=live,
             positions=views.positions(opened),
             orders=views.orders(opened, is_open=True),
-            halts=live["halts"] if live else [_halt(kept.name, row) for row in views.halts(opened)],
+            halts=live["halts"] if live else _latched(kept, views.halts(opened)),
             cash={asset: operate.plain(amount) or "0" for asset, amount in cash.items()},
         )
+
+
+def _latched(kept: Kept, booked: Sequence[HaltRow]) -> list[Body]:
+    """Return what halts the next start: the flag's halts and the journal's, the stricter of two."""
+    from tradebot.core.scope import HaltLevel
+    from tradebot.daemon.control_state import halt_row
+    from tradebot.daemon.halts import HaltFlag
+
+    found: dict[tuple[object, ...], Body] = {}
+    flagged: list[Body] = []
+    try:
+        flagged += [halt_row(kept.name, halt) for halt in HaltFlag(kept.places.halt).all]
+    except StoreError as exc:
+        out.note(f"Nothing trades before this is right: {exc}")
+    for row in (*flagged, *(_halt(kept.name, row) for row in booked)):
+        key = row["strategy"], row["instrument"], row["rule"]
+        known = found.get(key)
+        if known is None or HaltLevel[known["level"]].value < HaltLevel[row["level"]].value:
+            found[key] = row
+    return list(found.values())
 
 
 def _halt(account: str, row: HaltRow) -> Body:
@@ -126,7 +146,7 @@ def _json(daemon: Body | None, found: Sequence[_Account]) -> dict[str, object]:
 def _position(one: _Account, row: PositionRow) -> dict[str, object]:
     average = row.entry_notional / row.entry_qty if row.entry_qty else None
     last = _last(one, row.instrument)
-    stop, stop_at = _stop(one, row)
+    stop, trail, stop_at = _stop(one, row)
     return {
         "instrument": row.instrument,
         "strategy": row.strategy,
@@ -135,6 +155,7 @@ def _position(one: _Account, row: PositionRow) -> dict[str, object]:
         "last": last,
         "profit": None if last is None else float(row.qty) * last - float(row.basis),
         "stop": stop,
+        "trail": trail,
         "stop_at": stop_at,
     }
 
@@ -145,21 +166,26 @@ def _last(one: _Account, instrument: str) -> float | None:
     return None if found is None else float(found)
 
 
-def _stop(one: _Account, row: PositionRow) -> tuple[str | None, str | None]:
-    """Return the price at which a stop gets out and who holds it: an order at the VENUE, or the engine, LOCAL.
+def _stop(one: _Account, row: PositionRow) -> tuple[str | None, str | None, str | None]:
+    """Return the price at which a stop gets out, how far it trails, and who holds it: VENUE or LOCAL.
 
-    What only the engine holds is watched by nobody while no daemon runs, and then not shown.
+    Only the venue knows where an order that trails is by now. What only the engine holds is LOCAL: nobody
+    watches it while no daemon runs, and then it is not shown.
     """
-    for order in one.orders:
-        if (order.strategy, order.instrument) == (row.strategy, row.instrument):
-            if order.purpose == "protect" and order.stop_price is not None:
-                return operate.plain(order.stop_price), "VENUE"
+    guards = [
+        order
+        for order in one.orders
+        if (order.strategy, order.instrument) == (row.strategy, row.instrument) and order.purpose == "protect"
+    ]
+    for order in sorted(guards, key=lambda order: order.stop_price is None):
+        if order.stop_price is not None or order.trail is not None:
+            return operate.plain(order.stop_price), operate.plain(order.trail), "VENUE"
     engine = None if one.live is None else one.live["engine"]
     kept = {} if engine is None else engine["kept_exits"]
     for level in kept.get(f"{row.strategy}/{row.instrument}", ()):
         if level["exit"] != "take_profit":
-            return str(level["price"]), "LOCAL"
-    return None, None
+            return str(level["price"]), None, "LOCAL"
+    return None, None, None
 
 
 # --- a screen -------------------------------------------------------------------------------------
@@ -260,6 +286,10 @@ def halt_words(halt: Body) -> str:
     return f"{about}: {level}, by {halt['rule']} since {since} UTC: {halt['reason']}"
 
 
+def _trails(fraction: object) -> str | None:
+    return None if fraction is None else f"trails {float(str(fraction)) * 100:g} %"
+
+
 def _print_positions(one: _Account) -> None:
     if not one.positions:
         out.show("  No positions")
@@ -274,7 +304,7 @@ def _print_positions(one: _Account) -> None:
                 operate.price(row["average"]),
                 operate.price(row["last"]),
                 None if row["profit"] is None else f"{row['profit']:+,.2f}",
-                operate.price(row["stop"]),
+                operate.price(row["stop"]) or _trails(row["trail"]),
                 row["stop_at"],
                 row["strategy"] or "nobody",
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 from tradebot.core.commands import CancelOrder as CancelOrder
 from tradebot.core.commands import Command as Command

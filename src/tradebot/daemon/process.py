@@ -34,6 +34,14 @@ class Hooks:
     failing: Callable[[TradingAccount, TradebotError], None] = lambda account, exc: None
 
 
+def ending_signals() -> Sequence[signal.Signals]:
+    """Return the signals that ask for an orderly end: a closed terminal does, unless we were told to outlive it."""
+    found = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        found.append(signal.SIGHUP)
+    return found
+
+
 class Daemon:
     """The accounts of one process. `mode` is paper or live; `started` is the wall clock's second."""
 
@@ -74,8 +82,8 @@ class Daemon:
     async def run(self) -> ExitCode:
         """Start every account, trade until stopped. Raises what made one account fail."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, signal.Signals(number).name)
+        for number in ending_signals():
+            loop.add_signal_handler(number, self._signalled, number.name)
         lives = [loop.create_task(self._live(account)) for account in self.accounts.values()]
         beat = loop.create_task(self._beat())
         try:

@@ -340,7 +340,8 @@ def _heard(intent: object, before: Wanted) -> Wanted:
             else ((intent.instrument, intent.qty if intent.weight is None else intent.weight),)
         )
         # As the engine, which keeps what stood when a word is not a number.
-        return before | {f"weight of {name}": w for name, w in said if w is not None and isfinite(w)}
+        heard = {f"weight of {name}": w for name, w in said if w is not None and isfinite(w)}
+        return {**before, **heard}
     if not isinstance(intent, Quotes):
         raise no_intent(intent)
     found: dict[str, float] = {}

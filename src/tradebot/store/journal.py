@@ -10,6 +10,7 @@ start again by replay.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -61,6 +62,7 @@ class Journal:
         self._lock = lock
         self._ledger: Ledger | None = None
         self._is_durable = True  # as `open_writer` leaves the connection
+        self._file = _file_at(path)
 
     @classmethod
     def open(
@@ -144,9 +146,11 @@ class Journal:
         of this process, and a later durable commit carries them along. `progress` says up to which
         ts each stream was seen; it never goes back.
 
-        Raises StoreError when nothing was recorded (full disk, failing disk, read-only, ...).
+        Raises StoreError when nothing was recorded (full disk, failing disk, read-only, file gone, ...).
         """
         ledger = self._follower(facts)
+        if durable:
+            self._check_there()
         rows = [codec.encode(one) for one in facts]
         with connect.explained(self.path, "writing facts"):
             self._set_durable(durable)
@@ -207,6 +211,14 @@ class Journal:
             )
         return self._ledger
 
+    def _check_there(self) -> None:
+        # A file without a name takes every write, and all of them are gone when it is closed.
+        if _file_at(self.path) != self._file:
+            raise StoreError(
+                f"{self.path} must be the file that was opened; it was removed or replaced meanwhile, and nothing "
+                "can be recorded. Put it back from a backup (tradebot db restore), then start again"
+            )
+
     def _set_durable(self, durable: bool) -> None:
         if durable is not self._is_durable:
             self.db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -218,6 +230,14 @@ class Journal:
         if run_id and alive:
             moved[RUN_PREFIX + run_id] = max(alive)
         self.db.executemany(_PROGRESS, moved.items())
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _lay_out(db: sqlite3.Connection, path: Path, identity: Identity | None, now: int, program: str) -> None:
