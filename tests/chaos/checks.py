@@ -63,7 +63,8 @@ class Auditor:
         self.resting = {
             key: wish.suspended.because for key, wish in ledger.wishes.items() if wish.suspended is not None
         }
-        self.parents = {i: p.opened for i, p in ledger.parents.items()}
+        # An order may arrive whose parent an older journal has not heard of.
+        self.parents.update({i: p.opened for i, p in ledger.parents.items()})
         self.halts = dict(ledger.halts)
 
     # --- commits ------------------------------------------------------------------------------------

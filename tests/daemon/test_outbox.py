@@ -5,7 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from tradebot.core.messages import ReplaceOrder, SubmitOrder, VenueReport
+from tradebot.core.messages import (
+    CancelOrder,
+    Input,
+    ReplaceOrder,
+    SubmitOrder,
+    VenueCancelRefused,
+    VenueRefused,
+    VenueReport,
+)
 from tradebot.core.model import Order, OrderKind, Side
 from tradebot.core.ports import IdPolicy, VenueOrder, VenueSnapshot
 from tradebot.daemon.clock import DataClock
@@ -40,11 +48,30 @@ class BrokenVenue:
         return None
 
 
-async def test_what_an_adapter_raises_while_sending_reaches_whoever_watches() -> None:
-    outbox = Outbox(BrokenVenue(), DataClock(), HaltFlag(None), lambda message: None)
-    watching = asyncio.create_task(outbox.failed())
-    order = Order(
-        client_order_id="tb1",
+class SlowVenue(BrokenVenue):
+    """A venue that takes nothing in until it is let."""
+
+    def __init__(self) -> None:
+        self.may_go = asyncio.Event()
+        self.came: list[str] = []
+
+    async def submit(self, order: Order) -> VenueReport | None:
+        self.came.append(order.client_order_id)
+        await self.may_go.wait()
+        return None
+
+    async def cancel(self, client_order_id: str) -> VenueReport | None:
+        self.came.append(f"cancel {client_order_id}")
+        return None
+
+    async def replace(self, command: ReplaceOrder) -> tuple[VenueReport, ...]:
+        self.came.append(f"replace {command.client_order_id}")
+        return ()
+
+
+def an_order(order_id: str, replaces: str | None = None) -> Order:
+    return Order(
+        client_order_id=order_id,
         account="main",
         strategy="s",
         instrument="COIN",
@@ -52,8 +79,30 @@ async def test_what_an_adapter_raises_while_sending_reaches_whoever_watches() ->
         kind=OrderKind.MARKET,
         qty=Decimal(1),
         ts=0,
+        replaces=replaces,
     )
-    outbox.put(SubmitOrder(order=order))
+
+
+async def test_an_order_that_waits_to_be_sent_is_taken_back_and_never_leaves() -> None:
+    venue, said = SlowVenue(), list[Input]()
+    outbox = Outbox(venue, DataClock(), HaltFlag(None), said.append)
+    outbox.put(SubmitOrder(order=an_order("tb1")))
+    await asyncio.sleep(0)
+    outbox.put(SubmitOrder(order=an_order("tb2")))
+    outbox.put(ReplaceOrder(client_order_id="tb1", order=an_order("tb3", replaces="tb1")))
+    for order_id in ("tb2", "tb3", "tb1"):
+        outbox.put(CancelOrder(client_order_id=order_id))
+    venue.may_go.set()
+    await outbox.idle()
+    assert venue.came == ["tb1", "cancel tb1"]  # the first may have arrived: its end is asked for
+    told = [(type(x), getattr(x, "client_order_id", "")) for x in said]
+    assert told == [(VenueRefused, "tb2"), (VenueCancelRefused, "tb1"), (VenueRefused, "tb3")]
+
+
+async def test_what_an_adapter_raises_while_sending_reaches_whoever_watches() -> None:
+    outbox = Outbox(BrokenVenue(), DataClock(), HaltFlag(None), lambda message: None)
+    watching = asyncio.create_task(outbox.failed())
+    outbox.put(SubmitOrder(order=an_order("tb1")))
     with pytest.raises(KeyError):
         await watching
     with pytest.raises(KeyError):

@@ -73,12 +73,26 @@ class Outbox:
         took from there to the venue.
         """
         lane = self._lane(command)
+        if isinstance(command, CancelOrder) and self._take_back(lane, command.client_order_id):
+            return
         self._lanes.setdefault(lane, deque()).append(_Waiting(command, since))
         if lane not in self._tasks:
             self._idle.clear()
             task = asyncio.get_running_loop().create_task(self._work(lane))
             task.add_done_callback(self._ended)
             self._tasks[lane] = task
+
+    def _take_back(self, lane: Lane, order_id: str) -> bool:
+        """Drop an order that still waits behind another command: the first of a lane may be under way."""
+        waiting = self._lanes.get(lane, deque())
+        for entry in list(waiting)[1:]:
+            command = entry.command
+            if not isinstance(command, CancelOrder) and command.order.client_order_id == order_id:
+                waiting.remove(entry)
+                for report in self._not_sent(command, "taken back before it was sent"):
+                    self._post(report)
+                return True
+        return False
 
     async def idle(self) -> None:
         """Wait until nothing is being sent. Raises what a lane raised."""
