@@ -20,7 +20,7 @@ def memory() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def seldom_collected() -> Iterator[None]:
     """Look for garbage seldom, and not in what was there before: it is a sixth of a seed's time."""
     usual = gc.get_threshold()
