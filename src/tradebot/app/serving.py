@@ -172,6 +172,7 @@ async def _open(
             extra_halts=began.halts,
             orphans=outside.orphans,
             until_end=outside.until_end,
+            hide=outside.redactor.redact,
         )
         ready = await opening(request, outside.vault, ends)
         # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.

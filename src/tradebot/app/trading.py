@@ -56,6 +56,7 @@ class Request:
 
     `since`: market data up to then (ns UTC) passed while the daemon was down. The venue has met them;
     strategies are shown them and not listened to. `adopts`: the venue's word is taken for everything.
+    `hide` takes secrets out of what a strategy's error says.
     """
 
     config: Config
@@ -68,6 +69,7 @@ class Request:
     since: int | None = None
     until_end: bool = False
     adopts: bool = False
+    hide: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +305,7 @@ class Assembly:
             remembers=True,
             flatten_collar=0.01,
             can_replace=can_replace,
+            hide=self.request.hide,
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:

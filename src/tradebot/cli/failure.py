@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
@@ -31,18 +32,18 @@ class Failure:
 
     def show(self, code: ExitCode, *, as_json: bool) -> None:
         """Write it to stderr, and to stdout as JSON when JSON was asked for."""
-        head = out.style("Error:", "bad", sys.stderr)
+        head, hidden = out.style("Error:", "bad", sys.stderr), _hider()
         for paragraph in self.paragraphs:
-            out.note(f"{head} {paragraph}")
+            out.note(f"{head} {hidden(paragraph)}")
         if self.hint:
             out.note(self.hint)
         if as_json:
             error = {
                 "kind": self.kind,
                 "exit_code": int(code),
-                "message": "\n".join(self.paragraphs),
+                "message": hidden("\n".join(self.paragraphs)),
                 "problems": [
-                    {"file": p.file, "line": p.line, "key": p.key, "message": p.message}
+                    {"file": p.file, "line": p.line, "key": p.key, "message": hidden(p.message)}
                     for p in self.problems
                 ],
             }
@@ -95,7 +96,16 @@ def traceback_of(exc: Exception) -> str:
 
     lines = "".join(traceback.format_exception(exc)).splitlines()
     # Indented lines are places and source text; messages begin at the margin.
-    return "\n".join(line if line.startswith(" ") else _redacted(line) for line in lines)
+    return _hider()("\n".join(line if line.startswith(" ") else _redacted(line) for line in lines))
+
+
+def _hider() -> Callable[[str], str]:
+    """Return what takes the secrets of the environment out of a text: a strategy's error may hold them."""
+    from tradebot.daemon.redact import Redactor
+
+    redactor = Redactor()
+    redactor.add_environment(os.environ)
+    return redactor.hide_known
 
 
 def _problem(problem: Problem) -> str:

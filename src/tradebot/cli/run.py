@@ -138,6 +138,7 @@ def _outside(project: Project, level: str) -> tuple[Outside, Mapping[str, str]]:
 
     where = places.find_places(project.root, os.environ)
     redactor, warnings = Redactor(), list[str]()
+    redactor.add_environment(os.environ)
     vault = Vault(
         credentials=where.credentials,
         files=where.key_files,

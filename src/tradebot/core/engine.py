@@ -51,7 +51,7 @@ class Engine:
         self.setup = setup
         self.ledger = ledger if ledger is not None else Ledger()
         self.marks: dict[str, float] = {}
-        self._rec = Recorder(self.ledger, setup.instance)
+        self._rec = Recorder(self.ledger, setup.instance, setup.hide)
         self._legs: dict[tuple[str, str], Leg] = {}
         self._seats: list[Seat] = []
         self._accounts: dict[str, Valuer] = {}

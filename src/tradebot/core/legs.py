@@ -286,7 +286,7 @@ class Seat:
         if isinstance(exc, Interrupted):
             raise exc
         self.is_failed = True
-        what = f"{type(exc).__name__}: {exc}"
+        what = recorder.hide(f"{type(exc).__name__}: {exc}")
         for name in self.legs:
             recorder.fact(StrategyFailed(ts=recorder.now, strategy=self.spec.id, instrument=name, error=what))
 

@@ -5,6 +5,7 @@ Owns the numbering of facts and of client order ids. Refuses choices: it records
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tradebot.core.facts import Fact, Recorded
@@ -45,13 +46,15 @@ def is_own_id(client_order_id: str, instance: str) -> bool:
 class Recorder:
     """Collects the outcome of one input. `now` is the engine's now, which never goes back."""
 
-    __slots__ = ("_id_stem", "_orders", "commands", "facts", "instance", "is_muted", "ledger", "now")
+    __slots__ = ("_id_stem", "_orders", "commands", "facts", "hide", "instance", "is_muted", "ledger", "now")
 
-    def __init__(self, ledger: Ledger, instance: str) -> None:
+    def __init__(self, ledger: Ledger, instance: str, hide: Callable[[str], str] = str) -> None:
+        """`hide` takes secrets out of a text that is not ours."""
         if not (len(instance) == 2 and instance.isalnum() and instance == instance.lower()):
             raise InvariantError(f"instance must be two characters of [a-z0-9], was {instance!r}")
         self.ledger = ledger
         self.instance = instance
+        self.hide = hide
         self.now = ledger.seen
         self.is_muted = False  # data of the past are being shown: nothing may follow from them
         self.restart_ids()

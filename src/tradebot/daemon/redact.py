@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from tradebot.daemon.secrets import HIDDEN, Secret
@@ -32,6 +32,7 @@ _NAMES = (
 _NAMED = re.compile(
     rf"""(?is)(?<![\w-])(?P<head>(?:{"|".join(_NAMES)}){_JOIN})(?:(?P<quote>\\*["']).{{0,2000}}?(?P=quote)|\\*["']?{_BARE})"""
 )
+_SECRET_VARIABLE = re.compile(rf"(?i)(?:{'|'.join(_NAMES)}|\w+_key|\w+_(?:secret|signature))")
 # Asked before the slow pattern: most lines hold none of these words.
 _WORDS = ("key", "sign", "secret", "passw", "passp", "token", "authoriz", "cookie", "api")
 # What a text must hold for the pattern to be worth trying, the pattern, what is put instead.
@@ -80,17 +81,30 @@ class Redactor:
         long = {p for piece in pieces for p in (piece, unquote(piece)) if len(p) >= _SHORTEST_OF_URL}
         self._add(form for piece in long for form in forms(piece))
 
+    def add_environment(self, env: Mapping[str, str]) -> None:
+        """Hide the values of variables that have the name of a secret, and the parts of addresses."""
+        for name, value in env.items():
+            if "://" in value:
+                self.add_url(Secret(value))
+            elif _SECRET_VARIABLE.fullmatch(name):
+                self.add(Secret(value))
+
     def redact(self, text: str) -> str:
         """Return `text` without secrets."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, HIDDEN)
+        text = self.hide_known(text)
         for mark, pattern, instead in _PATTERNS:
             if mark in text:
                 text = pattern.sub(instead, text)
         lower = text.lower()
         if any(word in lower for word in _WORDS):
             text = _NAMED.sub(_without_value, text)
+        return text
+
+    def hide_known(self, text: str) -> str:
+        """Return `text` without the secrets that were added, and leave alone what only looks like one."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, HIDDEN)
         return text
 
     def _add(self, found: Iterable[str]) -> None:

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import json
 import random
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tradebot.core.model import Bar, Fill, Side
-from tradebot.core.quantize import decimal_of
+from tradebot.core.model import Bar, Fill
 from tradebot.core.strategy import BarStrategy, Input, Target, no_intent, problem_of
 from tradebot.errors import PluginError
+from tradebot.plugins.replayed import COMPARED, EQUITY, TOLERANCE, Watch, fill_of, spread
 from tradebot.plugins.verdict import Fault, Finding, Verdict
 
 Others = Mapping[Input, Sequence[Bar]]
@@ -34,9 +33,6 @@ _RANDOM_RESTARTS = 300
 _MOST_RESTARTS = 1_000  # at signal changes
 _QUICK_RESTARTS = 10
 _QUICK_BARS = 10_000
-_COMPARED = 30  # decisions after a restart
-_EQUITY = 100_000.0
-_TOLERANCE = 1e-9
 
 _HINT = "; or return from save() what bars do not bring back"
 
@@ -50,7 +46,7 @@ class Wanted(NamedTuple):
     def like(self, other: Wanted) -> bool:
         """Return whether both want the same but for rounding."""
         return all(
-            a is b or (a is not None and b is not None and abs(a - b) <= _TOLERANCE * max(1.0, abs(a)))
+            a is b or (a is not None and b is not None and abs(a - b) <= TOLERANCE * max(1.0, abs(a)))
             for a, b in zip(self, other, strict=True)
         )
 
@@ -60,60 +56,6 @@ class Wanted(NamedTuple):
 
 
 NOTHING = Wanted()
-
-
-@dataclass(slots=True)
-class Replay:
-    """What a strategy may look at while it is replayed (a `Context`)."""
-
-    instrument: str
-    others: Others
-    now: int = 0
-    muted: bool = False
-    missing: tuple[str, ...] = ()
-    last: Bar | None = None
-    held: float = 0.0
-
-    def position(self, instrument: str | None = None) -> float:
-        return self.held if instrument in (None, self.instrument) else 0.0
-
-    def price(self, instrument: str | None = None) -> float | None:
-        if instrument in (None, self.instrument):
-            return None if self.last is None else self.last.close
-        closed = [bar for i in self.others if i.instrument == instrument and (bar := self._closed(i))]
-        return max(closed, key=lambda bar: bar.ts).close if closed else None
-
-    def equity(self) -> float | None:
-        return _EQUITY
-
-    def bar(self, interval: int, instrument: str | None = None) -> Bar | None:
-        """Return the last closed bar of a declared input, or of the strategy's own series."""
-        own = self.last
-        if own is not None and interval == own.interval and instrument in (None, "", self.instrument):
-            return own
-        name = "" if instrument in (None, self.instrument) else instrument or ""
-        wanted = next((i for i in self.others if i == Input(interval, name)), None)
-        return None if wanted is None else self._closed(wanted)
-
-    def target(
-        self,
-        weight: float | None = None,
-        qty: float | None = None,
-        *,
-        reason: str = "",
-        instrument: str | None = None,
-        **explained: float,
-    ) -> Target:
-        """Build a target as the engine's context does."""
-        return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
-
-    def set_timer(self, key: str, at: int) -> None:
-        """Take no timer: bars are all that is shown here."""
-
-    def _closed(self, wanted: Input) -> Bar | None:
-        bars = self.others[wanted]
-        i = bisect_right(bars, self.now, key=lambda bar: bar.ts)
-        return bars[i - 1] if i else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +93,7 @@ def check_bar_strategy(
     trial = Trial(make=make, bars=bars, others=others)
     wanted = trial.unbroken(frozenset()).wanted
     changes = [i for i in range(1, len(bars)) if not wanted[i].like(wanted[i - 1])]
-    picked = _spread([i for i in changes if i >= lookback], _QUICK_RESTARTS if quick else _MOST_RESTARTS)
+    picked = spread([i for i in changes if i >= lookback], _QUICK_RESTARTS if quick else _MOST_RESTARTS)
     late = range(lookback, len(bars))
     chosen = random.Random(seed).sample(late, min(_QUICK_RESTARTS if quick else _RANDOM_RESTARTS, len(late)))
     restarts = sorted({*picked, *chosen})
@@ -195,7 +137,7 @@ class Trial:
 
     def unbroken(self, save_before: frozenset[int]) -> Unbroken:
         """Run over all bars; `save_before` are the bars before which the memory is kept."""
-        strategy, context = self._started()
+        strategy, watch = self._started()
         wanted: list[Wanted] = []
         held: list[float] = []
         fills: dict[int, Fill] = {}
@@ -204,11 +146,11 @@ class Trial:
         for i, bar in enumerate(self.bars):
             if i in save_before:
                 saved[i] = json.dumps(strategy.save())
-            after = _called(strategy, context, bar, qty, fills.get(i), now)
+            after = _called(strategy, watch, bar, qty, fills.get(i), now)
             if not after.like(now):
-                aim = after.qty if after.qty is not None else (after.weight or 0.0) * _EQUITY / bar.close
+                aim = after.qty if after.qty is not None else (after.weight or 0.0) * EQUITY / bar.close
                 if aim != qty:
-                    fills[i + 1] = _fill(bar, aim - qty)
+                    fills[i + 1] = fill_of(bar.instrument, aim - qty, bar.close, bar.ts)
                 qty = aim
             now = after
             wanted.append(now)
@@ -217,7 +159,7 @@ class Trial:
 
     def restarted(self, unbroken: Unbroken, start: int, lookback: int) -> tuple[int, Wanted] | None:
         """Return the first bar where a strategy restarted at `start` wants something else, and what."""
-        strategy, context = self._started()
+        strategy, watch = self._started()
         begin = start - lookback
         memory = json.loads(unbroken.saved[begin])
         if memory:
@@ -225,19 +167,19 @@ class Trial:
         # The target that stands is a fact and survives the restart; what was said while muted
         # counts only where the first word after it is "keep", as in the engine.
         now = NOTHING
-        for i in range(begin, min(start + _COMPARED, len(self.bars))):
-            context.muted = i < start
+        for i in range(begin, min(start + COMPARED, len(self.bars))):
+            watch.muted = i < start
             if i == start and now is NOTHING:
                 now = unbroken.wanted[start - 1]
             held = unbroken.held[i - 1] if i else 0.0
-            now = _called(strategy, context, self.bars[i], held, unbroken.fills.get(i), now)
+            now = _called(strategy, watch, self.bars[i], held, unbroken.fills.get(i), now)
             if i >= start and not now.like(unbroken.wanted[i]):
                 return i, now
         return None
 
     def _enough(self, failing: Sequence[int], lookback: int) -> int | None:
         for longer in (lookback * factor for factor in (2, 4, 8, 16, 32)):
-            starts = _spread([start for start in failing if start >= longer], 9)
+            starts = spread([start for start in failing if start >= longer], 9)
             if not starts:
                 return None
             unbroken = self.unbroken(frozenset(start - longer for start in starts))
@@ -245,11 +187,17 @@ class Trial:
                 return longer
         return None
 
-    def _started(self) -> tuple[BarStrategy, Replay]:
+    def _started(self) -> tuple[BarStrategy, Watch]:
         strategy = self.make()
-        context = Replay(instrument=self.bars[0].instrument if self.bars else "", others=self.others)
-        strategy.on_start(context)
-        return strategy, context
+        name = self.bars[0].instrument if self.bars else ""
+        series: dict[Input, Sequence[Bar]] = {
+            Input(i.interval, i.instrument or name): bars for i, bars in self.others.items()
+        }
+        if self.bars:
+            series[Input(self.bars[0].interval, name)] = self.bars
+        watch = Watch(instrument=name, series=series)
+        strategy.on_start(watch)
+        return strategy, watch
 
     def _finding(self, fault: Fault, bar: int, full: Wanted, honest: Wanted) -> Finding:
         ts = self.bars[bar].ts
@@ -257,13 +205,13 @@ class Trial:
 
 
 def _called(
-    strategy: BarStrategy, context: Replay, bar: Bar, held: float, fill: Fill | None, before: Wanted
+    strategy: BarStrategy, watch: Watch, bar: Bar, held: float, fill: Fill | None, before: Wanted
 ) -> Wanted:
-    context.held = held
+    watch.held = {bar.instrument: held}
     if fill is not None:
-        strategy.on_fill(context, fill)
-    context.now, context.last = bar.ts, bar
-    return _heard(strategy.on_bar(context, bar), before)
+        strategy.on_fill(watch, fill)
+    watch.now = bar.ts
+    return _heard(strategy.on_bar(watch, bar), before)
 
 
 def _heard(intent: object, before: Wanted) -> Wanted:
@@ -276,21 +224,3 @@ def _heard(intent: object, before: Wanted) -> Wanted:
         raise problem
     numbers = [value for value in (intent.weight, intent.qty) if value is not None]
     return Wanted(intent.weight, intent.qty) if any(map(isfinite, numbers)) else before
-
-
-def _fill(bar: Bar, signed: float) -> Fill:
-    return Fill(
-        fill_id=f"check-{bar.ts}",
-        client_order_id=f"check-{bar.ts}",
-        instrument=bar.instrument,
-        side=Side.of(signed),
-        qty=decimal_of(abs(signed)),
-        price=decimal_of(bar.close),
-        ts=bar.ts,
-    )
-
-
-def _spread(bars: Sequence[int], most: int) -> list[int]:
-    if len(bars) <= most:
-        return list(bars)
-    return [bars[round(i * (len(bars) - 1) / (most - 1))] for i in range(most)]

@@ -21,8 +21,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from tradebot.core.days import period_number
-from tradebot.core.model import Bar, Fill, Quote, Side
-from tradebot.core.quantize import decimal_of
+from tradebot.core.model import Bar, Fill, Quote
 from tradebot.core.setup import Schedule
 from tradebot.core.strategy import (
     BarStrategy,
@@ -38,17 +37,14 @@ from tradebot.core.strategy import (
     problem_of,
 )
 from tradebot.errors import PluginError
+from tradebot.plugins.replayed import COMPARED, EQUITY, TOLERANCE, Series, Watch, fill_of, spread
 from tradebot.plugins.verdict import Fault, Finding, Verdict
 
-Series = Mapping[Input, Sequence[Bar | Quote]]
 Wanted = Mapping[str, float]
 
 _RANDOM_RESTARTS = 300
 _MOST_RESTARTS = 300  # where what is wanted changes, which quotes do all the time
 _QUICK_RESTARTS = 10
-_COMPARED = 30
-_EQUITY = 100_000.0
-_TOLERANCE = 1e-9
 _HINT = "; or return from save() what lookback calls do not bring back"
 
 
@@ -58,59 +54,6 @@ class Call(NamedTuple):
     ts: int
     own: tuple[Bar | Quote, ...]
     others: tuple[Bar, ...]
-
-
-@dataclass(slots=True)
-class Watch:
-    """What a strategy may look at while it is replayed (a `Context`): series up to now, and holdings."""
-
-    instrument: str
-    interval: int
-    series: Series
-    now: int = 0
-    muted: bool = False
-    missing: tuple[str, ...] = ()
-    held: Mapping[str, float] = field(default_factory=dict)
-
-    def position(self, instrument: str | None = None) -> float:
-        return self.held.get(instrument or self.instrument, 0.0)
-
-    def price(self, instrument: str | None = None) -> float | None:
-        name = instrument or self.instrument
-        seen = [item for key in self.series if key.instrument == name and (item := self._last(key))]
-        if not seen:
-            return None
-        last = max(seen, key=lambda item: item.ts)
-        return last.close if isinstance(last, Bar) else last.mid
-
-    def equity(self) -> float | None:
-        return _EQUITY
-
-    def bar(self, interval: int, instrument: str | None = None) -> Bar | None:
-        """Return the last closed bar of a series."""
-        key = Input(interval, instrument or self.instrument)
-        found = self._last(key) if key in self.series else None
-        return found if isinstance(found, Bar) else None
-
-    def set_timer(self, key: str, at: int) -> None:
-        """Take no timer: market data are all that is shown here."""
-
-    def target(
-        self,
-        weight: float | None = None,
-        qty: float | None = None,
-        *,
-        reason: str = "",
-        instrument: str | None = None,
-        **explained: float,
-    ) -> Target:
-        """Build a target as the engine's context does."""
-        return Target(instrument or self.instrument, weight, qty, reason, tuple(explained.items()))
-
-    def _last(self, key: Input) -> Bar | Quote | None:
-        items = self.series[key]
-        i = bisect_right(items, self.now, key=lambda item: item.ts)
-        return items[i - 1] if i else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +87,7 @@ def check_calls(
     trial = Trial(make=make, names=tuple(names), interval=interval, series=series, schedule=schedule)
     wanted, lookback = trial.unbroken(frozenset()).wanted, strategy.lookback
     changes = [i for i in range(1, len(wanted)) if _difference(wanted[i - 1], wanted[i])]
-    picked = _spread([i for i in changes if i >= lookback], _QUICK_RESTARTS if quick else _MOST_RESTARTS)
+    picked = spread([i for i in changes if i >= lookback], _QUICK_RESTARTS if quick else _MOST_RESTARTS)
     late = range(lookback, len(wanted))
     chosen = random.Random(seed).sample(late, min(_QUICK_RESTARTS if quick else _RANDOM_RESTARTS, len(late)))
     restarts = sorted({*picked, *chosen})
@@ -194,7 +137,7 @@ class Trial:
 
     def _enough(self, failing: Sequence[int], lookback: int) -> int | None:
         for longer in (lookback * factor for factor in (2, 4, 8, 16, 32)):
-            starts = _spread([start for start in failing if start >= longer], 9)
+            starts = spread([start for start in failing if start >= longer], 9)
             if not starts:
                 return None
             unbroken = self.unbroken(frozenset(start - longer for start in starts))
@@ -231,7 +174,7 @@ class Trial:
         if memory:
             strategy.load(memory)
         now: Wanted = {}
-        for i in range(begin, min(start + _COMPARED, len(self.calls))):
+        for i in range(begin, min(start + COMPARED, len(self.calls))):
             watch.muted = i < start
             if i == start:
                 now = unbroken.wanted[start - 1]  # what stands is a fact and survives the restart
@@ -280,7 +223,7 @@ class Trial:
 
     def _started(self) -> tuple[Strategy, Watch]:
         strategy = self.make()
-        watch = Watch(instrument=self.names[0], interval=self.interval, series=self.series)
+        watch = Watch(instrument=self.names[0], series=self.series)
         strategy.on_start(watch)
         return strategy, watch
 
@@ -356,10 +299,10 @@ def _traded(wanted: Wanted, held: Mapping[str, float], call: Call, watch: Watch)
     found: list[Fill] = []
     for name in [key.removeprefix("weight of ") for key in wanted if key.startswith("weight of ")]:
         price = watch.price(name)
-        change = 0.0 if price is None else wanted[f"weight of {name}"] * _EQUITY / price - held.get(name, 0.0)
+        change = 0.0 if price is None else wanted[f"weight of {name}"] * EQUITY / price - held.get(name, 0.0)
         # Only a changed target is traded, or every price would be a fill.
-        if price is not None and abs(change) > 0.02 * _EQUITY / price:
-            found.append(_fill(name, change, price, call.ts))
+        if price is not None and abs(change) > 0.02 * EQUITY / price:
+            found.append(fill_of(name, change, price, call.ts))
     for item in call.own:
         if not isinstance(item, Quote):
             continue
@@ -369,32 +312,14 @@ def _traded(wanted: Wanted, held: Mapping[str, float], call: Call, watch: Watch)
         ):
             if is_reached:
                 qty = sign * wanted[f"quantity of {side} 1"]
-                found.append(_fill(item.instrument, qty, wanted[f"{side} 1"], call.ts))
+                found.append(fill_of(item.instrument, qty, wanted[f"{side} 1"], call.ts))
     return found
-
-
-def _fill(instrument: str, signed: float, price: float, ts: int) -> Fill:
-    return Fill(
-        fill_id=f"check-{ts}",
-        client_order_id=f"check-{ts}",
-        instrument=instrument,
-        side=Side.of(signed),
-        qty=decimal_of(abs(signed)),
-        price=decimal_of(price),
-        ts=ts,
-    )
 
 
 def _difference(a: Wanted, b: Wanted) -> str | None:
     """Return the name of the first number that differs by more than rounding."""
     for name in [*a, *(n for n in b if n not in a)]:
         x, y = a.get(name), b.get(name)
-        if x is None or y is None or abs(x - y) > _TOLERANCE * max(1.0, abs(x)):
+        if x is None or y is None or abs(x - y) > TOLERANCE * max(1.0, abs(x)):
             return name
     return None
-
-
-def _spread(calls: Sequence[int], most: int) -> list[int]:
-    if len(calls) <= most:
-        return list(calls)
-    return [calls[round(i * (len(calls) - 1) / (most - 1))] for i in range(most)]
