@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from websockets.exceptions import WebSocketException
 from websockets.legacy.exceptions import InvalidStatusCode
@@ -72,6 +72,17 @@ class Events(Protocol):
     def said(self, messages: list[Any]) -> None: ...
 
 
+class _End(NamedTuple):
+    """How a connection ended. `is_final`: dialling again changes nothing."""
+
+    reason: str
+    is_final: bool = False
+    is_crowded: bool = False
+    was_silent: bool = False
+    was_up: bool = False
+    heard: bool = False
+
+
 class Line:
     """One socket and its thread."""
 
@@ -81,6 +92,7 @@ class Line:
         self._talk = talk
         self._pauses = pauses
         self._again: Callable[[], object] = lambda: None
+        self._heard = self._is_deaf = False
         self.dials = 0
 
     async def run(self, events: Events) -> None:
@@ -122,64 +134,70 @@ class Line:
         pauses, pause, silent = self._pauses, self._pauses.first, self._pauses.silent
         is_down = False
         while True:
-            talk, wait, reason = self._talk(), 0.0, ""
-            heard = False
-            self.dials += 1
-            try:
-                async with asyncio.timeout(pauses.open_within):
-                    await talk.open()
-                outer.call_soon_threadsafe(events.up)
-                is_down = False
-                while True:
-                    messages = await self._next(talk, silent)
-                    heard, pause, silent = True, pauses.first, pauses.silent
-                    outer.call_soon_threadsafe(events.said, messages)
-            except Denied as exc:
-                outer.call_soon_threadsafe(events.denied, str(exc))
+            end = await self._connection(silent, outer.call_soon_threadsafe, events)
+            if end.is_final:
+                outer.call_soon_threadsafe(events.denied, end.reason)
                 return
-            except Crowded as exc:
-                wait, reason = max(pauses.crowded, pause), str(exc)
-            except _Quiet as exc:
-                reason = str(exc)
-                if silent is not None and not heard:
-                    silent = min(silent * 2, pauses.longest_silent)
-            except InvalidStatusCode as exc:
-                if exc.status_code in (401, 403):
-                    outer.call_soon_threadsafe(events.denied, f"the handshake was answered {exc.status_code}")
-                    return
-                reason = f"the handshake was answered {exc.status_code}"
-                wait = pauses.crowded if exc.status_code == 429 else 0.0
-            except (WebSocketException, OSError, TimeoutError, ValueError, EOFError) as exc:
-                reason = f"{type(exc).__name__}: {exc}"
-            finally:
-                await _closed(talk)
-            if not is_down:
-                outer.call_soon_threadsafe(events.down, reason)
+            if end.was_up or not is_down:
+                outer.call_soon_threadsafe(events.down, end.reason)
                 is_down = True
-            await asyncio.sleep(max(wait, pause))
+            if end.heard:
+                pause, silent = pauses.first, pauses.silent
+            elif end.was_silent and silent is not None:
+                silent = min(silent * 2, pauses.longest_silent)
+            await asyncio.sleep(max(pause, pauses.crowded if end.is_crowded else 0.0))
             pause = min(pause * pauses.factor, pauses.longest)
 
-    async def _next(self, talk: Talk, silent: float | None) -> list[Any]:
-        """Wait for messages, or for the word to dial anew."""
-        loop = asyncio.get_running_loop()
-        again = loop.create_future()
-
-        def cut() -> None:
-            if not again.done():
-                again.set_result(None)
-
-        self._again = lambda: loop.call_soon_threadsafe(cut)
-        hearing = loop.create_task(talk.hear())
+    async def _connection(self, silent: float | None, post: Callable[..., object], events: Events) -> _End:
+        """Dial once and listen; return how it ended."""
+        talk, was_up = self._talk(), False
+        self.dials += 1
+        self._heard = self._is_deaf = False
+        end = _End("")
         try:
-            await asyncio.wait({hearing, again}, timeout=silent, return_when=asyncio.FIRST_COMPLETED)
-            if hearing.done():
-                return hearing.result()
-            raise _Quiet("it has gone deaf" if again.done() else f"nothing was said for {silent:g} s")
+            async with asyncio.timeout(self._pauses.open_within):
+                await talk.open()
+            was_up = True
+            post(events.up)
+            end = await self._listen(talk, silent, lambda messages: post(events.said, messages))
+        except Denied as exc:
+            end = _End(str(exc), is_final=True)
+        except Crowded as exc:
+            end = _End(str(exc), is_crowded=True)
+        except InvalidStatusCode as exc:
+            status = exc.status_code
+            said = f"the handshake was answered {status}"
+            end = _End(said, is_final=status in (401, 403), is_crowded=status == 429)
+        except (WebSocketException, OSError, TimeoutError, ValueError, EOFError) as exc:
+            end = _End(f"{type(exc).__name__}: {exc}")
+        finally:
+            await _closed(talk)
+        return end._replace(was_up=was_up, heard=self._heard)
+
+    async def _listen(self, talk: Talk, silent: float | None, hear: Callable[[list[Any]], object]) -> _End:
+        """Hand over messages until silence or the word to dial anew."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(silent) as limit:
+
+                def cut() -> None:
+                    self._is_deaf = True
+                    limit.reschedule(loop.time())
+
+                self._again = lambda: loop.call_soon_threadsafe(cut)
+                while not self._is_deaf:
+                    hear(await talk.hear())
+                    self._heard = True
+                    if silent is not None:
+                        limit.reschedule(loop.time() + silent)
+        except TimeoutError:
+            if not limit.expired():
+                raise
         finally:
             self._again = lambda: None
-            if not hearing.done():
-                hearing.cancel()
-                await asyncio.wait({hearing})
+        if self._is_deaf:
+            return _End("it has gone deaf")
+        return _End(f"nothing was said for {silent:g} s", was_silent=True)
 
 
 async def _ended(is_over: asyncio.Event, cancel: Callable[[], object]) -> None:
@@ -195,10 +213,6 @@ async def _ended(is_over: asyncio.Event, cancel: Callable[[], object]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await is_over.wait()
-
-
-class _Quiet(Exception):
-    pass
 
 
 async def _closed(talk: Talk) -> None:

@@ -256,9 +256,11 @@ def _check_wash(house: House, order: Order) -> None:
 
 
 def _crosses(order: Order, other: Order) -> bool:
-    if order.limit_price is None or other.limit_price is None:
-        return True
-    return (order.limit_price - other.limit_price) * order.side.sign >= 0
+    """Return whether a new order could trade with a resting limit order: at its limit, or its stop."""
+    if order.kind is OrderKind.TRAILING_STOP or other.limit_price is None:
+        return False
+    price = order.limit_price if order.limit_price is not None else order.stop_price
+    return price is None or (price - other.limit_price) * order.side.sign >= 0
 
 
 def _check_means(house: House, instrument: Instrument, order: Order, notional: Decimal | None) -> None:

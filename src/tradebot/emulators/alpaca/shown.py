@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from tradebot.core.messages import VenueFilled
-from tradebot.core.model import AccountModel, AssetClass, Bar, Fill, Instrument, OrderKind, Side, Tif
+from tradebot.core.model import DAY, AccountModel, AssetClass, Bar, Fill, Instrument, OrderKind, Side, Tif
 from tradebot.core.ports import Standing
 from tradebot.core.quantize import decimal_of
+from tradebot.data.calendars import sessions
 from tradebot.emulators.alpaca.texts import id_of, new_york, plain, plain_or_none, stamp, stamp_or_none
 from tradebot.emulators.house import ZERO, Happened, House, OrderState
 
@@ -80,7 +81,7 @@ def order_json(house: House, state: OrderState, *, status: str = "", notional: D
         "submitted_at": stamp(state.created),
         "filled_at": stamp_or_none(ends.get(Standing.FILLED)),
         "expired_at": stamp_or_none(ends.get(Standing.EXPIRED)),
-        "expires_at": None,
+        "expires_at": stamp(_expiry(state)),
         "canceled_at": stamp_or_none(ends.get(Standing.CANCELED)),
         "failed_at": stamp_or_none(ends.get(Standing.REJECTED)),
         "replaced_at": stamp_or_none(ends.get(Standing.REPLACED)),
@@ -110,6 +111,14 @@ def order_json(house: House, state: OrderState, *, status: str = "", notional: D
         "subtag": None,
         "source": "access_key",
     }
+
+
+def _expiry(state: OrderState) -> int:
+    """Return when an order is to end: with the session it is for, or after ninety days."""
+    if state.order.tif is Tif.GTC:
+        return state.created + 90 * DAY
+    _, closes = sessions("XNYS").between(state.created, state.created + 7 * DAY)
+    return int(closes[0])
 
 
 def _stop_of(house: House, state: OrderState) -> Decimal | None:
