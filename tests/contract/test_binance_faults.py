@@ -15,6 +15,7 @@ from tests.conftest import PROVING
 from tests.contract.binances import binance_place
 from tests.contract.test_venue import fills_of
 from tests.emulators.binance.exchanges import T0, make_coin, make_face, quote
+from tradebot.adapters.ccxt.budget import Budget
 from tradebot.core.messages import (
     VenueAcked,
     VenueCanceled,
@@ -266,7 +267,7 @@ async def test_a_pause_that_the_exchange_asks_for_is_kept_by_everything() -> Non
 
 
 async def test_a_cancel_goes_before_what_waits_for_the_budget() -> None:
-    async with account() as place:
+    async with account(budget=Budget(per_second=20.0, capacity=200.0)) as place:
         await place.send(order(kind="limit", limit_price="90"))
         budget = place.exchange.budget
         await budget.take(budget.capacity * 0.79, is_urgent=False)
