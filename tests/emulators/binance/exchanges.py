@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from tradebot.adapters.ccxt.budget import Budget
@@ -56,12 +57,13 @@ async def opened(
     secret: str = SECRET,
     deadline_s: float = 5.0,
     budget: Budget | None = None,
+    wall: Callable[[], int] = time.time_ns,
 ) -> Exchange:
     """Return the real ccxt, sending everything to the emulator, with clocks agreeing and, if not said, no budget."""
     free = budget or Budget(per_second=1e6, capacity=1e6)
     credentials = Credentials(key=key, secret=secret)
     exchange = open_exchange(
-        "binance", credentials=credentials, endpoint=served.url, deadline_s=deadline_s, budget=free
+        "binance", credentials=credentials, endpoint=served.url, deadline_s=deadline_s, budget=free, wall=wall
     )
     await exchange.raw.load_markets()
     await exchange.offset()
