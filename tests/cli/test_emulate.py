@@ -16,7 +16,7 @@ def test_it_says_where_it_is_and_ends_when_told(tradebot: Tradebot, venue: str) 
     assert ended.code == ExitCode.OK
     assert said["url"].startswith("http://127.0.0.1:")
     assert said["admin"].startswith("http://127.0.0.1:")
-    assert (said["key"], said["secret"]) == ("key", "secret")
+    assert (said["key"], said["secret"]) == ("emulated-key", "emulated-secret")
 
 
 @pytest.mark.parametrize(

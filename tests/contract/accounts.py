@@ -95,25 +95,31 @@ class Desk:
     async def start(self) -> None:
         """Begin a process, up to where it trades."""
         clock = self.house.clock
-        venue = None if self.is_sim else self._venue()
-        feed = AlpacaFeed(self._rest(), key=KEY, secret=SECRET, now=clock.now, pauses=QUICK)
-        self._ends = [feed] if venue is None else [feed, venue]
-        words = {"venue": "sim", "feed": "alpaca", "cash": f", cash: {CASH} USD"}
-        if venue is not None:
-            words = {"venue": "alpaca", "feed": "iex", "cash": ""}
+        ends = await self.ends()
+        self._ends = [ends.feed] if ends.venue is None else [ends.feed, ends.venue]
         request = Request(
-            config=parse(CONFIG.format(**words).encode(), "tradebot.yaml", (), env={}).config,
+            config=parse(self.words().encode(), "tradebot.yaml", (), env={}).config,
             project=self.root,
             account="main",
             places=AccountPlaces(folder=self.root / "state"),
             wall=clock.now() // SECOND + 1,
         )
         means = Means(clock=clock, executor=lambda name: Inline(), waker=lambda wake: _Never())
-        ends = Ends(feed=feed, venue=venue, instruments={PAIR.id: PAIR}, holds={"USD": CASH})
         self.opened = open_live(request, ends, means)
         self.opened.account.listeners.append(self.facts.append)
         self._life = asyncio.get_running_loop().create_task(self._live(self.opened))
         await self.until(lambda: self.account.phase is Phase.READY and not self.rules())
+
+    def words(self) -> str:
+        """Return the configuration."""
+        words = {"venue": "sim", "feed": "alpaca", "cash": f", cash: {CASH} USD"}
+        return CONFIG.format(**words if self.is_sim else {"venue": "alpaca", "feed": "iex", "cash": ""})
+
+    async def ends(self) -> Ends:
+        """Return the feed, and the venue unless fills are simulated here."""
+        venue = None if self.is_sim else self._venue()
+        feed = AlpacaFeed(self._rest(), key=KEY, secret=SECRET, now=self.house.clock.now, pauses=QUICK)
+        return Ends(feed=feed, venue=venue, instruments={PAIR.id: PAIR}, holds={"USD": CASH})
 
     async def _live(self, opened: Opened) -> None:
         await opened.account.start()

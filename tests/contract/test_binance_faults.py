@@ -15,6 +15,7 @@ from tests.conftest import PROVING
 from tests.contract.binances import binance_place
 from tests.contract.test_venue import fills_of
 from tests.emulators.binance.exchanges import T0, make_coin, make_face, quote
+from tradebot.adapters.ccxt.budget import Budget
 from tradebot.core.messages import (
     VenueAcked,
     VenueCanceled,
@@ -80,7 +81,7 @@ async def test_orders_through_faults_of_all_kinds_are_each_sent_once_and_end_rig
 ) -> None:
     count = 10_000 if PROVING else 60
     face = make_face({"USDT": D(10**12), "BTC": D(10**6)})
-    async with account(face=face, deadline_s=0.25) as place:
+    async with account(face=face) as place:
         wanted: list[tuple[Order, list[VenueReport]]] = []
         for number in range(count):
             broken = rng.choice(SLOW if rng.random() < 0.01 else REFUSALS if rng.random() < 0.1 else BROKEN)
@@ -97,7 +98,7 @@ async def test_orders_through_faults_of_all_kinds_are_each_sent_once_and_end_rig
             if number % 20 == 0:  # the emulator's clock stands still
                 place.exchange.deadline_s = 10.0
                 await place.venue.offset()
-                place.exchange.deadline_s = 0.25
+            place.exchange.deadline_s = 0.5
 
         place.exchange.deadline_s = 10.0
         await check_fates(place, wanted)
@@ -266,7 +267,7 @@ async def test_a_pause_that_the_exchange_asks_for_is_kept_by_everything() -> Non
 
 
 async def test_a_cancel_goes_before_what_waits_for_the_budget() -> None:
-    async with account() as place:
+    async with account(budget=Budget(per_second=20.0, capacity=200.0)) as place:
         await place.send(order(kind="limit", limit_price="90"))
         budget = place.exchange.budget
         await budget.take(budget.capacity * 0.79, is_urgent=False)

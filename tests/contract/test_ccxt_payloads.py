@@ -276,7 +276,7 @@ async def test_mangled_answers_over_the_wire_are_a_snapshot_or_none(
     }
     bodies = {path: read(folder / f"{name}_response.json") for path, name in names.items()}
     async with account() as place:
-        for n in range(2_000 if PROVING else 60):
+        for n in range(1_000 if PROVING else 60):
             path = rng.choice(list(bodies))
             text = (
                 json.dumps(mangled(bodies[path], rng))

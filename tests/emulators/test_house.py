@@ -99,3 +99,14 @@ def test_a_clock_runs_at_its_speed_and_never_back() -> None:
     assert clock.now() == T0 + MINUTE
     clock.skew = -5 * SECOND
     assert clock.shown() == T0 + MINUTE - 5 * SECOND
+
+
+def test_a_standing_quote_is_still_taken_from_after_the_bar_of_its_minute() -> None:
+    house = make_house()
+    house.move(quote(99.0, 100.0, ts=T0 + SECOND))
+    house.move(bar(99.5, ts=T0 + MINUTE))
+
+    house.submit(make_order("a", "buy", "1"))
+
+    assert [state.standing for state in house.orders] == [Standing.FILLED]
+    assert house.orders[0].fills[0].price == D(100)

@@ -36,6 +36,7 @@ from tradebot.emulators.clock import VenueClock
 from tradebot.sim import corporate
 from tradebot.sim.accounts import AccountView
 from tradebot.sim.exchange import Exchange
+from tradebot.sim.seen import is_covered
 from tradebot.sim.venue import Request
 
 ZERO = Decimal(0)
@@ -159,7 +160,8 @@ class House:
             with self._paying():
                 for report in self.exchange.on_market(item):
                     happened += self._heard((report,))
-        else:
+        elif not (isinstance(item, Bar) and is_covered(item, self.last(item.instrument))):
+            # A bar of what quotes have shown is no news: the last quote still stands, to be taken from.
             self.exchange.mark(item.instrument, item)
         happened += self._heard(self.exchange.drain())
         for watch in self._watches:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.emulators.binance.exchanges import make_face, opened
+from tradebot.adapters.ccxt.budget import Budget
 from tradebot.adapters.ccxt.library import Exchange
 from tradebot.adapters.ccxt.symbols import symbols_of
 from tradebot.adapters.ccxt.venue import CcxtVenue
@@ -92,10 +93,11 @@ async def open_account(
     *,
     deadline_s: float = 5.0,
     names: Sequence[str] = NAMES,
+    budget: Budget | None = None,
     **terms: Any,
 ) -> Account:
     """Open one more venue on a served emulator: another life of the same account."""
-    exchange = await opened(served, deadline_s=deadline_s)
+    exchange = await opened(served, deadline_s=deadline_s, budget=budget)
     symbols = symbols_of("binance", exchange.raw.markets, names, exchange.raw.precisionMode)
     return Account(face, served, exchange, CcxtVenue(exchange, symbols, "main", **terms))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from tradebot.adapters.ccxt.budget import Budget
 from tradebot.adapters.ccxt.library import Credentials, Exchange, open_exchange
 from tradebot.core.model import MINUTE, AssetClass, Bar, Instrument, Quote
 from tradebot.emulators.binance.face import BinanceFace, binance_house
@@ -49,11 +51,20 @@ def bar(close: float, *, ts: int = T0 + MINUTE, instrument: str = "BTC/USDT") ->
 
 
 async def opened(
-    served: Served, *, key: str = KEY, secret: str = SECRET, deadline_s: float = 5.0
+    served: Served,
+    *,
+    key: str = KEY,
+    secret: str = SECRET,
+    deadline_s: float = 5.0,
+    budget: Budget | None = None,
+    wall: Callable[[], int] = time.time_ns,
 ) -> Exchange:
-    """Return the real ccxt, sending everything to the emulator, with clocks agreeing."""
+    """Return the real ccxt, sending everything to the emulator, with clocks agreeing and, if not said, no budget."""
+    free = budget or Budget(per_second=1e6, capacity=1e6)
     credentials = Credentials(key=key, secret=secret)
-    exchange = open_exchange("binance", credentials=credentials, endpoint=served.url, deadline_s=deadline_s)
+    exchange = open_exchange(
+        "binance", credentials=credentials, endpoint=served.url, deadline_s=deadline_s, budget=free, wall=wall
+    )
     await exchange.raw.load_markets()
     await exchange.offset()
     return exchange

@@ -237,7 +237,7 @@ class _Tap:
     """Sits between ccxt and the wire: sees what leaves and what comes back."""
 
     tradebot_budget: Budget
-    tradebot_wall: Callable[[], int]
+    tradebot_wall: Callable[[], int] = staticmethod(time.time_ns)
     tradebot_stream_answer: Answer | None = None
 
     @staticmethod
@@ -265,6 +265,9 @@ class _Tap:
         candle = found.get("k") if event == "kline" else None
         if isinstance(candle, dict) and candle.get("x") is True:
             self.tradebot_candle(candle)
+
+    def milliseconds(self) -> int:
+        return self.tradebot_wall() // 1_000_000
 
     async def throttle(self, cost: float | None = None) -> None:
         call = _CALL.get()
