@@ -82,6 +82,16 @@ def test_explaining_numbers_that_are_not_finite_are_left_out() -> None:
     assert [(x.name, x.value) for x in target.explained] == [("slope", 2.0)]
 
 
+def test_a_target_worked_again_after_an_exit_keeps_what_explained_it() -> None:
+    rules = {"stop_loss": 0.05, "after_exit": 2}
+    word = Script(lambda ctx, bar: ctx.target(weight=1.0, reason="up", slope=2.0))
+    world = World(spec(word, exits=rules))
+    world.bars((100,), (100,), (90,), (90,), (90,), (90,))
+    first, again = world.of(f.TargetSet)
+    assert again.because != "signal"
+    assert (again.reason, again.explained) == (first.reason, first.explained)
+
+
 def test_sizing_converts_equity_into_the_quote_asset() -> None:
     world = World(
         spec(Script(1.0), instrument=EURO, sizing=FractionOfEquity(fraction=0.5)),

@@ -440,6 +440,9 @@ def run_engine(case: Case) -> tuple[Outcome, str]:
     last = int(b.ts[-1])
     if case.close_at_end is not None:
         replay.tell(SetHalt(ts=last, level=HaltLevel.FLATTEN, reason="end of data"), last)
+        if case.sessions:
+            replay.tell(SessionOpen(ts=last, calendar="XNYS", closes_at=last), last)
+        replay.finish(last)
         venue.force_close("X", case.close_at_end)
         replay.finish(last)
     replay.tell(End(ts=last, reason="end"), last)

@@ -145,15 +145,14 @@ def _fills(
     instrument: Instrument, spec: StrategySpec, series: Loaded, ran: KernelRun, decider: FrameAdapter
 ) -> list[FillRecord]:
     explained = decider.precomputed.explained_at
-    rests = {s.bar: s.because for s in ran.suspensions if s.is_start}
+    ended = {s.bar for s in ran.suspensions if s.is_start and s.because == "flatten"}
     records: list[FillRecord] = []
     for found in ran.fills:
         fill = found.fill
         if found.purpose is Purpose.PROTECT:
             reason = EXIT_NAMES[found.kind]
         elif found.purpose is Purpose.FLATTEN:
-            because = rests.get(found.decided, "time")
-            reason = END_OF_DATA if because == "flatten" else because
+            reason = END_OF_DATA if found.bar in ended else "time"
         else:
             numbers = explained(series.start + found.decided)
             reason = " ".join(f"{name}={value:.6g}" for name, value in numbers)

@@ -150,7 +150,10 @@ class Desk:
         self._released(leg, because)
         target = self._ledger.wish(leg.key).target
         if target is not None:
-            self.want(leg, target.weight, target.asked_qty, because=because, reason=target.reason)
+            why = tuple((e.name, e.value) for e in target.explained)
+            self.want(
+                leg, target.weight, target.asked_qty, because=because, reason=target.reason, explained=why
+            )
         self.work(leg)
 
     def resume(self, leg: Leg) -> None:

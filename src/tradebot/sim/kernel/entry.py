@@ -121,6 +121,7 @@ def decide(m: State, orders: Orders, log: Ints, target: float, muted: float) -> 
 @helper
 def force_flat(m: State, orders: Orders, log: Ints) -> None:
     """Close what is held at the last close or open: whole, without slippage or volume cap."""
+    m.is_closed = 0  # the last bar may have ended a session, and nothing would leave any more
     suspend(m, orders, log, k.BY_FLATTEN, k.UNLIMITED)
     work(m, orders, log)
     if m.market_at == k.SAME_CLOSE:
