@@ -150,6 +150,19 @@ async def test_a_repeated_request_is_done_once(wire: Wire, desk: Desk) -> None:
     assert other[0] == 409
 
 
+async def test_a_socket_that_somebody_removed_is_there_again(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    bounds = Bounds(look_every=0.01)
+    async with ControlServer(path, Control(desk.daemon).answer, bounds=bounds):
+        path.unlink()
+        async with asyncio.timeout(10.0):
+            while not path.exists():
+                await asyncio.sleep(0.01)
+        assert (await Wire(path).ask("GET", "status"))[0] == 200
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
 async def test_a_body_too_large_is_refused_and_others_are_served(wire: Wire) -> None:
     status, answer = await wire.ask("POST", "halt", {"reason": "x" * 20_000}, key="a-key-of-its-own")
     assert (status, "at most 16384 bytes" in answer["error"]["message"]) == (400, True)
