@@ -25,6 +25,7 @@ from tradebot.daemon import control_state
 from tradebot.daemon.control import Bounds, ControlServer
 from tradebot.daemon.control_verbs import Control
 from tradebot.daemon.halts import Halt, HaltFlag
+from tradebot.errors import StoreError
 
 FAST = Bounds(ask_within=0.3, answer_within=5.0)
 
@@ -148,6 +149,35 @@ async def test_a_repeated_request_is_done_once(wire: Wire, desk: Desk) -> None:
     assert first == again
     assert not desk.halts.all
     assert other[0] == 409
+
+
+async def test_a_halt_that_the_disk_does_not_take_holds_and_is_booked(
+    wire: Wire, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / ".halt.new").mkdir()  # where its file would be written first
+
+    answer = await wire.post("halt", reason="full disk")
+
+    assert answer["engine_answers"]
+    assert desk.halts.everything is not None
+    assert [r.fact.reason for r in desk.kept if isinstance(r.fact, f.HaltSet)] == ["full disk"]
+    with pytest.raises(
+        StoreError, match=r"halt: a halt must be written to outlast this process, could not be: Is a"
+    ):
+        desk.halts.set(desk.halts.everything)
+
+
+async def test_a_socket_that_somebody_removed_is_there_again(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    bounds = Bounds(look_every=0.01)
+    async with ControlServer(path, Control(desk.daemon).answer, bounds=bounds):
+        path.unlink()
+        async with asyncio.timeout(10.0):
+            while not path.exists():
+                await asyncio.sleep(0.01)
+        assert (await Wire(path).ask("GET", "status"))[0] == 200
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
 
 
 async def test_a_body_too_large_is_refused_and_others_are_served(wire: Wire) -> None:

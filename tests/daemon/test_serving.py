@@ -119,6 +119,26 @@ def test_a_start_that_is_stopped_keeps_its_lock_until_nothing_of_it_writes(proje
     assert [start["is_clean"] for start in starts(project)] == [True]
 
 
+def test_an_account_that_was_renamed_while_it_holds_refuses_to_start_and_is_named(project: Project) -> None:
+    project.write(body="return ctx.target(weight=1.0 if self.bars > 7 else 0.0)")
+    with project.start() as daemon:
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    file = project.root / "tradebot.yaml"
+    file.write_text(file.read_text().replace("main", "other"))
+
+    with project.start() as refused:
+        assert refused.ended() == ExitCode.CONFIG
+    said = " ".join("\n".join(refused.text).split())
+    assert (
+        "must name every account that still owns something, found without a place: main at sim: 1 SPX" in said
+    )
+    assert "tradebot flatten --account main" in said
+    with project.start("--orphans", "keep") as kept:
+        kept.until("ready")
+        assert kept.ended(signal.SIGTERM) == ExitCode.OK
+
+
 def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:
     with project.start() as first:
         first.until("ready")

@@ -3,7 +3,8 @@
 A removed or renamed strategy that holds a position or has an order working is not forgotten: a start
 refuses and names it, unless the owner says what is to become of it. Kept, it stays as it is and nobody
 manages it; closed, it is flattened like any other and then owns nothing. An instrument that was taken out
-of a strategy is such an orphan, too; it can be kept, and closed only by the strategy that owns it.
+of a strategy is such an orphan, too; it can be kept, and closed only by the strategy that owns it. So is an
+account that was taken out, with all that it owns.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from decimal import Decimal
 from typing import Literal
 
 from tradebot.app import plan
+from tradebot.config.models import Config
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import DAY, Bar, Instrument
 from tradebot.core.rules import ORPHAN
@@ -22,6 +24,8 @@ from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Target
 from tradebot.daemon.halts import Halt
+from tradebot.daemon.places import Places
+from tradebot.store import views
 
 # "leave": each is followed as it is, for whoever opens an account without its strategies.
 Choice = Literal["refuse", "keep", "close", "leave"]
@@ -92,6 +96,28 @@ def check(orphans: Sequence[Orphan], choice: Choice) -> None:
             f"{'; '.join(map(str, narrowed))}. Put it back and close it ({how}), or start with --orphans keep "
             "(left as it is, unmanaged)",
         )
+
+
+def check_accounts(config: Config, where: Places, choice: Choice) -> None:
+    """Raise ConfigError for an account that traded here, still owns something and has no place in the file."""
+    if choice == "keep":
+        return
+    for journal in sorted(where.state.glob(f"{config.mode}-*-*/journal.db")):
+        _, venue, name = journal.parent.name.split("-", 2)
+        words = config.accounts.get(name)
+        if words is not None and words.venue == venue:
+            continue
+        with views.Views.open(journal) as opened:
+            held = [f"{p.qty.normalize():f} {p.instrument}" for p in views.positions(opened) if p.strategy]
+            working = len(views.orders(opened, is_open=True))
+        if held or working:
+            owned = ", ".join([*held, *([f"{working} working order(s)"] if working else [])])
+            raise plan.refuse(
+                "accounts",
+                f"must name every account that still owns something, found without a place: {name} at {venue}: "
+                f"{owned}. Put it back and close it (tradebot flatten --account {name}), start with --orphans "
+                f"keep (left as it is, unmanaged), or move {journal.parent} away",
+            )
 
 
 def leaving(orphan: Orphan, account: str, instruments: Mapping[str, Instrument]) -> StrategySpec:

@@ -23,7 +23,7 @@ import structlog
 
 from tradebot.app.adapters import place_of
 from tradebot.app.opening import opening
-from tradebot.app.orphans import Choice
+from tradebot.app.orphans import Choice, check_accounts
 from tradebot.app.trading import Opened, Request
 from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
@@ -156,6 +156,7 @@ async def _open(
     deadline: _Deadline,
     log: Log,
 ) -> list[Opened]:
+    check_accounts(config, where, outside.orphans)
     opened: list[Opened] = []
     opener = OwnThread("open")
     held.callback(opener.close)
@@ -175,7 +176,7 @@ async def _open(
             hide=outside.redactor.redact,
         )
         ready = await opening(request, outside.vault, ends)
-        # In a thread: a long replay must not keep us from asking systemd for time, or from stopping.
+        # In a thread: a long replay must not keep us from asking systemd for time.
         one = await _whole(opener.run(ready), deadline, log)
         held.callback(one.close)
         held.push(deadline.begins)
@@ -184,9 +185,9 @@ async def _open(
     return opened
 
 
-async def _whole(opening: Coroutine[Any, Any, Opened], deadline: _Deadline, log: Log) -> Opened:
+async def _whole(work: Coroutine[Any, Any, Opened], deadline: _Deadline, log: Log) -> Opened:
     """Return what is being opened. A signal does not leave the thread behind: it writes under our lock."""
-    task = asyncio.ensure_future(opening)
+    task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError as exc:

@@ -38,12 +38,13 @@ class Peer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a client may take. `ask_within` and `answer_within` in seconds of the event loop."""
+    """What a client may take; seconds of the event loop. `look_every`: whether the socket is still there."""
 
     clients: int = 16
     body: int = 16_384
     ask_within: float = 2.0
     answer_within: float = 30.0
+    look_every: float = 5.0
 
 
 class ControlServer:
@@ -70,19 +71,20 @@ class ControlServer:
         )
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._waiting: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # have asked nothing yet
         self._open: list[asyncio.Transport] = []
         self._refusing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._socket = _bound(self.path)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._socket))
+        self._listen()
+        self._keeping = asyncio.get_running_loop().create_task(self._keep())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = {*self._refusing} if self._accepting is None else {*self._refusing, self._accepting}
+        tasks = {*self._refusing, *(one for one in (self._keeping, self._accepting) if one is not None)}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -95,6 +97,29 @@ class ControlServer:
             timer.cancel()
 
     # --- connections --------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self._socket = _bound(self.path)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._socket))
+
+    async def _keep(self) -> None:
+        """Make the socket's file again when somebody removed it: nobody could say halt without."""
+        while True:
+            await asyncio.sleep(self._bounds.look_every)
+            if self.path.exists():
+                continue
+            self._log.warning("control_socket_gone", path=str(self.path))
+            before, accepting = self._socket, self._accepting
+            try:
+                self._listen()
+            except OSError as exc:  # its folder is gone, too: look again
+                self._log.warning("control_not_bound", reason=exc.strerror)
+                continue
+            if accepting is not None:
+                accepting.cancel()
+                await asyncio.wait({accepting})
+            if before is not None:
+                before.close()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from tradebot.daemon.control_words import Aim, Answer, Asked
 from tradebot.daemon.halts import Halt
 from tradebot.daemon.process import Daemon
 from tradebot.daemon.reconciler import mismatch_scope
-from tradebot.errors import UsageError
+from tradebot.errors import StoreError, UsageError
 
 _ENGINE_ANSWERS_WITHIN = 0.5  # seconds of the event loop
 _KEYS_KEPT = 256
@@ -246,7 +247,8 @@ def _stricter(account: TradingAccount, scope: Scope, level: HaltLevel) -> Halt |
 
 def _latch(account: TradingAccount, scope: Scope, level: HaltLevel, reason: str) -> Halt:
     halt = Halt(scope=scope, level=level, reason=reason, rule=OWNER, since=account.parts.clock.now())
-    account.parts.halts.set(halt)
+    with suppress(StoreError):  # it holds, and what the engine books of it outlasts this process
+        account.parts.halts.set(halt)
     return halt
 
 

@@ -56,7 +56,10 @@ class HaltFlag:
         return tuple(self._halts.values())
 
     def set(self, halt: Halt) -> None:
-        """Latch a halt, or lift it with level NONE; memory first, then the file."""
+        """Latch a halt, or lift it with level NONE; memory first, then the file.
+
+        Raises StoreError when the file cannot be written: it holds all the same, for as long as this process.
+        """
         self._booked.pop(halt.key, None)
         if halt.level is HaltLevel.NONE:
             self._halts.pop(halt.key, None)
@@ -99,11 +102,17 @@ class HaltFlag:
     def _write(self) -> None:
         if self._path is None:
             return
-        if not self._halts:
-            self._path.unlink(missing_ok=True)
-            return
         text = json.dumps({"version": 1, "halts": [_plain(h) for h in self._halts.values()]}, indent=1)
-        _replace(self._path, text + "\n")
+        try:
+            if self._halts:
+                _replace(self._path, text + "\n")
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise StoreError(
+                f"{self._path}: a halt must be written to outlast this process, could not be: {exc.strerror}; "
+                "look at the disk"
+            ) from exc
 
 
 def _replace(path: Path, text: str) -> None:

@@ -216,7 +216,7 @@ class Shell:
         halt = Halt(scope=scope, level=HaltLevel.NO_NEW_RISK, reason=reason, rule=rule, since=now)
         try:
             account.parts.halts.set(halt)  # in memory first: nothing is sent, whatever the disk says
-        except OSError as exc:
+        except StoreError as exc:
             self._means.log.critical("halt_not_on_disk", account=account.name, error=str(exc))
 
     async def _say_failed(self, exc: Exception) -> None:
