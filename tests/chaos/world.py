@@ -53,6 +53,8 @@ TICK_NS = int(TICK * 1e9)
 _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.SplitApplied, f.DividendPaid)
 
 
+# Ends of orders that only one branch leads to.
+_BRANCHES = ("taken back before it was sent", "the venue filled it and shows no more trades of it")
 HONEST = Kit()
 
 
@@ -419,6 +421,8 @@ class World:
             name = type(recorded.fact).__name__
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
+            if getattr(recorded.fact, "reason", "") in _BRANCHES:
+                self.faults.saw(recorded.fact.reason)  # type: ignore[attr-defined]
             self.note("  ", recorded.fact)
         with self._judged():
             self.auditor.committed(facts, durable)
