@@ -32,3 +32,8 @@ def test_every_rule_is_set_by_something_and_nothing_halts_by_another_word() -> N
 
 def test_what_is_told_of_in_another_way_is_one_of_the_rules() -> None:
     assert [word for group in TOLD_OF for word in group if word not in NAMES.values()] == []
+
+
+def test_the_recovery_page_says_of_every_rule_how_it_ends() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text("utf-8")
+    assert [word for word in NAMES.values() if f"`{word}`" not in page] == []

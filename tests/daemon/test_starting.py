@@ -31,3 +31,15 @@ async def test_the_stricter_of_flag_and_fact_holds_in_both(
     async with opened_desk(tmp_path, told_apart) as desk:
         assert desk.levels() == {(None, None): STRICT}
         assert [(h.scope, h.level) for h in desk.halts.all] == [(EVERYTHING, STRICT)]
+
+
+async def test_a_condition_of_the_run_before_is_over_with_it(tmp_path: Path) -> None:
+    def left_standing(desk: Desk) -> None:
+        fact = f.HaltSet(ts=START, level=HaltLevel.PAUSED, scope=EVERYTHING, reason="x", rule="stale_feed")
+        desk.runner.engine.ledger.evolve(f.Recorded(1, START, 0, fact))
+        desk.halts.set(
+            Halt(scope=EVERYTHING, level=HaltLevel.PAUSED, reason="cut", rule="direct", since=START)
+        )
+
+    async with opened_desk(tmp_path, left_standing) as desk:
+        assert (desk.levels(), desk.halts.all) == ({}, ())

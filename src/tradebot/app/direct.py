@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tradebot.app.opening import opening
+from tradebot.app.opening import Opening
 from tradebot.app.trading import Request
 from tradebot.config.models import Config
 from tradebot.core.engine import Engine
@@ -146,7 +146,7 @@ async def _opened(
         adopts=adopts,
     )
     async with AsyncExitStack() as ends:
-        opened = (await opening(request, acting.vault, ends))()
+        opened = (await Opening(acting.vault, ends).of(request))()
         try:
             return await act(opened.account)
         finally:

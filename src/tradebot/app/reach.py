@@ -19,9 +19,10 @@ from tradebot.app.deciders import instruments_of, recipes
 from tradebot.app.live import Ends
 from tradebot.config.models import Config
 from tradebot.core.model import Instrument
-from tradebot.core.ports import Feed, LiveVenue
+from tradebot.core.ports import Connection, Feed, LiveVenue
 from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.secrets import Vault
+from tradebot.daemon.shared import SharedFeed
 from tradebot.data.instruments import instrument_from_text, instrument_to_text
 from tradebot.errors import VenueError
 
@@ -40,14 +41,28 @@ class Reach:
     vault: Vault
 
 
-async def reach(asked: Reach, ends: AsyncExitStack) -> Ends:
+class Feeds:
+    """The feeds of a daemon: accounts with the same words share one."""
+
+    def __init__(self) -> None:
+        self._known: dict[Connection, SharedFeed] = {}
+
+    def open(self, connection: Connection) -> Feed:
+        """Return an account's feed; nothing is connected yet."""
+        same = replace(connection, account="", account_id="")
+        if same not in self._known:
+            self._known[same] = SharedFeed(open_feed(connection))
+        return self._known[same].tap()
+
+
+async def reach(asked: Reach, feeds: Feeds, ends: AsyncExitStack) -> Ends:
     """Open an account's ends, which `ends` lets go of.
 
     Raises VenueError when a first start gets no answer, PermissionRefused for keys.
     """
     words = asked.config.accounts[asked.account]
     connection = connection_of(asked.config, asked.place, asked.account, asked.vault)
-    feed = open_feed(connection)
+    feed = feeds.open(connection)
     ends.push_async_callback(feed.close)
     instruments = await _instruments(asked, feed)
     if words.venue == "sim":

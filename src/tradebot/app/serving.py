@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import structlog
 
 from tradebot.app.adapters import place_of
-from tradebot.app.opening import opening
+from tradebot.app.opening import Opening
 from tradebot.app.orphans import Choice, check_accounts
 from tradebot.app.trading import Opened, Request
 from tradebot.config.models import Config, Notify
@@ -158,7 +158,7 @@ async def _open(
 ) -> list[Opened]:
     check_accounts(config, where, outside.orphans)
     opened: list[Opened] = []
-    opener = OwnThread("open")
+    opener, opening = OwnThread("open"), Opening(outside.vault, ends)
     held.callback(opener.close)
     for name in config.accounts:
         since = time.monotonic()
@@ -175,7 +175,7 @@ async def _open(
             until_end=outside.until_end,
             hide=outside.redactor.redact,
         )
-        ready = await opening(request, outside.vault, ends)
+        ready = await opening.of(request)
         # In a thread: a long replay must not keep us from asking systemd for time.
         one = await _whole(opener.run(ready), deadline, log)
         held.callback(one.close)

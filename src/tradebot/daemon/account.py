@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from tradebot.core import facts as f
 from tradebot.core.messages import End, Reconciled, Slice, Start, StopTrading, WarmedUp
 from tradebot.core.ports import Clock
 from tradebot.core.reconcile import Finding
+from tradebot.core.rules import CONDITIONS
 from tradebot.core.scope import HaltKey, HaltLevel
 from tradebot.daemon.executor import Executor
 from tradebot.daemon.halts import Halt, HaltFlag
@@ -128,8 +129,16 @@ class TradingAccount:
         self.entered(phase)
 
     async def _halts_agree(self) -> None:
-        """Make flag and facts say the same; where they differ the stricter holds: a start lifts nothing."""
+        """Make flag and facts say the same; where they differ the stricter holds: a start lifts no latched halt.
+
+        Conditions of the run before are over with it: what is still amiss is seen again.
+        """
         parts = self.parts
+        facts = map(_as_halt, parts.runner.engine.ledger.halts.values())
+        for halt in {one.key: one for one in (*parts.halts.all, *facts) if one.rule in CONDITIONS}.values():
+            over = replace(halt, level=HaltLevel.NONE, reason="looked at anew")
+            parts.halts.set(over)
+            await parts.runner.settled(over.said(parts.clock.now()))
         known = dict(parts.runner.engine.ledger.halts)
         for halt in (*parts.halts.all, *self._extra_halts):
             fact = known.get(halt.key)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tradebot.core.messages import Input
 from tradebot.core.ports import Clock
-from tradebot.core.rules import CONDITIONS, KEYS
+from tradebot.core.rules import KEYS
 from tradebot.core.scope import HaltLevel, Scope
 from tradebot.daemon.halts import Halt, HaltFlag
 
@@ -24,12 +24,6 @@ class Conditions:
         self._post = post
         self._clock = clock
         self._sources: dict[tuple[Scope, str], dict[str, str]] = {}
-
-    def begin(self) -> None:
-        """Lift what a run before left standing: whatever is still amiss is seen again."""
-        for halt in self._halts.all:
-            if halt.rule in CONDITIONS and (halt.scope, halt.rule) not in self._sources:
-                self._say(halt.scope, halt.rule, HaltLevel.NONE, "looked at anew")
 
     def stands(self, rule: str, *, source: str, instrument: str | None = None) -> bool:
         """Return whether a source says that a condition stands."""

@@ -107,7 +107,6 @@ class Follower:
     def begin(self, last: Iterable[tuple[Series, int]]) -> None:
         """Begin after these last bars; nothing new is opened before the feed is connected."""
         self._last.update(last)
-        self._conditions.begin()
         self._conditions.set(DISCONNECTED, f"{self._feed.name} is not connected yet", source=FEED)
 
     async def check_clock(self) -> None:
