@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tradebot.app import plan
 from tradebot.app.ahead import Ahead, depth
 from tradebot.app.deciders import needs_of
+from tradebot.app.protection import check_exits
 from tradebot.app.supply import Outline, Supply
 from tradebot.app.trading import (
     ARCHIVE_CAP,
@@ -98,6 +99,8 @@ def open_live(request: Request, ends: Ends, means: Means) -> Opened:
 
     Raises StoreError for files that cannot be trusted, ConfigError for what cannot be traded.
     """
+    if ends.venue is not None:
+        check_exits(request.config, request.account, ends.venue, ends.instruments)
     made, journal, ledger = opened_files(request)
     if ends.venue is not None:
         request = replace(request, config=_with_cash(request, ends, ledger))
