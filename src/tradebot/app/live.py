@@ -210,7 +210,8 @@ class _Live(Assembly):
 
     def _joined(self, ends: Ends, means: Means, outline: Outline, core: _Core) -> _Joined:
         clock, feed, wall = means.clock, ends.feed, self.request.wall * SECOND
-        ahead = Ahead(feed, ends.instruments, self.progress, wall)
+        seen = self._resumes_after()
+        ahead = Ahead(feed, ends.instruments, self.progress, wall if seen is None else seen)
         conditions = Conditions(self.name, core.halts, core.runner.post, clock)
         timeline, at_rest = self._timeline_of(core.paper), core.reconciler.at_rest
         carrier = Carrier(core.runner, timeline, clock, matching=core.matching, at_rest=at_rest)
@@ -235,7 +236,7 @@ class _Live(Assembly):
             link=None if ends.venue is None else Link(ends.venue, core.reconciler, conditions),
             runner=core.runner,
             needs=self._needed(series, ends.instruments, clock.now()),
-            seen=self._resumes_after(),
+            seen=seen,
         )
 
     def _reconciler(
