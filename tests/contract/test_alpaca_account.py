@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.accounts import MORNING, PAIR, SHARE, Desk, ShareDesk, desk, share_desk
+from tests.contract.accounts import CASH, MORNING, PAIR, SHARE, Desk, ShareDesk, desk, share_desk
 from tests.emulators.houses import make_order
-from tradebot.core.messages import Split
+from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import DAY, HOUR, OrderKind
 from tradebot.core.ports import Standing
 from tradebot.emulators.alpaca.streams import TRADES
@@ -163,6 +163,29 @@ async def test_an_overnight_split_gives_no_signal_and_the_stop_stands_at_a_quart
         assert (stop.order.qty, stop.order.stop_price) == (D(40), D("23.23"))
         # The stop may be the old one, or have been cancelled and sent anew; nothing else was sent.
         assert {state.order.kind for state in here.house.orders[1:]} == {OrderKind.STOP}
+        assert here.rules() == set()
+
+
+async def test_a_dividend_is_owed_at_the_ex_date_and_booked_once_when_the_venue_pays(tmp_path: Path) -> None:
+    midnight = MORNING + 14 * HOUR
+    dividend = Dividend(ts=midnight, instrument=SHARE.id, amount=D("1.5"), pays_at=MORNING + DAY + HOUR)
+    async with share_desk(tmp_path) as here:
+        here.alpaca.face.market.actions.append(dividend)
+        await _with_stop(here)
+        here.house.happen(dividend)
+        here.now = MORNING + DAY
+        await here.minute(101.0)
+        owed = len(here.ledger.accrued)
+        here.now = MORNING + DAY + 2 * HOUR
+        await here.minute(101.0)
+        await here.account.parts.reconciler.look()
+        await here.settled()
+        await here.account.parts.reconciler.look()
+
+        account = here.ledger.accounts["main"]
+        assert owed == 1
+        assert account.cash["USD"] == here.house.books().cash["USD"] == CASH - 10 * 101 + 15
+        assert not here.ledger.accrued
         assert here.rules() == set()
 
 
