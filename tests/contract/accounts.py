@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.contract.places import IMPATIENT, QUICK
+from tests.contract.places import IMPATIENT, QUICK, SHARE
 from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
 from tests.emulators.houses import COIN, T0, make_house
 from tradebot.adapters.alpaca.endpoint import endpoint_of
@@ -24,11 +24,14 @@ from tradebot.app.live import Ends, Means, open_live
 from tradebot.app.trading import Opened, Request
 from tradebot.config.loader import parse
 from tradebot.core import facts as f
-from tradebot.core.model import MINUTE, SECOND, Bar
+from tradebot.core.model import HOUR, MINUTE, SECOND, Bar
 from tradebot.daemon.account import Phase
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.places import AccountPlaces
+from tradebot.emulators.clock import VenueClock
+from tradebot.sim.settings import FillSettings, OnSplit
 
+MORNING = T0 - 7 * HOUR - 14 * MINUTE  # 15:00 UTC, 10:00 in New York
 PAIR = replace(COIN, shortable=False)
 CASH = Decimal(100_000)
 
@@ -75,16 +78,20 @@ class _Never:
 class Desk:
     """One process at a time on an emulated Alpaca that outlives it."""
 
-    def __init__(self, root: Path, venue: Alpaca, *, is_sim: bool) -> None:
+    instrument = PAIR
+    strategy = STRATEGY
+    exits = ""
+
+    def __init__(self, root: Path, venue: Alpaca, *, is_sim: bool = False) -> None:
         self.root, self.alpaca, self.is_sim = root, venue, is_sim
         (root / "strategies").mkdir(parents=True)
-        (root / "strategies" / "above.py").write_text(STRATEGY)
+        (root / "strategies" / "above.py").write_text(self.strategy)
         (root / "state").mkdir()
         self.facts: list[f.Recorded] = []
         self.opened: Opened | None = None
         self._life: asyncio.Task[None] | None = None
         self._ends: list[Any] = []
-        self.now = T0
+        self.now = venue.house.clock.now()
 
     @property
     def house(self) -> Any:
@@ -113,13 +120,16 @@ class Desk:
     def words(self) -> str:
         """Return the configuration."""
         words = {"venue": "sim", "feed": "alpaca", "cash": f", cash: {CASH} USD"}
-        return CONFIG.format(**words if self.is_sim else {"venue": "alpaca", "feed": "iex", "cash": ""})
+        text = CONFIG.format(**words if self.is_sim else {"venue": "alpaca", "feed": "iex", "cash": ""})
+        return text.replace(PAIR.id, self.instrument.id) + self.exits
 
     async def ends(self) -> Ends:
         """Return the feed, and the venue unless fills are simulated here."""
         venue = None if self.is_sim else self._venue()
         feed = AlpacaFeed(self._rest(), key=KEY, secret=SECRET, now=self.house.clock.now, pauses=QUICK)
-        return Ends(feed=feed, venue=venue, instruments={PAIR.id: PAIR}, holds={"USD": CASH})
+        return Ends(
+            feed=feed, venue=venue, instruments={self.instrument.id: self.instrument}, holds={"USD": CASH}
+        )
 
     async def _live(self, opened: Opened) -> None:
         await opened.account.start()
@@ -144,7 +154,7 @@ class Desk:
         return AlpacaVenue(
             self._rest(),
             "main",
-            {PAIR.id: PAIR},
+            {self.instrument.id: self.instrument},
             lambda order_id: order_id.startswith("t"),
             key=KEY,
             secret=SECRET,
@@ -156,12 +166,12 @@ class Desk:
 
     async def minute(self, close: float) -> None:
         """Let a minute pass, and what follows from it."""
-        last = self.house.last(PAIR.id)
+        last = self.house.last(self.instrument.id)
         start = close if last is None else last.close
         self.now += MINUTE
         cycles = 0 if self.opened is None else self.account.parts.runner.cycles
         self.house.move(
-            Bar(PAIR.id, self.now, MINUTE, start, max(start, close), min(start, close), close, 1e6)
+            Bar(self.instrument.id, self.now, MINUTE, start, max(start, close), min(start, close), close, 1e6)
         )
         if self.opened is not None:
             await self.until(lambda: self.account.parts.runner.cycles > cycles)
@@ -206,6 +216,30 @@ class Desk:
 
     def posts(self) -> int:
         return int(self.alpaca.face.wire.by_method["POST"])
+
+
+class ShareDesk(Desk):
+    """Holds a share, always, with a stop that rests at the venue."""
+
+    instrument = SHARE
+    exits = "    exits: {stop_loss: 8%, after_exit: next_signal}\n"
+    strategy = STRATEGY.replace("1.0 if bar.close > 100 else 0.0", "1.0")
+
+
+@asynccontextmanager
+async def share_desk(root: Path) -> AsyncIterator[ShareDesk]:
+    """Open a market of shares on a morning in New York, at 100."""
+    house = make_house(
+        instruments=(SHARE,), cash={"USD": CASH}, settings=FillSettings(on_split=OnSplit.ADJUST)
+    )
+    house.clock = VenueClock(MORNING, 0.0)
+    async with alpaca(house, ghost_s=0.0) as venue:
+        house.move(Bar(SHARE.id, MORNING, MINUTE, 100.0, 100.0, 100.0, 100.0, 1e6))
+        found = ShareDesk(root, venue)
+        try:
+            yield found
+        finally:
+            await found.kill()
 
 
 @asynccontextmanager

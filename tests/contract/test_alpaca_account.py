@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.accounts import PAIR, Desk, desk
+from tests.contract.accounts import CASH, MORNING, PAIR, SHARE, Desk, ShareDesk, desk, share_desk
 from tests.emulators.houses import make_order
+from tradebot.core.messages import Dividend, Split
+from tradebot.core.model import DAY, HOUR, OrderKind
+from tradebot.core.ports import Standing
 from tradebot.emulators.alpaca.streams import TRADES
 from tradebot.emulators.faults import Fault, FaultKind
 from tradebot.emulators.wire import SocketFault
@@ -115,6 +118,84 @@ async def test_money_the_owner_takes_out_trips_nothing_and_money_that_vanishes_h
         assert halt.rule == "mismatch"
         assert f"{ours.normalize():f}" in halt.reason
         assert f"{theirs.normalize():f}" in halt.reason
+
+
+async def test_a_stop_rests_at_the_venue_and_what_it_sells_is_not_bought_back(tmp_path: Path) -> None:
+    async with share_desk(tmp_path) as here:
+        await _with_stop(here)
+        await here.kill()
+        await here.minute(91.0)  # it falls through the stop while nobody looks
+
+        await here.start()
+        for price in (90.0, 89.0, 95.0):
+            await here.minute(price)
+
+        assert here.house.books().positions == {}
+        assert here.ledger.accounts["main"].qty(SHARE.id) == 0
+        assert [state.standing for state in here.house.orders] == [Standing.FILLED, Standing.FILLED]
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_an_overnight_split_gives_no_signal_and_the_stop_stands_at_a_quarter(
+    tmp_path: Path, is_up: bool
+) -> None:
+    midnight = MORNING + 14 * HOUR  # of New York
+    split = Split(ts=midnight, instrument=SHARE.id, ratio=D(4))
+    async with share_desk(tmp_path) as here:
+        here.alpaca.face.market.actions.append(split)
+        await _with_stop(here)
+        basis = sum(lot.basis for lot in here.ledger.accounts["main"].lots[SHARE.id])
+        if not is_up:
+            await here.kill()
+        here.house.happen(split)
+        here.now = MORNING + DAY
+        await here.minute(25.25)
+        if not is_up:
+            await here.start()
+        for price in (25.0, 24.5):
+            await here.minute(price)
+
+        account = here.ledger.accounts["main"]
+        (stop,) = here.house.working()
+        assert here.house.books().positions == {SHARE.id: D(40)}
+        assert account.qty(SHARE.id) == 40
+        assert sum(lot.basis for lot in account.lots[SHARE.id]) == basis
+        assert (stop.order.qty, stop.order.stop_price) == (D(40), D("23.23"))
+        # The stop may be the old one, or have been cancelled and sent anew; nothing else was sent.
+        assert {state.order.kind for state in here.house.orders[1:]} == {OrderKind.STOP}
+        assert here.rules() == set()
+
+
+async def test_a_dividend_is_owed_at_the_ex_date_and_booked_once_when_the_venue_pays(tmp_path: Path) -> None:
+    midnight = MORNING + 14 * HOUR
+    dividend = Dividend(ts=midnight, instrument=SHARE.id, amount=D("1.5"), pays_at=MORNING + DAY + HOUR)
+    async with share_desk(tmp_path) as here:
+        here.alpaca.face.market.actions.append(dividend)
+        await _with_stop(here)
+        here.house.happen(dividend)
+        here.now = MORNING + DAY
+        await here.minute(101.0)
+        owed = len(here.ledger.accrued)
+        here.now = MORNING + DAY + 2 * HOUR
+        await here.minute(101.0)
+        await here.account.parts.reconciler.look()
+        await here.settled()
+        await here.account.parts.reconciler.look()
+
+        account = here.ledger.accounts["main"]
+        assert owed == 1
+        assert account.cash["USD"] == here.house.books().cash["USD"] == CASH - 10 * 101 + 15
+        assert not here.ledger.accrued
+        assert here.rules() == set()
+
+
+async def _with_stop(here: ShareDesk) -> None:
+    await here.start()
+    await here.minute(101.0)
+    await here.minute(101.0)
+    await here.until(lambda: len(here.house.working()) == 1)
+    (stop,) = here.house.working()
+    assert (stop.order.qty, stop.order.stop_price) == (D(10), D("92.92"))
 
 
 async def _holding(here: Desk) -> None:

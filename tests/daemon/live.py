@@ -30,7 +30,7 @@ from tradebot.core.messages import (
     VenueRefused,
     VenueReport,
 )
-from tradebot.core.model import MINUTE, SECOND, AccountModel, AssetClass, Bar, Instrument, Order
+from tradebot.core.model import MINUTE, SECOND, AccountModel, AssetClass, Bar, Instrument, Order, OrderKind
 from tradebot.core.ports import (
     AuthFailed,
     BarClosed,
@@ -269,6 +269,9 @@ class HouseVenue(_End):
 
     def listen(self, sink: Callable[[VenueReport], None]) -> None:
         self._reports = sink
+
+    def cannot_rest(self, kind: OrderKind, instrument: Instrument) -> str:
+        return "the house has no trailing stops" if kind is OrderKind.TRAILING_STOP else ""
 
     def report(self, report: object) -> None:
         if self._sink is not None and self.house.is_reachable:

@@ -62,7 +62,7 @@ def make_house(
         accounts={"main": SimAccount(model=model, cash=cash or {"USD": D(100_000)})},
         settings=settings,
     )
-    return House(Exchange(sim, "main"), VenueClock(T0, 0.0))
+    return House(Exchange(sim, "main", tells_dividends=True), VenueClock(T0, 0.0))
 
 
 def make_order(name: str, side: str, qty: str, kind: str = "market", **terms: Any) -> Order:

@@ -29,7 +29,10 @@ class Ahead:
     def __init__(
         self, feed: Feed, instruments: Mapping[str, Instrument], progress: Mapping[str, int], first: int
     ) -> None:
-        """`progress` says how far each stream of events has come; `first`: where one without any begins."""
+        """`progress` says how far each stream of events has come; `first`: where one without any begins.
+
+        What happened by then is in what is held: `first` is the first start, later the last data decided on.
+        """
         self._feed = feed
         self._instruments = instruments
         self._progress = progress

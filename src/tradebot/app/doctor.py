@@ -11,12 +11,13 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from tradebot.app.deciders import instruments_of, recipes
+from tradebot.app.doctor_live import ask_places, live_accounts
 from tradebot.app.market import feed_of, instrument_of
 from tradebot.config.models import Config
 from tradebot.core.model import DAY, SECOND
@@ -25,6 +26,7 @@ from tradebot.daemon.control_state import halt_row
 from tradebot.daemon.control_words import lifting
 from tradebot.daemon.halts import HaltFlag
 from tradebot.daemon.places import AccountPlaces, Places
+from tradebot.daemon.secrets import Vault
 from tradebot.data.calendars import sessions
 from tradebot.data.intervals import interval_name
 from tradebot.errors import TradebotError
@@ -76,6 +78,15 @@ class Patient:
     where: Places
     accounts: Sequence[tuple[str, AccountPlaces]]
     answers: Callable[[], bool]
+    vault: Vault | None = None  # None: no place is asked
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The accounts that trade stored data."""
+        if self.config is None:
+            return ()
+        live = live_accounts(self.config, self.project)
+        return tuple(account for account in self.config.accounts if account not in live)
 
 
 def examine(patient: Patient, machine: Machine = Machine()) -> Iterator[Check]:
@@ -89,6 +100,7 @@ def examine(patient: Patient, machine: Machine = Machine()) -> Iterator[Check]:
         "clock": _clock,
         "sqlite": _sqlite,
         "data": _data,
+        "places": _places,
         "calendar": _calendars,
         "instance": _instances,
         "halts": _halts,
@@ -123,7 +135,7 @@ def _strategies(patient: Patient, machine: Machine) -> Iterator[Check]:
 
 def _data(patient: Patient, machine: Machine) -> Iterator[Check]:
     config = patient.config
-    for account in () if config is None else config.accounts:
+    for account in patient.stored:
         assert config is not None
         mine = [r for r in recipes(config, patient.project) if r.words.account == account]
         feed = feed_of(config, patient.project, account, [n for r in mine for n in instruments_of(r)])
@@ -145,19 +157,38 @@ def _data(patient: Patient, machine: Machine) -> Iterator[Check]:
                 yield _ok("data", f"{what}: {info.rows} rows to {_day(info.last_ts)}")
 
 
+def _places(patient: Patient, machine: Machine) -> Iterator[Check]:
+    """Ask the places of live accounts; instruments that they name are looked up in their calendars, too."""
+    if patient.config is None or patient.vault is None:
+        return
+    names: dict[str, None] = {}
+    for answer in ask_places(patient.config, patient.project, patient.vault, machine.now()):
+        for text in answer.said:
+            yield _ok(answer.place, f"{answer.account}: {text}")
+        if answer.wrong:
+            yield _bad(answer.place, f"{answer.account}: {answer.wrong}")
+        calendars = patient.config.calendars
+        names |= dict.fromkeys(calendars.get(one.id, one.calendar) for one in answer.instruments)
+    yield from _horizons(names, machine)
+
+
 def _calendars(patient: Patient, machine: Machine) -> Iterator[Check]:
     config = patient.config
     names: dict[str, None] = {}
-    for account in () if config is None else config.accounts:
+    for account in patient.stored:
         assert config is not None
         mine = [r for r in recipes(config, patient.project) if r.words.account == account]
         traded = [n for r in mine for n in r.words.instruments]
         catalogue = feed_of(config, patient.project, account, traded).catalogue
         for name in traded:
-            calendar = instrument_of(catalogue, config, name).calendar
-            if calendar and not sessions(calendar).always_open:
-                names[calendar] = None
+            names[instrument_of(catalogue, config, name).calendar] = None
+    yield from _horizons(names, machine)
+
+
+def _horizons(names: Iterable[str], machine: Machine) -> Iterator[Check]:
     for calendar in names:
+        if not calendar or sessions(calendar).always_open:
+            continue
         until = machine.calendar_until(calendar)
         if until < machine.now() + _CALENDAR_AHEAD:
             todo = "update exchange-calendars (pip install -U tradebot)"

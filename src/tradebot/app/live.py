@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tradebot.app import plan
 from tradebot.app.ahead import Ahead, depth
 from tradebot.app.deciders import needs_of
+from tradebot.app.protection import check_exits
 from tradebot.app.supply import Outline, Supply
 from tradebot.app.trading import (
     ARCHIVE_CAP,
@@ -98,6 +99,8 @@ def open_live(request: Request, ends: Ends, means: Means) -> Opened:
 
     Raises StoreError for files that cannot be trusted, ConfigError for what cannot be traded.
     """
+    if ends.venue is not None:
+        check_exits(request.config, request.account, ends.venue, ends.instruments)
     made, journal, ledger = opened_files(request)
     if ends.venue is not None:
         request = replace(request, config=_with_cash(request, ends, ledger))
@@ -207,7 +210,8 @@ class _Live(Assembly):
 
     def _joined(self, ends: Ends, means: Means, outline: Outline, core: _Core) -> _Joined:
         clock, feed, wall = means.clock, ends.feed, self.request.wall * SECOND
-        ahead = Ahead(feed, ends.instruments, self.progress, wall)
+        seen = self._resumes_after()
+        ahead = Ahead(feed, ends.instruments, self.progress, wall if seen is None else seen)
         conditions = Conditions(self.name, core.halts, core.runner.post, clock)
         timeline, at_rest = self._timeline_of(core.paper), core.reconciler.at_rest
         carrier = Carrier(core.runner, timeline, clock, matching=core.matching, at_rest=at_rest)
@@ -232,7 +236,7 @@ class _Live(Assembly):
             link=None if ends.venue is None else Link(ends.venue, core.reconciler, conditions),
             runner=core.runner,
             needs=self._needed(series, ends.instruments, clock.now()),
-            seen=self._resumes_after(),
+            seen=seen,
         )
 
     def _reconciler(

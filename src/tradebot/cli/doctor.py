@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -24,11 +25,12 @@ _ROLES = {"ok": "good", "note": "warn", "bad": "bad"}
 @only_config
 @with_json
 def doctor(config_file: str | None, as_json: bool) -> None:
-    """Check configuration, strategies, data, files, disk, clock, calendars and halts; change nothing.
+    """Check configuration, strategies, data, venues, files, disk, clock, calendars, halts; change nothing.
 
     Ends with 1 when something is bad. A note is worth knowing and fails nothing.
     """
     from tradebot.app.doctor import Patient, examine
+    from tradebot.daemon.secrets import Vault
 
     project = find_project(config_file)
     config, checks = _config(config_file)
@@ -40,6 +42,7 @@ def doctor(config_file: str | None, as_json: bool) -> None:
         where=where,
         accounts=[(k.name, k.places) for k in kept],
         answers=lambda: _answers(where),
+        vault=Vault(credentials=where.credentials, files=where.key_files, env=os.environ, warn=out.note),
     )
     with out.prints_aside():
         checks += examine(patient)

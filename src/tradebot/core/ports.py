@@ -240,6 +240,9 @@ class LiveVenue(Venue, Protocol):
         is sent. Returns only after `AuthFailed`.
         """
 
+    def cannot_rest(self, kind: OrderKind, instrument: Instrument) -> str:
+        """Return why a protective order of this kind cannot rest there; "" when it can."""
+
     async def offset(self) -> int:
         """Return by how many ns the venue's clock is ahead of ours. Raises VenueUnreachable."""
 

@@ -7,14 +7,12 @@ Refuses protocols: faces translate, and know what their venue would not take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tradebot.core.messages import (
     CancelOrder,
-    CashEvent,
     Dividend,
     ReplaceOrder,
     SessionClose,
@@ -33,7 +31,6 @@ from tradebot.core.messages import (
 from tradebot.core.model import Bar, Fill, Instrument, Order, Quote
 from tradebot.core.ports import Standing
 from tradebot.emulators.clock import VenueClock
-from tradebot.sim import corporate
 from tradebot.sim.accounts import AccountView
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.seen import is_covered
@@ -157,9 +154,8 @@ class House:
         self.clock.move(item.ts)
         happened = self._heard(self.exchange.drain())
         if self.exchange.has_work(item.instrument):
-            with self._paying():
-                for report in self.exchange.on_market(item):
-                    happened += self._heard((report,))
+            for report in self.exchange.on_market(item):
+                happened += self._heard((report,))
         elif not (isinstance(item, Bar) and is_covered(item, self.last(item.instrument))):
             # A bar of what quotes have shown is no news: the last quote still stands, to be taken from.
             self.exchange.mark(item.instrument, item)
@@ -170,22 +166,19 @@ class House:
 
     def pass_time(self) -> tuple[Happened, ...]:
         """Let what was due by now happen: expiries, payments."""
-        with self._paying():
-            self.exchange.advance(self.clock.now())
+        self.exchange.advance(self.clock.now())
         return tuple(self._heard(self.exchange.drain()))
 
     def happen(self, event: SessionOpen | SessionClose | Split | Dividend) -> tuple[Happened, ...]:
         """Open or close a session, split, or pay a dividend."""
         self.clock.move(event.ts)
-        owed = corporate.dividend(self.exchange.sim.blotter, event) if isinstance(event, Dividend) else ()
-        with self._paying(owed):
-            if isinstance(event, SessionOpen | SessionClose):
-                self.exchange.on_session(event)
-            elif isinstance(event, Split):
-                self.exchange.on_split(event)
-                self._rebase(event)
-            else:
-                self.exchange.on_dividend(event)
+        if isinstance(event, SessionOpen | SessionClose):
+            self.exchange.on_session(event)
+        elif isinstance(event, Split):
+            self.exchange.on_split(event)
+            self._rebase(event)
+        else:
+            self.exchange.on_dividend(event)
         return tuple(self._heard(self.exchange.drain()))
 
     def transfer(self, asset: str, amount: Decimal, because: str) -> None:
@@ -240,26 +233,6 @@ class House:
             for hear in self._hears:
                 hear(happened)
         return found
-
-    @contextmanager
-    def _paying(self, owed: Iterable[corporate.Payable] = ()) -> Iterator[None]:
-        """Let what the venue pays meanwhile, of what is or becomes owed, be explained as a real one does."""
-        sim, events, now = self.exchange.sim, self.exchange.events, self.clock.now()
-        before = [*sim.payables, *owed]
-        yield
-        for paid in before:
-            if paid not in sim.payables:
-                ref = f"e{len(events) + 1}"
-                events.append(
-                    CashEvent(
-                        ts=max(now, paid.pays_at),
-                        account=paid.account,
-                        asset=paid.asset,
-                        amount=paid.amount,
-                        because="dividend",
-                        venue_ref=ref,
-                    )
-                )
 
     def _rebase(self, split: Split) -> None:
         for i, state in enumerate(self.orders):

@@ -223,6 +223,7 @@ class Account:
                         amount=moved,
                         because=_WORDS.get(kind, str(row.get("description") or kind)),
                         venue_ref=text(row, "id"),
+                        instrument=self._symbols.find(row.get("symbol")) or "",
                     )
                 )
             except Unreadable as exc:

@@ -34,12 +34,18 @@ def inability(order: Order, instrument: Instrument) -> str:
         return "Alpaca takes an order that waits for another only in one request with it"
     if order.expires_at is not None:
         return "Alpaca ends no order at a time of its owner's choice"
-    if instrument.asset_class is AssetClass.CRYPTO:
-        if order.kind not in _CRYPTO_KINDS:
-            return f"Alpaca has no {order.kind.value} orders for crypto; use market, limit or stop_limit"
+    why = kind_inability(order.kind, instrument)
+    if not why and instrument.asset_class is AssetClass.CRYPTO:
         if order.tif not in _CRYPTO_TIFS and order.tif is not Tif.DAY:
             return f"Alpaca takes tif gtc and ioc for crypto, this is {order.tif.value}"
-    elif instrument.asset_class is not AssetClass.STOCK:
+    return why
+
+
+def kind_inability(kind: OrderKind, instrument: Instrument) -> str:
+    """Return why Alpaca has no orders of a kind for an instrument, empty when it has."""
+    if instrument.asset_class is AssetClass.CRYPTO and kind not in _CRYPTO_KINDS:
+        return f"Alpaca has no {kind.value} orders for crypto; use market, limit or stop_limit"
+    if instrument.asset_class not in (AssetClass.CRYPTO, AssetClass.STOCK):
         return f"Alpaca trades stocks, ETFs and crypto; {instrument.id} is {instrument.asset_class.value}"
     return ""
 

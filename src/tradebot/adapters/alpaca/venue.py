@@ -18,6 +18,7 @@ from tradebot.adapters.alpaca.orders import (
     body_of,
     change_of,
     inability,
+    kind_inability,
     replace_inability,
     sibling_inability,
 )
@@ -41,7 +42,7 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import Instrument, Order, Purpose
+from tradebot.core.model import Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import IdPolicy, LinkEvent, VenueOrder, VenueSnapshot
 from tradebot.errors import PermissionRefused, VenueError, VenueUnreachable
 
@@ -169,6 +170,10 @@ class AlpacaVenue:
         """Keep trade updates coming until cancelled; returns only after AuthFailed."""
         self._hearing.links = sink
         await self._line.run(self._hearing)
+
+    def cannot_rest(self, kind: OrderKind, instrument: Instrument) -> str:
+        """Return why a protective order of this kind cannot rest at Alpaca; "" when it can."""
+        return kind_inability(kind, instrument)
 
     async def offset(self) -> int:
         """Return by how many ns Alpaca's clock is ahead of ours."""

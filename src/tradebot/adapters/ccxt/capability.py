@@ -63,11 +63,17 @@ def require(exchange: Exchange, *, is_data: bool) -> None:
         raise ConfigError([Problem(file=exchange.id, line=None, key="venue", message=message)])
 
 
+def rests_stops(exchange: Exchange) -> bool:
+    """Return whether a stop can rest at an exchange."""
+    create = _features(exchange.raw.features, "createOrder")
+    return bool(create.get("stopLossPrice") or create.get("triggerPrice"))
+
+
 def describe(exchange: Exchange) -> Description:
     """Return what an exchange supports and what is not done there."""
     row, raw = exchange.declared, exchange.raw
     create = _features(raw.features, "createOrder")
-    has_stops = bool(create.get("stopLossPrice") or create.get("triggerPrice"))
+    has_stops = rests_stops(exchange)
     kinds = ["market", "limit", *(["stop", "stop-limit"] if has_stops else [])]
     names = intervals_of(exchange)
     facts = (

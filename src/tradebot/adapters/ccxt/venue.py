@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tradebot.adapters.ccxt.capability import rests_stops
 from tradebot.adapters.ccxt.known import Known
 from tradebot.adapters.ccxt.library import Exchange, Reply
 from tradebot.adapters.ccxt.private import Private
@@ -27,7 +28,7 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import SECOND, Fill, Order
+from tradebot.core.model import SECOND, Fill, Instrument, Order, OrderKind
 from tradebot.core.ports import LinkEvent, Standing, VenueOrder, VenueSnapshot
 from tradebot.errors import BadData, RateLimited, VenueError
 
@@ -192,6 +193,12 @@ class CcxtVenue:
 
     async def find(self, client_order_id: str) -> VenueOrder | None:
         return await self.reader.find(client_order_id)
+
+    def cannot_rest(self, kind: OrderKind, instrument: Instrument) -> str:
+        """Return why a protective order of this kind cannot rest at the exchange; "" when it can."""
+        if kind is OrderKind.STOP and not rests_stops(self._exchange):
+            return f"{self._exchange.id} has no stop orders"
+        return self._exchange.declared.refuses.get(kind, "")
 
     async def offset(self) -> int:
         return await self._exchange.offset()

@@ -37,7 +37,7 @@ def alpaca_house(
         accounts={ACCOUNT: SimAccount(model=model, cash=dict(cash))},
         settings=FillSettings(on_split=OnSplit.ADJUST),
     )
-    return House(Exchange(sim, ACCOUNT), clock)
+    return House(Exchange(sim, ACCOUNT, tells_dividends=True), clock)
 
 
 def _share(symbol: str) -> Instrument:

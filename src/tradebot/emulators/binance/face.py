@@ -50,7 +50,7 @@ def binance_house(
     for asset, amount in cash.items():
         if asset in bases:
             sim.blotter.accounts[account].add_position(bases[asset], amount)
-    return House(Exchange(sim, account), clock)
+    return House(Exchange(sim, account, tells_dividends=True), clock)
 
 
 class BinanceFace:

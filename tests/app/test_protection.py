@@ -1,0 +1,75 @@
+"""Exits that a venue cannot rest are refused before anything is bought there."""
+
+import pytest
+
+from tests.daemon.live import COIN, HouseVenue
+from tests.emulators.houses import STOCK
+from tradebot.adapters.alpaca.orders import kind_inability
+from tradebot.app.protection import check_exits
+from tradebot.config.loader import parse
+from tradebot.core.model import Instrument, OrderKind
+from tradebot.errors import ConfigError
+
+CONFIG = """\
+version: 1
+mode: paper
+accounts:
+  main: {{venue: house, keys: k}}
+strategies:
+  - id: above
+    class: above.py:Above
+    account: main
+    instruments: [COIN/USD]
+    interval: 1m
+    sizing: {{kind: fixed_qty, qty: 1}}
+    exits: {{{exits}}}
+"""
+
+
+class Venue(HouseVenue):
+    """Only what it cannot rest is asked."""
+
+    def __init__(self) -> None:
+        """Stand nowhere."""
+
+
+def check(exits: str) -> None:
+    config = parse(CONFIG.format(exits=exits).encode(), "tradebot.yaml", (), env={}).config
+    check_exits(config, "main", Venue(), {COIN.id: COIN})
+
+
+@pytest.mark.parametrize(
+    "exits",
+    ["", "stop_loss: 8%", "take_profit: 5%, max_bars: 9", "stop_loss: 8%, trailing: 5%, where: engine"],
+)
+def test_what_can_rest_or_stays_in_the_engine_is_taken(exits: str) -> None:
+    check(exits)
+
+
+@pytest.mark.parametrize(
+    ("exits", "said"),
+    [
+        ("trailing: 5%", "trailing: the house has no trailing stops"),
+        ("stop_loss: 8%, take_profit: 9%", "stop_loss and take_profit cannot both rest there"),
+    ],
+)
+def test_what_cannot_rest_is_named_with_the_way_out(exits: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(exits)
+
+    assert "strategies[0].exits: must be able to rest at house, or say `where: engine`" in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "instrument", "can"),
+    [
+        (OrderKind.STOP, STOCK, True),
+        (OrderKind.TRAILING_STOP, STOCK, True),
+        (OrderKind.LIMIT, COIN, True),
+        (OrderKind.STOP, COIN, False),
+        (OrderKind.TRAILING_STOP, COIN, False),
+    ],
+)
+def test_alpaca_rests_no_stops_of_crypto(kind: OrderKind, instrument: Instrument, can: bool) -> None:
+    assert (kind_inability(kind, instrument) == "") is can
