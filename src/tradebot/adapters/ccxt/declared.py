@@ -24,6 +24,8 @@ class Declared:
     `has_full_pages`: a page of trades that is not full is the last one.
     `orders_from` is the parameter that asks for orders from one of the exchange's ids on; empty: none does.
     `subscribes` is the method of ccxt that returns once the private stream stands; empty: none does.
+    `account_key` is where a raw balance says whose account it is, `withdraws` the question whether a key may
+    withdraw and the field of its answer; empty: the exchange does not tell.
     `dead_man`: the exchange cancels everything when it does not hear from us; not used yet.
     """
 
@@ -36,6 +38,8 @@ class Declared:
     has_full_pages: bool = False
     orders_from: str = ""
     subscribes: tuple[str, ...] = ()
+    account_key: str = ""
+    withdraws: tuple[str, ...] = ()
     dead_man: bool = False
     trade_client_id: tuple[str, ...] = ()
     tifs: tuple[Tif, ...] = (Tif.GTC, Tif.IOC, Tif.FOK)
@@ -57,6 +61,8 @@ _BINANCE = Declared(
     orders_from="orderId",
     subscribes=("ensure_user_data_stream_ws_subscribe_signature", "spot"),
     trade_client_id=("c",),
+    account_key="uid",
+    withdraws=("sapi_get_account_apirestrictions", "enableWithdrawals"),
     refuses=_TRAILING,
     # One request instead of six at the start, and none to derivatives' hosts.
     options={

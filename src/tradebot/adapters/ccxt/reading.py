@@ -19,7 +19,7 @@ from tradebot.adapters.ccxt.wire import MS, fill_of, order_of
 from tradebot.core.messages import CashEvent
 from tradebot.core.model import Fill
 from tradebot.core.ports import VenueOrder
-from tradebot.errors import BadData, VenueUnreachable
+from tradebot.errors import BadData, PermissionRefused, VenueUnreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -192,6 +192,28 @@ class Reader:
         return found
 
     # --- money ------------------------------------------------------------------------------------------
+
+    async def check_key(self, account_id: str, *, is_live: bool) -> None:
+        """Raise PermissionRefused for keys of another account, or that may withdraw real money.
+
+        Asked once. What an exchange does not tell is not checked.
+        """
+        row = self._exchange.declared
+        if account_id and row.account_key:
+            value = (await self._exchange.read("fetch_balance")).value
+            info = value.get("info") if isinstance(value, Mapping) else None
+            found = str(info.get(row.account_key, "")) if isinstance(info, Mapping) else ""
+            if found != account_id:
+                raise PermissionRefused(
+                    f"the keys must be those of account {account_id} at {self._exchange.id}, they are of {found or 'no account it names'}"
+                )
+        if is_live and row.withdraws:
+            method, field = row.withdraws
+            reply = await self._exchange.ask(method)
+            if isinstance(reply.value, Mapping) and reply.value.get(field) is True:
+                raise PermissionRefused(
+                    f"the key at {self._exchange.id} must not be able to withdraw, it is: make one that may read and trade only"
+                )
 
     async def balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         """Return positions by instrument and cash by asset, of the assets that we trade or pay fees in.

@@ -39,7 +39,8 @@ class CcxtVenue:
     """One account at one exchange.
 
     `is_ours` tells client ids of this installation, so that trades of orders sent before a restart are
-    told by the stream, too. `since` (ns): what happened before is not looked at.
+    told by the stream, too. `since` (ns): what happened before is not looked at. `account_id` is the exchange's
+    own id of the account, compared before the first look; `is_live`: its money is real.
     """
 
     absence_is_proof = False
@@ -53,6 +54,8 @@ class CcxtVenue:
         *,
         is_ours: Callable[[str], bool] = lambda client_id: False,
         since: int = 0,
+        account_id: str = "",
+        is_live: bool = False,
     ) -> None:
         self.account = account
         self.id_policy = exchange.declared.id_policy
@@ -62,6 +65,8 @@ class CcxtVenue:
         self._symbols = symbols
         self._is_ours = is_ours
         self._since = since
+        self._account_id, self._is_live = account_id, is_live
+        self._is_checked = False
         self._sink: Callable[[VenueReport], None] | None = None
         self.private = Private(exchange, self._stream_order, self._stream_trade)
 
@@ -171,6 +176,10 @@ class CcxtVenue:
     # --- asked ------------------------------------------------------------------------------------------
 
     async def snapshot(self, since: int) -> VenueSnapshot:
+        """As the port says; the first one raises PermissionRefused for keys that must not be used."""
+        if not self._is_checked:
+            await self.reader.check_key(self._account_id, is_live=self._is_live)
+            self._is_checked = True
         began = self._exchange.now()
         since = max(since, self._since)
         orders = await self.reader.open_orders()
