@@ -280,7 +280,6 @@ async def test_trades_come_in_pages() -> None:
     face = make_face({"USDT": D(10_000_000)})
     async with account(face=face) as place:
         for number in range(2300):
-            face.house.clock.move(T0 + number * SECOND // 1000)
             face.house.submit(order(f"web{number}", qty="0.1"))
 
         await place.venue.offset()
