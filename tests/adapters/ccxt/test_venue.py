@@ -188,6 +188,7 @@ async def test_a_wrong_clock_is_set_right_and_the_question_put_again() -> None:
         (said,) = await place.send(order())
         assert isinstance(said, VenueRefused)  # a submit is never put again
 
+        place.face.house.clock.skew = 0
         assert (await place.venue.snapshot(0)).cash == {"USDT": D(100_000)}
         assert kinds(await place.send(order("t1b"))) == ["VenueAcked", "VenueFilled"]
         assert place.posts() == 2

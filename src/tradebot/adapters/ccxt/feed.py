@@ -13,6 +13,7 @@ from typing import Any
 from tradebot.adapters.ccxt.candles import CandleReader, bar_of, intervals_of
 from tradebot.adapters.ccxt.closing import Closer
 from tradebot.adapters.ccxt.library import ENDINGS, Exchange
+from tradebot.adapters.ccxt.pauses import Pauses
 from tradebot.adapters.ccxt.symbols import Symbols, symbols_of
 from tradebot.adapters.ccxt.wire import MS
 from tradebot.core.market import problem_of
@@ -21,7 +22,6 @@ from tradebot.core.model import DAY, Bar, Instrument, Quote
 from tradebot.core.ports import BarClosed, Connected, Disconnected, FeedEvent, Series, SymbolStatus, Trading
 from tradebot.errors import VenueError
 
-_FIRST_S, _LONGEST_S = 0.25, 30.0
 _DIAL_S = 10.0
 _MUTE_S = 60.0  # without one word over all sockets the connection counts as lost
 _LONGEST_MUTE_S = 900.0
@@ -77,14 +77,12 @@ class CcxtFeed:
     # --- live -------------------------------------------------------------------------------------------
 
     async def run(self, wanted: Sequence[Series], sink: Sink) -> None:
-        pause = _FIRST_S
+        pauses = Pauses()
         while True:
             why, has_stood = await self._session(wanted, sink)
-            pause = _FIRST_S if has_stood else pause
             sink(Disconnected(ts=self._exchange.now(), reason=why))
             await self._exchange.raw.close_ws_clients()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_S)
+            await asyncio.sleep(pauses.after(has_stood=has_stood))
 
     async def _session(self, wanted: Sequence[Series], sink: Sink) -> tuple[str, bool]:
         """Live through one connection; returns why it ended and whether it ever stood."""

@@ -7,6 +7,7 @@ An end is never told before the trades that led to it. Streams are `private`'s, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tradebot.adapters.ccxt.known import Known
@@ -27,7 +28,7 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import SECOND, Fill, Order
+from tradebot.core.model import SECOND, Fill, Order, Purpose
 from tradebot.core.ports import LinkEvent, Standing, VenueOrder, VenueSnapshot
 from tradebot.errors import BadData, RateLimited, VenueError
 
@@ -90,8 +91,11 @@ class CcxtVenue:
             return self._unknown(order_id, "it was sent before, and nothing is sent twice")
         known.was_sent = True
         words = (call.symbol, call.kind, call.side, call.qty, call.price, dict(call.params))
-        is_urgent = order.reduce_only
+        is_urgent = order.reduce_only or order.purpose in (Purpose.PROTECT, Purpose.FLATTEN)
         reply = await self._exchange.ask("create_order", *words, is_urgent=is_urgent)
+        if reply.meaning is Meaning.CLOCK:
+            with suppress(VenueError):
+                await self._exchange.offset()  # for the next one; this one is over
         if reply.said is not None:
             return self._not_taken(order_id, reply)
         raw = reply.value
