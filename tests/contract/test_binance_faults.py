@@ -189,6 +189,7 @@ async def test_the_last_trade_that_the_stream_lost_is_read_before_the_end_is_tol
 async def test_many_reconnects_lose_no_trade_and_no_memory() -> None:
     rounds = 150 if PROVING else 12
     async with account(cash={"USDT": D(10**9)}) as place:
+        place.venue.private.pauses.quick = rounds
         await place.start()
         for n in range(rounds):
             order_id = f"t1r{n}"

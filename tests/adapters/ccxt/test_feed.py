@@ -191,6 +191,19 @@ async def test_a_mute_connection_counts_as_lost() -> None:
         assert "nothing was heard" in place.of(Disconnected)[0].reason
 
 
+async def test_a_silence_that_dialling_does_not_end_is_allowed_to_last_longer() -> None:
+    async with watched(mute_s=0.1) as place:
+        await place.start(BARS)
+        for socket in place.face.wire.on("market"):
+            await socket.suffer(SocketFault.MUTE)
+
+        await place.until(lambda: len(place.of(Disconnected)) == 3)
+
+        waits = [float(e.reason.split()[-2]) for e in place.of(Disconnected)]
+        assert waits[0] == 0.1
+        assert waits[-1] >= waits[0]
+
+
 async def test_an_end_that_is_announced_is_not_waited_for() -> None:
     async with watched() as place:
         await place.start(BARS)

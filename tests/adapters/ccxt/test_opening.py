@@ -50,6 +50,27 @@ async def test_an_order_before_the_markets_are_known_is_not_sent_when_they_canno
     await venue.close()
 
 
+async def test_keys_of_another_account_or_that_may_withdraw_are_refused_before_anything_is_done() -> None:
+    face = make_face()
+    async with serve(face) as served:
+        for terms, may_withdraw, said in (
+            ({"account_id": "12"}, False, "must be those of account 12 at binance, they are of 354937868"),
+            ({}, True, "must not be able to withdraw"),
+        ):
+            face.access.may_withdraw = may_withdraw
+            venue = open_venue(connection(url=served.url, **terms), COINS)
+            await venue.offset()
+            with pytest.raises(PermissionRefused, match=said):
+                await venue.snapshot(0)
+            await venue.close()
+        face.access.may_withdraw = True
+        for terms in ({"mode": "paper", "account_id": "354937868"},):
+            venue = open_venue(connection(url=served.url, **terms), COINS)
+            await venue.offset()
+            assert (await venue.snapshot(0)).cash
+            await venue.close()
+
+
 @pytest.mark.parametrize(
     "url", ["https://api.binance.com", "http://10.0.0.1:80", "http://127.0.0.1", "ftp://127.0.0.1:1"]
 )

@@ -22,8 +22,11 @@ class Declared:
     `refuses` are order kinds that the exchange has and that are not sent there, with the reason.
     `options` go into ccxt's own. `time_in_force` beside ccxt's words. `has_refusals`: `refusals` has a table.
     `has_full_pages`: a page of trades that is not full is the last one.
-    `orders_from` is the parameter that asks for orders from one of the exchange's ids on; empty: none does.
+    `orders_from` and `trades_from` are the parameters that ask for orders and trades from one of the exchange's
+    ids on; empty: none does.
     `subscribes` is the method of ccxt that returns once the private stream stands; empty: none does.
+    `account_key` is where a raw balance says whose account it is, `withdraws` the question whether a key may
+    withdraw and the field of its answer; empty: the exchange does not tell.
     `dead_man`: the exchange cancels everything when it does not hear from us; not used yet.
     """
 
@@ -35,7 +38,10 @@ class Declared:
     lots: str
     has_full_pages: bool = False
     orders_from: str = ""
+    trades_from: str = ""
     subscribes: tuple[str, ...] = ()
+    account_key: str = ""
+    withdraws: tuple[str, ...] = ()
     dead_man: bool = False
     trade_client_id: tuple[str, ...] = ()
     tifs: tuple[Tif, ...] = (Tif.GTC, Tif.IOC, Tif.FOK)
@@ -55,8 +61,11 @@ _BINANCE = Declared(
     lots="none: trades only",
     has_full_pages=True,
     orders_from="orderId",
+    trades_from="fromId",
     subscribes=("ensure_user_data_stream_ws_subscribe_signature", "spot"),
     trade_client_id=("c",),
+    account_key="uid",
+    withdraws=("sapi_get_account_apirestrictions", "enableWithdrawals"),
     refuses=_TRAILING,
     # One request instead of six at the start, and none to derivatives' hosts.
     options={

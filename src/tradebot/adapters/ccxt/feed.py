@@ -13,6 +13,7 @@ from typing import Any
 from tradebot.adapters.ccxt.candles import CandleReader, bar_of, intervals_of
 from tradebot.adapters.ccxt.closing import Closer
 from tradebot.adapters.ccxt.library import ENDINGS, Exchange
+from tradebot.adapters.ccxt.pauses import Pauses
 from tradebot.adapters.ccxt.symbols import Symbols, symbols_of
 from tradebot.adapters.ccxt.wire import MS
 from tradebot.core.market import problem_of
@@ -21,9 +22,9 @@ from tradebot.core.model import DAY, Bar, Instrument, Quote
 from tradebot.core.ports import BarClosed, Connected, Disconnected, FeedEvent, Series, SymbolStatus, Trading
 from tradebot.errors import VenueError
 
-_FIRST_S, _LONGEST_S = 0.25, 30.0
 _DIAL_S = 10.0
 _MUTE_S = 60.0  # without one word over all sockets the connection counts as lost
+_LONGEST_MUTE_S = 900.0
 _STATUS_S = 60.0
 Sink = Callable[[FeedEvent], None]
 
@@ -43,6 +44,8 @@ class CcxtFeed:
         self._latest: dict[str, int] = {}
         self._heard = asyncio.Event()
         self._end = asyncio.Event()
+        self._patience = mute_s
+        exchange.on_message(self._heard.set)
         exchange.on_candle(self._closed_by_flag)
         exchange.on_stream(self._told_off)
 
@@ -74,14 +77,12 @@ class CcxtFeed:
     # --- live -------------------------------------------------------------------------------------------
 
     async def run(self, wanted: Sequence[Series], sink: Sink) -> None:
-        pause = _FIRST_S
+        pauses = Pauses()
         while True:
             why, has_stood = await self._session(wanted, sink)
-            pause = _FIRST_S if has_stood else pause
             sink(Disconnected(ts=self._exchange.now(), reason=why))
             await self._exchange.raw.close_ws_clients()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_S)
+            await asyncio.sleep(pauses.after(has_stood=has_stood))
 
     async def _session(self, wanted: Sequence[Series], sink: Sink) -> tuple[str, bool]:
         """Live through one connection; returns why it ended and whether it ever stood."""
@@ -145,13 +146,17 @@ class CcxtFeed:
         return "the exchange announced its end"
 
     async def _until_mute(self) -> str:
+        """Wait for a silence that is too long; each one that dialling does not end is allowed to last longer."""
         while True:
             self._heard.clear()
+            patience = self._patience
             try:
-                async with asyncio.timeout(self._mute_s):
+                async with asyncio.timeout(patience):
                     await self._heard.wait()
             except TimeoutError:
-                return f"nothing was heard for {self._mute_s:g} s"
+                self._patience = min(patience * 2, max(_LONGEST_MUTE_S, self._mute_s))
+                return f"nothing was heard for {patience:g} s"
+            self._patience = self._mute_s
             await asyncio.sleep(self._mute_s / 4)
 
     # --- bars -------------------------------------------------------------------------------------------
@@ -177,7 +182,6 @@ class CcxtFeed:
             reply = await self._exchange.ask("watch_ohlcv_for_symbols", pairs, waits=True)
             if reply.said is not None:
                 return reply.said.text
-            self._heard.set()
             for symbol, names in reply.value.items() if isinstance(reply.value, Mapping) else ():
                 for name, rows in names.items():
                     self._forming(symbol, name, rows)
@@ -187,7 +191,6 @@ class CcxtFeed:
             reply = await self._exchange.ask("watch_ohlcv", symbol, name, waits=True)
             if reply.said is not None:
                 return reply.said.text
-            self._heard.set()
             self._forming(symbol, name, reply.value)
 
     def _forming(self, symbol: str, name: str, rows: object) -> None:
@@ -223,7 +226,6 @@ class CcxtFeed:
             reply = await self._exchange.ask("watch_bids_asks", symbols, waits=True)
             if reply.said is not None:
                 return reply.said.text
-            self._heard.set()
             # What is returned is one message's; others may have come since the last look.
             known = self._exchange.raw.bidsasks
             for symbol in symbols:
@@ -240,7 +242,6 @@ class CcxtFeed:
                 continue  # a change was missed: the next call begins with a whole book
             if reply.said is not None:
                 return reply.said.text
-            self._heard.set()
             bids, asks = reply.value.get("bids"), reply.value.get("asks")
             if bids and asks:
                 words = [*bids[0][:2], *asks[0][:2]]

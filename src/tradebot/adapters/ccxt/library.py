@@ -99,6 +99,10 @@ class Exchange:
         """Tell `told` when a stream announces its end, or a message could not be read."""
         self.raw.tradebot_told = told
 
+    def on_message(self, told: Callable[[], None]) -> None:
+        """Tell `told` of every message on every socket, whatever it says."""
+        self.raw.tradebot_heard = told
+
     def on_candle(self, told: Callable[[Mapping[str, Any]], None]) -> None:
         """Tell `told` of candles that the exchange itself calls closed (Binance does)."""
         self.raw.tradebot_candle = told
@@ -245,6 +249,10 @@ class _Tap:
         """Replaced by whoever listens to the streams."""
 
     @staticmethod
+    def tradebot_heard() -> None:
+        """Replaced by whoever watches for silence."""
+
+    @staticmethod
     def tradebot_candle(candle: Mapping[str, Any]) -> None:
         """Replaced by whoever follows bars."""
 
@@ -257,6 +265,7 @@ class _Tap:
             self.tradebot_told(f"a message was not understood: {type(exc).__name__}: {exc}"[:200])
 
     def _listened(self, message: Any) -> None:
+        self.tradebot_heard()
         inner = message.get("event") if isinstance(message, dict) else None
         found = inner if isinstance(inner, dict) else message
         event = found.get("e") if isinstance(found, dict) else None

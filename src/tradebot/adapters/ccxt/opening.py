@@ -41,7 +41,14 @@ def open_venue(connection: Connection, instruments: Mapping[str, Instrument]) ->
         is_sandbox=connection.mode == "paper" and not connection.url,
     )
     require(exchange, is_data=False)
-    return CcxtVenue(exchange, symbols_for(place, instruments), connection.account, is_ours=_is_ours)
+    return CcxtVenue(
+        exchange,
+        symbols_for(place, instruments),
+        connection.account,
+        is_ours=_is_ours,
+        account_id=connection.account_id,
+        is_live=connection.mode == "live",
+    )
 
 
 def _is_ours(client_order_id: str) -> bool:

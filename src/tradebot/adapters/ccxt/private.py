@@ -11,19 +11,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from tradebot.adapters.ccxt.library import Exchange
+from tradebot.adapters.ccxt.pauses import Pauses
 from tradebot.adapters.ccxt.refusals import Meaning, meaning_of
 from tradebot.adapters.ccxt.wire import client_id_of
 from tradebot.core.model import SECOND, Fill
 from tradebot.core.ports import AuthFailed, Connected, Disconnected, LinkEvent
 
 _LATE = 5 * SECOND  # a trade so old should have been told
-_FIRST_S, _LONGEST_S = 0.25, 30.0
 _TRIES = 3  # refusals of keys that were good before; of new ones the first is enough
 _SETTLE_S = 1.0  # where nothing tells that a subscription stands
 
 
 class Private:
-    """The private stream of one account. `pauses` are the seconds waited between tries, for tests to see."""
+    """The private stream of one account. `dials` counts how often it was dialled."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Private:
         self._since: int | None = None  # the exchange's time of the connection that stands
         self._was_good = False
         self.dials = 0
+        self.pauses = Pauses()
         exchange.on_stream(self.doubt)
 
     def doubt(self, why: str) -> None:
@@ -54,14 +55,14 @@ class Private:
 
     async def run(self, sink: Callable[[LinkEvent], None]) -> None:
         """Keep it up until cancelled; returns only when the keys are not accepted."""
-        pause, refusals = _FIRST_S, 0
+        refusals = 0
         while True:
             self.dials += 1
             self._doubted.clear()
             why = await self._session(sink)
-            if self._since is not None:
-                pause, refusals = _FIRST_S, 0
-                self._since = None
+            has_stood = self._since is not None
+            if has_stood:
+                refusals, self._since = 0, None
             sink(Disconnected(ts=self._exchange.now(), reason=why))
             answer = self._exchange.stream_answer
             if meaning_of(self._exchange.id, answer).meaning is Meaning.AUTH:
@@ -71,8 +72,7 @@ class Private:
                     sink(AuthFailed(ts=self._exchange.now(), reason=why))
                     return
             await self._exchange.raw.close_ws_clients()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_S)
+            await asyncio.sleep(self.pauses.after(has_stood=has_stood))
 
     async def _session(self, sink: Callable[[LinkEvent], None]) -> str:
         """Live through one connection; returns why it ended."""

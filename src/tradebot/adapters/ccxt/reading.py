@@ -19,7 +19,7 @@ from tradebot.adapters.ccxt.wire import MS, fill_of, order_of
 from tradebot.core.messages import CashEvent
 from tradebot.core.model import Fill
 from tradebot.core.ports import VenueOrder
-from tradebot.errors import BadData, VenueUnreachable
+from tradebot.errors import BadData, PermissionRefused, VenueUnreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,22 +99,33 @@ class Reader:
         found: list[Fill] = []
         for _, symbol in self._symbols:
             found += await self.trades_of(symbol, since)
-        found.sort(key=lambda fill: fill.ts)
-        return found
+        return sorted(found, key=_age)
 
     async def trades_of(self, symbol: str, since: int) -> list[Fill]:
-        """Return this account's trades in one market."""
+        """Return this account's trades in one market.
+
+        Raises VenueUnreachable when there are more of one millisecond than the exchange can show.
+        """
+        row = self._exchange.declared
         fills: dict[str, Fill] = {}
         start = max(since // MS, 1)
+        words: tuple[object, ...] = (symbol, start, PAGE)
         for _ in range(_MOST_PAGES):
-            rows = _rows(await self._exchange.read("fetch_my_trades", symbol, start, PAGE))
-            before = len(fills)
+            rows = _rows(await self._exchange.read("fetch_my_trades", *words))
+            before, latest = len(fills), start
             for fill in await self._fills(symbol, rows):
                 fills[fill.fill_id] = fill
-                start = max(start, fill.ts // MS)  # the same millisecond again: it may hold more
-            if len(fills) == before or (len(rows) < PAGE and self._exchange.declared.has_full_pages):
+                latest = max(latest, fill.ts // MS)
+            if len(fills) == before or (len(rows) < PAGE and row.has_full_pages):
+                return sorted(fills.values(), key=_age)
+            if row.trades_from:
+                words = (symbol, None, PAGE, {row.trades_from: str(_last_id(rows) + 1)})
+            elif len(rows) >= PAGE and latest == start:
                 break
-        return list(fills.values())
+            else:
+                start = latest  # the same millisecond again: it may hold more than was shown
+                words = (symbol, start, PAGE)
+        raise VenueUnreachable(f"{self._exchange.id}: more trades of {symbol} than it can show")
 
     async def trades_for(self, order: VenueOrder) -> list[Fill]:
         """Return the trades of one order of ours."""
@@ -193,6 +204,28 @@ class Reader:
 
     # --- money ------------------------------------------------------------------------------------------
 
+    async def check_key(self, account_id: str, *, is_live: bool) -> None:
+        """Raise PermissionRefused for keys of another account, or that may withdraw real money.
+
+        Asked once. What an exchange does not tell is not checked.
+        """
+        row = self._exchange.declared
+        if account_id and row.account_key:
+            value = (await self._exchange.read("fetch_balance")).value
+            info = value.get("info") if isinstance(value, Mapping) else None
+            found = str(info.get(row.account_key, "")) if isinstance(info, Mapping) else ""
+            if found != account_id:
+                raise PermissionRefused(
+                    f"the keys must be those of account {account_id} at {self._exchange.id}, they are of {found or 'no account it names'}"
+                )
+        if is_live and row.withdraws:
+            method, field = row.withdraws
+            reply = await self._exchange.ask(method)
+            if isinstance(reply.value, Mapping) and reply.value.get(field) is True:
+                raise PermissionRefused(
+                    f"the key at {self._exchange.id} must not be able to withdraw, it is: make one that may read and trade only"
+                )
+
     async def balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         """Return positions by instrument and cash by asset, of the assets that we trade or pay fees in.
 
@@ -267,6 +300,16 @@ class Reader:
             raise VenueUnreachable(
                 f"{self._exchange.id} said something that is not understood: {exc}"
             ) from exc
+
+
+def _age(fill: Fill) -> tuple[int, int, str]:
+    # Within a millisecond by the exchange's count: ccxt sorts the numbers as texts.
+    return fill.ts, len(fill.fill_id), fill.fill_id
+
+
+def _last_id(rows: Sequence[Any]) -> int:
+    ids = [row.get("id") for row in rows if isinstance(row, Mapping)]
+    return max((int(i) for i in ids if isinstance(i, str) and i.isdigit()), default=0)
 
 
 def _rows(reply: Reply) -> list[Any]:

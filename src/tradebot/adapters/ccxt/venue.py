@@ -7,6 +7,7 @@ An end is never told before the trades that led to it. Streams are `private`'s, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tradebot.adapters.ccxt.capability import rests_stops
@@ -28,7 +29,7 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import SECOND, Fill, Instrument, Order, OrderKind
+from tradebot.core.model import SECOND, Fill, Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import LinkEvent, Standing, VenueOrder, VenueSnapshot
 from tradebot.errors import BadData, RateLimited, VenueError
 
@@ -40,7 +41,8 @@ class CcxtVenue:
     """One account at one exchange.
 
     `is_ours` tells client ids of this installation, so that trades of orders sent before a restart are
-    told by the stream, too. `since` (ns): what happened before is not looked at.
+    told by the stream, too. `since` (ns): what happened before is not looked at. `account_id` is the exchange's
+    own id of the account, compared before the first look; `is_live`: its money is real.
     """
 
     absence_is_proof = False
@@ -54,6 +56,8 @@ class CcxtVenue:
         *,
         is_ours: Callable[[str], bool] = lambda client_id: False,
         since: int = 0,
+        account_id: str = "",
+        is_live: bool = False,
     ) -> None:
         self.account = account
         self.id_policy = exchange.declared.id_policy
@@ -63,6 +67,8 @@ class CcxtVenue:
         self._symbols = symbols
         self._is_ours = is_ours
         self._since = since
+        self._account_id, self._is_live = account_id, is_live
+        self._is_checked = False
         self._sink: Callable[[VenueReport], None] | None = None
         self.private = Private(exchange, self._stream_order, self._stream_trade)
 
@@ -86,8 +92,11 @@ class CcxtVenue:
             return self._unknown(order_id, "it was sent before, and nothing is sent twice")
         known.was_sent = True
         words = (call.symbol, call.kind, call.side, call.qty, call.price, dict(call.params))
-        is_urgent = order.reduce_only
+        is_urgent = order.reduce_only or order.purpose in (Purpose.PROTECT, Purpose.FLATTEN)
         reply = await self._exchange.ask("create_order", *words, is_urgent=is_urgent)
+        if reply.meaning is Meaning.CLOCK:
+            with suppress(VenueError):
+                await self._exchange.offset()  # for the next one; this one is over
         if reply.said is not None:
             return self._not_taken(order_id, reply)
         raw = reply.value
@@ -172,6 +181,10 @@ class CcxtVenue:
     # --- asked ------------------------------------------------------------------------------------------
 
     async def snapshot(self, since: int) -> VenueSnapshot:
+        """As the port says; the first one raises PermissionRefused for keys that must not be used."""
+        if not self._is_checked:
+            await self.reader.check_key(self._account_id, is_live=self._is_live)
+            self._is_checked = True
         began = self._exchange.now()
         since = max(since, self._since)
         orders = await self.reader.open_orders()

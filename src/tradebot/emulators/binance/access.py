@@ -25,6 +25,7 @@ class Access:
     def __init__(self, clock: VenueClock, keys: Mapping[str, str], weight_limit: int = 6000) -> None:
         self.keys = dict(keys)
         self.weight_limit = weight_limit
+        self.may_withdraw = False
         self._clock = clock
         self._minute = -1
         self.used = 0

@@ -292,7 +292,7 @@ class Rest:
     def _restrictions(self, params: Params) -> Json:
         return {
             "ipRestrict": False, "createTime": 1_600_000_000_000, "enableReading": True,
-            "enableWithdrawals": False, "enableInternalTransfer": False, "enableMargin": False,
+            "enableWithdrawals": self._access.may_withdraw, "enableInternalTransfer": False, "enableMargin": False,
             "enableFutures": False, "permitsUniversalTransfer": False, "enableVanillaOptions": False,
             "enableSpotAndMarginTrading": True, "enablePortfolioMarginTrading": False, "enableFixApiTrade": False,
         }  # fmt: skip
