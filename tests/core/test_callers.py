@@ -14,7 +14,7 @@ from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, MINUTE, Bar, Book, Level, Quote
 from tradebot.core.setup import FirstEntry, LateEntry
-from tradebot.core.strategy import BarStrategy, Context, Input, Quotes, QuoteStrategy, Target
+from tradebot.core.strategy import BarStrategy, Context, Input, Quotes, QuoteStrategy, Target, Weights
 from tradebot.errors import Interrupted
 
 
@@ -145,6 +145,25 @@ def test_a_bar_that_goes_back_in_time_or_comes_twice_is_refused() -> None:
         ("long", "TypeError: a strategy returns Target, Weights, Quotes or None, was 'long'"),
         (Target("GEM", 1.0), "ValueError: an intent names 'GEM', the strategy has COIN"),
         (Target("COIN", "much"), "TypeError: a target's weight and qty must be numbers, was 'much'"),
+        (Target(["COIN"], 1.0), "ValueError: an intent names ['COIN'], the strategy has COIN"),  # type: ignore[arg-type]
+        (
+            Target("COIN", 1.0, explained={"why": 1.0}),  # type: ignore[arg-type]
+            "TypeError: what explains a target must be pairs of name and number, was {'why': 1.0}",
+        ),
+        (Weights({"COIN": 1.0}), "TypeError: weights must be pairs of name and number, was {'COIN': 1.0}"),  # type: ignore[arg-type]
+        (Weights((("COIN", "all"),)), "TypeError: weights must be numbers, COIN was 'all'"),  # type: ignore[arg-type]
+        (
+            Quotes("COIN", (Level(math.nan, 1.0),)),
+            "ValueError: prices and quantities of quotes must be finite numbers, was Level(price=nan, qty=1.0)",
+        ),
+        (
+            Quotes("COIN", ((99.0, 1.0),)),  # type: ignore[arg-type]
+            "TypeError: bids and asks must be levels, Level(price, qty), was ((99.0, 1.0),)",
+        ),
+        (
+            Quotes("COIN", tolerance_ticks=0.5),  # type: ignore[arg-type]
+            "TypeError: tolerance_ticks must be a whole number, was 0.5",
+        ),
         (Target("COIN", 1.0, 5.0), "ValueError: a target has a weight or a qty, not both: 1.0 and 5.0"),
     ],
 )

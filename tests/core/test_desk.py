@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.core.world import EURO, START, STOCK, D, Script, World, account, sessions, spec
+from tests.core.world import EURO, START, STOCK, D, QuoteScript, Script, World, account, sessions, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import DAY, HOUR, AccountModel, Bar, OrderKind, Tif
+from tradebot.core.model import DAY, HOUR, AccountModel, Bar, Level, OrderKind, Quote, Tif
 from tradebot.core.setup import ExecutionSpec, Limits, OrderStyle
 from tradebot.core.sizing import FixedNotional, FractionOfEquity
-from tradebot.core.strategy import BarStrategy, Context, Target, Weights
+from tradebot.core.strategy import BarStrategy, Context, Quotes, Target, Weights
 
 
 def fills(world: World, strategy: str = "s") -> list[tuple[str, Any, Any]]:
@@ -73,6 +73,24 @@ def test_a_weight_beyond_one_is_refused_and_says_so(word: float) -> None:
     (no,) = world.of(f.Skipped)
     assert no.rule == "weight_range"
     assert no.reason == f"a weight must lie between -1 and 1, was {word!r}"
+
+
+@pytest.mark.parametrize("qty", [1e30, -1e300])
+def test_a_quantity_that_nobody_can_mean_is_refused_and_says_so(qty: float) -> None:
+    world = World(spec(Script(lambda ctx, bar: Target("COIN", None, qty))))
+    world.bars((100,), (100,))
+    (no,) = world.of(f.Skipped)
+    assert (no.rule, no.reason) == (
+        "too_large",
+        f"the wanted quantity must be at most 1e+15, was {qty:g}",
+    )
+
+
+@pytest.mark.parametrize("level", [Level(99.0, 1e100), Level(1e100, 1.0)])
+def test_a_quote_of_more_than_can_be_counted_is_denied(level: Level) -> None:
+    world = World(spec(QuoteScript(lambda ctx, quote: Quotes("COIN", (), (level,))), interval=0))
+    world.play([Quote("COIN", START + i, 99.9, 1.0, 100.1, 1.0) for i in (1, 2)])
+    assert {denied.rule for denied in world.of(f.OrderDenied)} == {"grid"}
 
 
 def test_explaining_numbers_that_are_not_finite_are_left_out() -> None:

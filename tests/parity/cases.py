@@ -445,6 +445,8 @@ def run_engine(case: Case) -> tuple[Outcome, str]:
         replay.finish(last)
         venue.force_close("X", case.close_at_end)
         replay.finish(last)
+        del curve[-1:]
+        value(last)
     replay.tell(End(ts=last, reason="end"), last)
     engine.ledger.check()
     sub = engine.ledger.subs["s"]

@@ -15,7 +15,7 @@ from tradebot.core.legs import Leg, Seat
 from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import FirstEntry, Resize
-from tradebot.core.strategy import Quotes, Target, Weights, no_intent, problem_of
+from tradebot.core.strategy import Quotes, Target, Weights, problem_of
 
 
 class Hearing:
@@ -31,25 +31,19 @@ class Hearing:
 
     def take(self, seat: Seat, intent: object) -> None:
         """Take what a strategy returned; a word that is none fails it."""
+        if intent is not None and (problem := problem_of(intent)) is not None:
+            seat.fail(self._rec, problem)
+            return
         if isinstance(intent, Quotes):
             leg = self._leg_of(seat, intent.instrument)
             if leg is not None and not self._rec.is_muted:
                 self._quoter.want(leg, intent)
             return
+        wanted = [intent] if isinstance(intent, Target) else []
         if isinstance(intent, Weights):
             wanted = [Target(name, weight, None, intent.reason) for name, weight in intent.weights]
-        elif intent is None or isinstance(intent, Target):
-            wanted = [] if intent is None else [intent]
-        else:
-            seat.fail(self._rec, no_intent(intent))
+        if any(self._leg_of(seat, target.instrument) is None for target in wanted):
             return
-        for target in wanted:
-            problem = problem_of(target)
-            if problem is not None:
-                seat.fail(self._rec, problem)
-                return
-            if self._leg_of(seat, target.instrument) is None:
-                return
         said = {target.instrument: target for target in wanted if _says(target)}
         for name, leg in seat.legs.items():
             target_or_none = said.get(name)
@@ -58,8 +52,8 @@ class Hearing:
             elif target_or_none is not None or not leg.is_live:
                 self._listen(leg, target_or_none)
 
-    def _leg_of(self, seat: Seat, instrument: str) -> Leg | None:
-        leg = seat.legs.get(instrument)
+    def _leg_of(self, seat: Seat, instrument: object) -> Leg | None:
+        leg = seat.legs.get(instrument) if isinstance(instrument, str) else None
         if leg is None:
             known = ", ".join(seat.legs)
             problem = ValueError(f"an intent names {instrument!r}, the strategy has {known}")

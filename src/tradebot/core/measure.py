@@ -18,6 +18,8 @@ from tradebot.core.quantize import qty_for
 
 # Weights that were divided by their sum may miss 1 in the last bits.
 _SLACK = 1e-9
+# Units of anything: beyond it sums of quantities would leave the 28 digits of plain decimals.
+_MOST = 1e15
 
 
 class Sized(NamedTuple):
@@ -63,4 +65,6 @@ def size_of(
         wanted = weight * full
     if not isfinite(wanted):
         return Unsized("not_finite", f"the wanted quantity must be finite, was {wanted!r}")
+    if abs(wanted) > _MOST:
+        return Unsized("too_large", f"the wanted quantity must be at most {_MOST:g}, was {wanted:g}")
     return Sized(qty_for(wanted, leg.instrument.lot_size), price, equity)

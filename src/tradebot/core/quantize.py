@@ -36,8 +36,9 @@ _SNAP = Decimal("1e-6")
 
 
 def on_grid(value: Decimal, step: Decimal) -> bool:
-    """Return whether `value` is a multiple of `step`."""
-    return not _CTX.remainder(value, step)
+    """Return whether `value` is a multiple of `step`; of more steps than can be counted exactly, none is."""
+    is_countable = value.adjusted() - step.adjusted() < _CTX.prec - 1
+    return is_countable and not _CTX.remainder(value, step)
 
 
 def _to_grid(value: float, step: Decimal, rounding: str) -> Decimal:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from numbers import Real
+from math import isfinite
+from numbers import Integral, Real
 from typing import ClassVar, NamedTuple, Protocol
 
 from tradebot.core.model import Bar, Book, Fill, Level, Quote
@@ -55,23 +56,51 @@ class Weights(NamedTuple):
 Intent = Target | Quotes | Weights
 
 
-def no_intent(word: object) -> TypeError:
-    """Return what is wrong with a word of a strategy that is no intent."""
-    return TypeError(f"a strategy returns Target, Weights, Quotes or None, was {word!r}")
+def problem_of(word: object) -> Exception | None:
+    """Return what is wrong with a strategy's word, whatever its numbers mean; None when it is an intent."""
+    match word:
+        case Target():
+            return _problem_of_target(word)
+        case Weights():
+            return _problem_of_pairs("weights", word.weights)
+        case Quotes():
+            return _problem_of_quotes(word)
+        case _:
+            return TypeError(f"a strategy returns Target, Weights, Quotes or None, was {word!r}")
 
 
-def problem_of(target: Target) -> Exception | None:
-    """Return what is wrong with a target as a word, whatever its numbers mean; None when nothing is."""
+def _problem_of_target(target: Target) -> Exception | None:
     numbers: tuple[object, ...] = (target.weight, target.qty)
     for value in numbers:
         if value is not None and not isinstance(value, Real):
             return TypeError(f"a target's weight and qty must be numbers, was {value!r}")
     if target.weight is not None and target.qty is not None:
         return ValueError(f"a target has a weight or a qty, not both: {target.weight} and {target.qty}")
-    reasons: tuple[tuple[str, object], ...] = target.explained
-    for name, value in reasons:
-        if not isinstance(value, Real):
-            return TypeError(f"what explains a target must be numbers, {name} was {value!r}")
+    return _problem_of_pairs("what explains a target", target.explained)
+
+
+def _problem_of_pairs(what: str, pairs: tuple[tuple[str, object], ...]) -> Exception | None:
+    try:
+        for name, value in pairs:
+            if not isinstance(value, Real):
+                return TypeError(f"{what} must be numbers, {name} was {value!r}")
+    except (TypeError, ValueError):
+        return TypeError(f"{what} must be pairs of name and number, was {pairs!r}")
+    return None
+
+
+def _problem_of_quotes(quotes: Quotes) -> Exception | None:
+    ticks: object = quotes.tolerance_ticks
+    if not isinstance(ticks, Integral):
+        return TypeError(f"tolerance_ticks must be a whole number, was {ticks!r}")
+    sides: tuple[object, ...] = (quotes.bids, quotes.asks)
+    for levels in sides:
+        if not isinstance(levels, tuple | list) or not all(isinstance(level, Level) for level in levels):
+            return TypeError(f"bids and asks must be levels, Level(price, qty), was {levels!r}")
+        for level in levels:
+            # Without a number nobody knows what to rest, and what rests is priced by an older one.
+            if not all(isinstance(value, Real) and isfinite(value) for value in level):
+                return ValueError(f"prices and quantities of quotes must be finite numbers, was {level!r}")
     return None
 
 

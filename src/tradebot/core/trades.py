@@ -17,7 +17,7 @@ from tradebot.core.facts import AssetAmount
 from tradebot.core.lots import trade_average, trade_lots
 from tradebot.core.model import Fill, Instrument, Lot, LotMethod, Side
 from tradebot.core.orders import OrderRecord
-from tradebot.core.quantize import money, share_of
+from tradebot.core.quantize import money, on_grid, share_of
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import Setup
 from tradebot.errors import InvariantError
@@ -148,9 +148,9 @@ def report_fact(report: m.VenueReport) -> f.Fact | None:
 
 def grid_problem(instrument: Instrument, qty: Decimal, prices: Mapping[str, Decimal | None]) -> str:
     """Return what keeps an order off the venue's grid, empty when nothing does."""
-    if qty <= 0 or qty % instrument.lot_size:
+    if qty <= 0 or not on_grid(qty, instrument.lot_size):
         return f"qty must be a positive multiple of {instrument.lot_size}, was {qty}"
     for name, price in prices.items():
-        if price is not None and (price <= 0 or price % instrument.tick_size):
+        if price is not None and (price <= 0 or not on_grid(price, instrument.tick_size)):
             return f"{name} must be a positive multiple of {instrument.tick_size}, was {price}"
     return ""

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.core.model import Bar, Fill
-from tradebot.core.strategy import BarStrategy, Input, Target, no_intent, problem_of
+from tradebot.core.strategy import BarStrategy, Input, Target, problem_of
 from tradebot.errors import PluginError
 from tradebot.plugins.replayed import COMPARED, EQUITY, TOLERANCE, Watch, fill_of, spread
 from tradebot.plugins.verdict import Fault, Finding, Verdict
@@ -218,9 +218,9 @@ def _heard(intent: object, before: Wanted) -> Wanted:
     """Return what is wanted after a word: as the engine, which keeps what stood when it is not a number."""
     if intent is None:
         return before
-    if not isinstance(intent, Target):
-        raise no_intent(intent)
     if (problem := problem_of(intent)) is not None:
         raise problem
+    if not isinstance(intent, Target):
+        raise TypeError(f"a strategy on one instrument returns Target or None, was {intent!r}")
     numbers = [value for value in (intent.weight, intent.qty) if value is not None]
     return Wanted(intent.weight, intent.qty) if any(map(isfinite, numbers)) else before

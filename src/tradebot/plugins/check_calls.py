@@ -33,7 +33,6 @@ from tradebot.core.strategy import (
     Strategy,
     Target,
     Weights,
-    no_intent,
     problem_of,
 )
 from tradebot.errors import PluginError
@@ -274,9 +273,10 @@ def _is_own(key: Input, names: Sequence[str], interval: int) -> bool:
 def _heard(intent: object, before: Wanted) -> Wanted:
     if intent is None:
         return before
-    if isinstance(intent, Target | Weights):
-        if isinstance(intent, Target) and (problem := problem_of(intent)) is not None:
-            raise problem
+    if (problem := problem_of(intent)) is not None:
+        raise problem
+    if not isinstance(intent, Quotes):
+        assert isinstance(intent, Target | Weights)  # what else there is to an intent
         said = (
             intent.weights
             if isinstance(intent, Weights)
@@ -285,8 +285,6 @@ def _heard(intent: object, before: Wanted) -> Wanted:
         # As the engine, which keeps what stood when a word is not a number.
         heard = {f"weight of {name}": w for name, w in said if w is not None and isfinite(w)}
         return {**before, **heard}
-    if not isinstance(intent, Quotes):
-        raise no_intent(intent)
     found: dict[str, float] = {}
     for side, levels in (("bid", intent.bids), ("ask", intent.asks)):
         for n, level in enumerate(levels, start=1):
