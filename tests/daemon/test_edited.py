@@ -15,6 +15,8 @@ from tradebot.data.actions import Action
 from tradebot.data.catalogue import Catalogue
 from tradebot.data.series import Provenance
 from tradebot.errors import ConfigError
+from tradebot.store import story
+from tradebot.store.views import Views
 
 BOUGHT = "exits: {stop_loss: 20%}"
 
@@ -127,4 +129,7 @@ async def test_restart_after_a_split_shows_the_past_in_todays_units(tmp_path: Pa
     split = facts(root, f.SplitApplied)
 
     assert [s.positions[0].qty for s in split] == [400]
+    with Views.open(root / "state" / "journal.db") as asked:
+        held = [story.held(asked, "once", "ACME", day) for day in (at("2026-11-16T22:00"), asked.last_seen())]
+    assert held == [None, 400]  # no fill says how 100 became 400
     assert [t.weight for t in signals] in ([], [0.0])  # prices never moved: nothing ever crossed
