@@ -14,7 +14,7 @@ from tradebot.core.model import DAY, Purpose
 from tradebot.data.actions import Action
 from tradebot.data.catalogue import Catalogue
 from tradebot.data.series import Provenance
-from tradebot.errors import ConfigError
+from tradebot.errors import ConfigError, ExitCode, StoreError, TradebotError
 from tradebot.store import story
 from tradebot.store.views import Views
 
@@ -93,6 +93,29 @@ async def test_orphan_that_is_closed_is_sold_once_and_owns_nothing(tmp_path: Pat
 
     assert [x.qty_signed for x in sold] == [-100]
     await trade(opened(_renamed(words), root, 1_800_000_002))  # nobody is left to ask about
+
+
+async def test_paper_account_without_its_venue_refuses_to_start_instead_of_trading_on_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    root, words = await _holding(tmp_path)
+    for file in (root / "state").glob("venue.db*"):
+        file.unlink()
+
+    with pytest.raises(
+        StoreError, match=r"venue\.db must be there: it is the paper venue.*Put it back, or move"
+    ):
+        opened(words, root, 1_800_000_001)
+
+
+async def test_clock_behind_the_last_run_is_the_owners_to_set_right_and_no_bug(tmp_path: Path) -> None:
+    root, words = await _holding(tmp_path)
+
+    with pytest.raises(
+        TradebotError, match=r"the last run started at 1800000000\. Set the clock right"
+    ) as raised:
+        opened(words, root, 1_799_999_999)
+    assert raised.value.exit_code is ExitCode.FAILED
 
 
 async def test_changed_parameters_are_a_fact_and_open_positions_keep_their_exits(tmp_path: Path) -> None:

@@ -221,3 +221,4 @@ def replay(
         show(m, last, ts, opens, highs, lows, closes, volumes)
         m.mark = m.q = closes[last]
         force_flat(m, orders, log)
+        value_row(m, equity, last)
