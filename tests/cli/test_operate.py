@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,25 @@ def test_daemon_is_started_asked_halted_and_stopped(tradebot_here: Tradebot, tmp
     left = tradebot("status")
     assert (left.code, "PAPER  sim main  not running" in left.out) == (ExitCode.NOT_RUNNING, True)
     assert tradebot("stop").code == ExitCode.NOT_RUNNING
+
+
+def test_a_journal_that_is_removed_is_missed_by_status_and_ends_the_daemon(
+    tradebot_here: Tradebot, tmp_path: Path
+) -> None:
+    started(tradebot_here)
+    [account] = (tmp_path / "state").glob("*/paper-sim-main")
+    tradebot_here("halt")  # nothing is sent: the daemon has no need of it yet
+    (account / "journal.db").rename(account / "elsewhere.db")
+
+    status = tradebot_here("status")
+    assert (status.code, "the journal of main must be in" in status.err) == (ExitCode.FAILED, True)
+    assert tradebot_here("resume").code == 0
+    until = time.monotonic() + 60
+    while holder(tmp_path / "state") is not None:
+        assert time.monotonic() < until, "it traded on for a minute"
+    (account / "elsewhere.db").rename(account / "journal.db")
+    left = tradebot_here("status")
+    assert (left.code, "by store" in left.out, "it was removed or replaced" in left.out) == (3, True, True)
 
 
 ENDS_BADLY = """
