@@ -168,7 +168,7 @@ def _nobody(where: Places, account: str | None, symbol: str, strategy: str | Non
     for kept in operate.traded(where, account):
         with operate.views(kept) as opened:
             symbols |= dict.fromkeys(row.instrument for row in views.targets(opened))
-            symbols |= dict.fromkeys(s.partition("/")[0] for s in opened.progress() if s[-1].isdigit())
+            symbols |= dict.fromkeys(s.rpartition("/")[0] for s in opened.progress() if s[-1].isdigit())
             strategies |= dict.fromkeys(row.strategy for row in views.cash(opened) if row.strategy)
     if strategy is not None and strategy not in strategies:
         return UsageError(f"no strategy {strategy!r} has traded here; those that have: {_listed(strategies)}")
