@@ -18,6 +18,7 @@ from tradebot.daemon import places
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.lock import Lock
 from tradebot.daemon.places import AccountPlaces
+from tradebot.daemon.surroundings import LEAST_FREE
 from tradebot.store.journal import Identity, Journal
 
 NOW = 1_800_000_000 * 10**9  # 2027-01-15
@@ -78,7 +79,7 @@ def test_a_fresh_project_is_well(patient: Patient) -> None:
 @pytest.mark.parametrize(
     ("change", "name", "told"),
     [
-        ({"free": lambda path: 10**7}, "disk", "10 MB free"),
+        ({"free": lambda path: LEAST_FREE - 1}, "disk", "49 MB free"),
         ({"now": lambda: 10**18}, "clock", "the machine says 2001"),
         ({"now": lambda: 1_700_000_000 * 10**9 - 1}, "clock", "the machine says 2023"),
         ({"calendar_until": lambda name: NOW}, "calendar", "XNYS is known to 2027-01-15 only"),
@@ -90,6 +91,11 @@ def test_what_the_machine_lacks_is_told(patient: Patient, change: Any, name: str
     assert [check.name for check in found] == [name]
     assert told in found[0].text
     assert found[0].todo
+
+
+def test_the_disk_is_judged_as_a_start_judges_it(patient: Patient) -> None:
+    machine = replace(WELL, free=lambda path: LEAST_FREE)
+    assert [c.verdict for c in examine(patient, machine) if c.name == "disk"] == [Verdict.NOTE]
 
 
 def test_an_old_sqlite_is_a_note(patient: Patient) -> None:

@@ -4,12 +4,16 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import ROOT, Ended, Tradebot
+from tradebot.daemon import places
 from tradebot.errors import ExitCode
 
 CONFIG = """\
@@ -97,6 +101,63 @@ def test_daemon_is_started_asked_halted_and_stopped(tradebot_here: Tradebot, tmp
     left = tradebot("status")
     assert (left.code, "PAPER  sim main  not running" in left.out) == (ExitCode.NOT_RUNNING, True)
     assert tradebot("stop").code == ExitCode.NOT_RUNNING
+
+
+def test_a_journal_that_is_removed_is_missed_by_status_and_ends_the_daemon(
+    tradebot_here: Tradebot, tmp_path: Path
+) -> None:
+    started(tradebot_here)
+    [account] = (tmp_path / "state").glob("*/paper-sim-main")
+    tradebot_here("halt")  # nothing is sent: the daemon has no need of it yet
+    (account / "journal.db").rename(account / "elsewhere.db")
+
+    status = tradebot_here("status")
+    assert (status.code, "the journal of main must be in" in status.err) == (ExitCode.FAILED, True)
+    assert tradebot_here("resume").code == 0
+    until = time.monotonic() + 60
+    while holder(tmp_path / "state") is not None:
+        assert time.monotonic() < until, "it traded on for a minute"
+    (account / "elsewhere.db").rename(account / "journal.db")
+    left = tradebot_here("status")
+    assert (left.code, "by store" in left.out, "it was removed or replaced" in left.out) == (3, True, True)
+
+
+ENDS_BADLY = """
+import os, socket, sys
+from pathlib import Path
+from tradebot.daemon.lock import Lock
+from tradebot.daemon.places import address
+from tradebot.daemon.startlog import StartLog
+state = Path(sys.argv[1])
+Lock(state).take(lambda: 1)
+StartLog(state).begin(1_900_000_000)
+listening = socket.socket(socket.AF_UNIX)
+with address(state / "control.sock") as path:
+    listening.bind(path)
+listening.listen()
+print("up", flush=True)
+asked, _ = listening.accept()
+while b"}" not in asked.recv(65536):
+    pass
+body = b'{"schema_version": 1, "mode": "paper", "stopping": true}'
+asked.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+os._exit(1)
+"""
+
+
+def test_stop_tells_when_the_daemon_ended_otherwise_than_in_order(
+    tradebot_here: Tradebot, project: Path, tmp_path: Path
+) -> None:
+    where = places.find_places(project, {"TRADEBOT_STATE": str(tmp_path / "state")})
+    places.make(where)
+    daemon = subprocess.Popen([sys.executable, "-c", ENDS_BADLY, str(where.state)], stdout=subprocess.PIPE)
+    with daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"up\n"
+        ended = tradebot_here("stop")
+
+    assert (ended.code, "PAPER  stopped" in ended.out) == (ExitCode.FAILED, True)
+    assert "must end in order, was ended otherwise: what it should have cancelled may still work" in ended.err
 
 
 def test_halt_without_a_daemon_holds_from_the_next_start_on(tradebot_here: Tradebot) -> None:

@@ -94,7 +94,14 @@ def test_why_not_knows_halts_and_times_without_a_daemon(traded: Tradebot) -> Non
     assert later["reason"] == "down"
     early = traded("why-not", "SPX", "--at", "2008-01-03", "--json").json["answers"][0]
     assert early["reason"] != "down"
+    before = traded("why-not", "SPX", "--at", "1999-01-01", "--json").json["answers"][0]
+    assert before["reason"] == "down"
     assert traded("why-not", "SPY").code == ExitCode.USAGE
+    typo = traded("why-not", "SPX", "--strategy", "trnd")
+    assert (typo.code, "no strategy 'trnd' has traded here; those that have: trend" in typo.err) == (
+        ExitCode.USAGE,
+        True,
+    )
     assert traded("why-not", "SPX", "--at", "noon").code == ExitCode.USAGE
 
 

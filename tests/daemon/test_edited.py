@@ -14,7 +14,9 @@ from tradebot.core.model import DAY, Purpose
 from tradebot.data.actions import Action
 from tradebot.data.catalogue import Catalogue
 from tradebot.data.series import Provenance
-from tradebot.errors import ConfigError
+from tradebot.errors import ConfigError, ExitCode, StoreError, TradebotError
+from tradebot.store import story
+from tradebot.store.views import Views
 
 BOUGHT = "exits: {stop_loss: 20%}"
 
@@ -93,6 +95,29 @@ async def test_orphan_that_is_closed_is_sold_once_and_owns_nothing(tmp_path: Pat
     await trade(opened(_renamed(words), root, 1_800_000_002))  # nobody is left to ask about
 
 
+async def test_paper_account_without_its_venue_refuses_to_start_instead_of_trading_on_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    root, words = await _holding(tmp_path)
+    for file in (root / "state").glob("venue.db*"):
+        file.unlink()
+
+    with pytest.raises(
+        StoreError, match=r"venue\.db must be there: it is the paper venue.*Put it back, or move"
+    ):
+        opened(words, root, 1_800_000_001)
+
+
+async def test_clock_behind_the_last_run_is_the_owners_to_set_right_and_no_bug(tmp_path: Path) -> None:
+    root, words = await _holding(tmp_path)
+
+    with pytest.raises(
+        TradebotError, match=r"the last run started at 1800000000\. Set the clock right"
+    ) as raised:
+        opened(words, root, 1_799_999_999)
+    assert raised.value.exit_code is ExitCode.FAILED
+
+
 async def test_changed_parameters_are_a_fact_and_open_positions_keep_their_exits(tmp_path: Path) -> None:
     root, _ = await _holding(tmp_path)
     changed = config("2026-11-05", "exits: {stop_loss: 5%}")
@@ -127,4 +152,7 @@ async def test_restart_after_a_split_shows_the_past_in_todays_units(tmp_path: Pa
     split = facts(root, f.SplitApplied)
 
     assert [s.positions[0].qty for s in split] == [400]
+    with Views.open(root / "state" / "journal.db") as asked:
+        held = [story.held(asked, "once", "ACME", day) for day in (at("2026-11-16T22:00"), asked.last_seen())]
+    assert held == [None, 400]  # no fill says how 100 became 400
     assert [t.weight for t in signals] in ([], [0.0])  # prices never moved: nothing ever crossed

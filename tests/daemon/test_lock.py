@@ -12,6 +12,7 @@ from tests.cli.conftest import environment
 from tradebot.daemon import lock
 from tradebot.daemon.lock import Lock
 from tradebot.errors import Busy, ExitCode, PermissionRefused
+from tradebot.store.connect import WriterLock
 
 NINE = 1_777_885_200_000_000_000  # 2026-05-04 09:00:00 UTC
 
@@ -65,6 +66,44 @@ def test_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
     with Lock(tmp_path) as mine:
         mine.take(lambda: NINE)
         assert lock.read(mine.path) == lock.Holder(pid=os.getpid(), since=NINE, boot=lock.boot_id())
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+from tradebot.daemon.lock import Lock
+from tradebot.store.connect import WriterLock
+folder = Path(sys.argv[1])
+held, writes = Lock(folder), WriterLock(folder / "journal.db")
+held.take(lambda: 1_777_885_200_000_000_000)
+if os.fork() == 0:
+    print("forked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_worker_that_a_strategy_forked_does_not_keep_the_locks_of_a_killed_daemon(tmp_path: Path) -> None:
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert daemon.stdin is not None
+    assert daemon.stdout is not None
+    assert daemon.stdout.readline() == "forked\n"
+    with pytest.raises(Busy):
+        Lock(tmp_path).take(lambda: NINE)
+    daemon.kill()
+    daemon.wait()
+    try:
+        assert lock.holder(tmp_path) is None
+        WriterLock(tmp_path / "journal.db").release()
+    finally:
+        daemon.stdin.close()
+        assert daemon.stdout.read() == ""  # until the worker has ended, too
+        daemon.stdout.close()
 
 
 def test_child_of_the_holder_does_not_keep_the_lock(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tradebot.daemon.control_words import lifting
 from tradebot.daemon.halts import HaltFlag
 from tradebot.daemon.places import AccountPlaces, Places
 from tradebot.daemon.secrets import Vault
+from tradebot.daemon.surroundings import LEAST_FREE, LITTLE_FREE
 from tradebot.data.calendars import sessions
 from tradebot.data.intervals import interval_name
 from tradebot.errors import TradebotError
@@ -35,8 +36,7 @@ from tradebot.store.connect import sqlite_notice
 from tradebot.store.verify import quick_check
 from tradebot.store.views import Views
 
-_MB = 1_000_000
-_FREE_AT_LEAST, _FREE_SOON = 100 * _MB, 1_000 * _MB
+_MB = 1024 * 1024
 _EARLIEST = 1_735_689_600 * SECOND  # 2025-01-01: a machine that says less has lost its clock
 _CALENDAR_AHEAD = 30 * DAY
 
@@ -245,12 +245,10 @@ def _disk(patient: Patient, machine: Machine) -> Iterator[Check]:
     folder = next(p for p in (patient.where.state, *patient.where.state.parents) if p.exists())
     free = machine.free(folder)
     text = f"{free // _MB:,} MB free at {folder}"
-    if free < _FREE_AT_LEAST:
-        yield _bad(
-            "disk", f"{text}; below {_FREE_AT_LEAST // _MB} trading stops when it is full", "free space"
-        )
+    if free < LEAST_FREE:
+        yield _bad("disk", f"{text}; below {LEAST_FREE // _MB} nothing starts", "free space")
     else:
-        yield _note("disk", text, "tradebot db prune") if free < _FREE_SOON else _ok("disk", text)
+        yield _note("disk", text, "tradebot db prune") if free < LITTLE_FREE else _ok("disk", text)
 
 
 def _clock(patient: Patient, machine: Machine) -> Iterator[Check]:

@@ -183,17 +183,25 @@ def _show_log(log: Path, begin: int) -> None:
 def stop(reason: str | None, timeout: float, config_file: str | None, as_json: bool) -> None:
     """Stop the daemon in order: entries and quotes are cancelled, positions and their protection stay.
 
-    Prints what stays open.
+    Prints what stays open. Ends with 1 when the daemon ended otherwise than in order.
     """
+    from tradebot.daemon.control_client import Client
+    from tradebot.daemon.startlog import StartLog
+
     where = operate.find_daemon(config_file)
     installed = installed_for(config_file)
-    from tradebot.daemon.control_client import Client
 
     answer = Client(where).post("stop", {"reason": reason})
     _wait_for_the_end(where, timeout)
     if installed is not None:
         _systemctl(installed, "stop")
-    _show_left(where, str(answer["mode"]), as_json=as_json)
+    in_order = StartLog(where.state).ended_in_order
+    _show_left(where, str(answer["mode"]), in_order=in_order, as_json=as_json)
+    if not in_order:
+        raise TradebotError(
+            "the daemon must end in order, was ended otherwise: what it should have cancelled may still work at the "
+            "venue.  See: tradebot logs"
+        )
 
 
 def _wait_for_the_end(where: Places, timeout: float) -> None:
@@ -204,7 +212,7 @@ def _wait_for_the_end(where: Places, timeout: float) -> None:
         time.sleep(_LOOK_EVERY)
 
 
-def _show_left(where: Places, mode: str, *, as_json: bool) -> None:
+def _show_left(where: Places, mode: str, *, in_order: bool, as_json: bool) -> None:
     from tradebot.store import views
 
     rows: list[dict[str, object]] = []
@@ -225,7 +233,7 @@ def _show_left(where: Places, mode: str, *, as_json: bool) -> None:
             }
         )  # fmt: skip
     if as_json:
-        out.as_json({"mode": mode, "stopped": True, "accounts": rows})
+        out.as_json({"mode": mode, "stopped": True, "in_order": in_order, "accounts": rows})
         return
     out.show(f"{operate.mode_word(mode)}  stopped")
     for row in rows:

@@ -52,6 +52,8 @@ def show(where: Places, account: str | None = None, *, as_json: bool = False) ->
     kept = operate.kept_accounts(where, account, mode)
     if daemon is None and not kept:
         operate.traded(where, account)  # says that there is nothing
+    if daemon is not None:
+        _check_there(daemon, kept, where, account)
     found = [_gather(one, _live(daemon, one)) for one in kept]
     if as_json:
         out.as_json(_json(daemon, found))
@@ -60,6 +62,20 @@ def show(where: Places, account: str | None = None, *, as_json: bool = False) ->
     if daemon is None:
         return ExitCode.NOT_RUNNING
     return ExitCode.HALTED if any(one.halts for one in found) else ExitCode.OK
+
+
+def _check_there(daemon: Body, kept: Sequence[Kept], where: Places, account: str | None) -> None:
+    there = {one.name for one in kept}
+    gone = [
+        row["name"]
+        for row in daemon["accounts"]
+        if row["name"] not in there and account in (None, row["name"])
+    ]
+    if gone:
+        raise StoreError(
+            f"the journal of {', '.join(gone)} must be in {where.state}, is not: it was removed while the daemon "
+            "trades, which ends before its next order. Then put a backup back: tradebot db restore FILE"
+        )
 
 
 def _live(daemon: Body | None, kept: Kept) -> Body | None:

@@ -14,6 +14,7 @@ from tradebot.cli.operate import Kept, moment, plain, with_reading, with_strateg
 from tradebot.errors import UsageError
 
 if TYPE_CHECKING:
+    from tradebot.daemon.places import Places
     from tradebot.report.explain import Line, Moment
     from tradebot.store.views import HaltRow, OrderRow, Views
 
@@ -107,6 +108,8 @@ def why_not(
                 asked = _asked(opened, name, symbol, now, is_now=when is None and operate.is_running(where))
                 found = story.decisions(opened, name, symbol, at=now, limit=200)
                 answers.append((kept, asked, explained(asked, found)))
+    if not answers:
+        raise _nobody(where, account, symbol, strategy)
     if as_json:
         out.as_json(
             {
@@ -145,29 +148,43 @@ def _latest(opened: Views) -> int:
 
 
 def _strategies(opened: Views, symbol: str, strategy: str | None) -> list[str]:
+    """Return who looks at a symbol in this account, or the one that is asked about if it trades here."""
     from tradebot.store import views
 
-    if strategy is not None:
-        return [strategy]
     named = [row.strategy for row in views.targets(opened, instrument=symbol)]
     query = "SELECT DISTINCT strategy FROM decisions WHERE instrument = ? AND strategy <> ''"
     named += [row[0] for row in opened.db.execute(query, (symbol,)).fetchall()]
-    if not named:
-        known = dict.fromkeys(row.instrument for row in views.targets(opened))
-        seen = dict.fromkeys(stream.partition("/")[0] for stream in opened.progress() if stream[-1].isdigit())
-        names = ", ".join([*known, *(n for n in seen if n not in known)]) or "none yet"
-        raise UsageError(
-            f"no strategy has ever looked at {symbol!r}; symbols with decisions or data: {names}"
-        )
-    return list(dict.fromkeys(named))
+    if strategy is None:
+        return list(dict.fromkeys(named))
+    here = {row.strategy for row in views.cash(opened)}
+    return [strategy] if named and strategy in {*named, *here} else []
+
+
+def _nobody(where: Places, account: str | None, symbol: str, strategy: str | None) -> UsageError:
+    from tradebot.store import views
+
+    symbols: dict[str, None] = {}
+    strategies: dict[str, None] = {}
+    for kept in operate.traded(where, account):
+        with operate.views(kept) as opened:
+            symbols |= dict.fromkeys(row.instrument for row in views.targets(opened))
+            symbols |= dict.fromkeys(s.rpartition("/")[0] for s in opened.progress() if s[-1].isdigit())
+            strategies |= dict.fromkeys(row.strategy for row in views.cash(opened) if row.strategy)
+    if strategy is not None and strategy not in strategies:
+        return UsageError(f"no strategy {strategy!r} has traded here; those that have: {_listed(strategies)}")
+    return UsageError(
+        f"no strategy has ever looked at {symbol!r}; symbols with decisions or data: {_listed(symbols)}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none yet"
 
 
 def _asked(opened: Views, strategy: str, symbol: str, at: int, *, is_now: bool) -> Moment:
     from tradebot.report.explain import Moment
-    from tradebot.store import views
+    from tradebot.store import story, views
 
-    fills = [row for row in views.fills(opened, strategy=strategy, instrument=symbol) if row.ts <= at]
-    held = sum((row.qty if row.side == "buy" else -row.qty for row in fills), Decimal(0))
     working = sum(
         (
             row.leaves if row.side == "buy" else -row.leaves
@@ -183,7 +200,7 @@ def _asked(opened: Views, strategy: str, symbol: str, at: int, *, is_now: bool) 
         instrument=symbol,
         at=at,
         is_enrolled=enrolled is not None,
-        held=held,
+        held=story.held(opened, strategy, symbol, at),
         working=working if at >= _latest(opened) else None,
         down=None if is_now else _down(opened, at),
         halt=_halt(views.halts(opened, history=True), strategy, symbol, at),
@@ -196,8 +213,10 @@ def _down(opened: Views, at: int) -> tuple[int, int | None] | None:
     from tradebot.store import story
 
     lived = story.runs(opened)
-    if not lived or at < lived[0].started:
+    if not lived:
         return None
+    if at < lived[0].started:
+        return at, lived[0].started
     for gap in story.gaps(opened):
         if gap.down_from < at < gap.up_at:
             return gap.down_from, gap.up_at

@@ -54,6 +54,8 @@ class Lock:
             os.close(handle)
             raise Busy(self._busy()) from exc
         self._handle = handle
+        # A worker that a strategy forks has this open, too, and would hold the lock after our end.
+        os.register_at_fork(after_in_child=self.release)
         holder = Holder(pid=os.getpid(), since=now(), boot=boot_id())
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(asdict(holder)).encode(), 0)

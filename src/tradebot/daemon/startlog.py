@@ -41,6 +41,11 @@ class StartLog:
         """The second of the last start, 0 when there was none."""
         return max((s.at for s in self._starts), default=0)
 
+    @property
+    def ended_in_order(self) -> bool:
+        """True when the last start did; a killed daemon could not say so."""
+        return bool(self._starts) and self._starts[-1].is_clean
+
     def begin(self, now: int) -> int:
         """Note a start at second `now`; return which one it is in a row of starts that did not end in order.
 

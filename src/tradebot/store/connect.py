@@ -162,6 +162,8 @@ class WriterLock:
         except OSError as exc:
             os.close(self._fd)
             raise Busy(f"{path} must have one writer; another process is writing it") from exc
+        # A worker that a strategy forks has this open, too, and would hold the lock after our end.
+        os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
         """Let the lock go; more than once is fine."""

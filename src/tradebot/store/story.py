@@ -5,6 +5,7 @@ Owns the ways from one fact to the others that belong to it. Refuses wording: it
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from tradebot.core.codec import decode
 from tradebot.core.facts import Fact, Recorded
 from tradebot.store import connect
 from tradebot.store.journal import RUN_PREFIX
-from tradebot.store.views import OrderRow, Views
+from tradebot.store.views import OrderRow, Views, fills, positions
 
 _FACT = "SELECT seq, seen, cause, kind, version, data FROM journal"
 _WISHES = (f.TargetSet, f.QuotesSet, f.TargetSuspended)
@@ -71,6 +72,22 @@ def decisions(
     values = (*(value for pair in names for value in (*pair, until)), limit)
     with connect.explained(views.path, "reading"):
         return tuple(_recorded(row) for row in views.db.execute(query, values).fetchall())
+
+
+def held(views: Views, strategy: str, instrument: str, at: int) -> Decimal | None:
+    """Return the signed quantity that a strategy held at `at` (ns UTC), None when that cannot be told.
+
+    Fills say so, unless something else moved it since: a split, an assignment.
+    """
+    rows = [p for p in positions(views, strategy=strategy) if p.instrument == instrument]
+    now = sum((row.qty for row in rows), Decimal(0))
+    if at >= views.last_seen():
+        return now
+    traded = fills(views, strategy=strategy, instrument=instrument)
+    moved = [(row.ts, row.qty if row.side == "buy" else -row.qty) for row in traded]
+    if sum((qty for _, qty in moved), Decimal(0)) != now:
+        return None
+    return sum((qty for ts, qty in moved if ts <= at), Decimal(0))
 
 
 def behind(views: Views, order: OrderRow) -> tuple[Recorded, ...]:
