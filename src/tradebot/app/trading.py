@@ -40,7 +40,7 @@ from tradebot.daemon.places import AccountPlaces
 from tradebot.daemon.player import Player
 from tradebot.daemon.reconciler import Patience, Reconciler
 from tradebot.daemon.runner import Runner, event_stream
-from tradebot.errors import InvariantError
+from tradebot.errors import StoreError, TradebotError
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.settings import MarketAt
 from tradebot.sim.timeline import Event, Timeline
@@ -309,13 +309,20 @@ class Assembly:
         )
 
     def _venue(self, instruments: dict[str, Instrument], clock: DataClock) -> PaperVenue:
+        path, traded = self.request.places.venue, any(sub.positions for sub in self.ledger.subs.values())
+        if traded and not path.exists():
+            # One that begins anew knows no position and tells the trades to come under ids that were used.
+            raise StoreError(
+                f"{path} must be there: it is the paper venue of an account that has traded, and knows its cash and "
+                f"positions. Put it back, or move {path.parent} away to begin a new paper account"
+            )
         sim = sim_venue(self.config, self.name, instruments)
         return PaperVenue(Exchange(sim, self.name), clock, PaperFile(self.request.places.venue))
 
     def _start(self) -> Start:
         wall = self.request.wall
         if wall <= self.ledger.epoch:
-            raise InvariantError(
+            raise TradebotError(
                 f"a run must start later than every one before it: the clock says second {wall}, the last run "
                 f"started at {self.ledger.epoch}. Set the clock right (timedatectl), then start again"
             )
