@@ -78,7 +78,7 @@ async def test_daemon_killed_inside_an_instant_trades_as_if_it_had_not_been(
     wanted = _lines(_backtest(config, tmp_path))
     folder = tmp_path / "state"
     folder.mkdir()
-    ways = ["decided", "unheard", "anywhere"] + ([] if case in SLICED_OR_QUOTED else ["unsent"])
+    ways = ["decided", "unheard"] + ([] if case in SLICED_OR_QUOTED else ["unsent", "anywhere"])
     for i, how in zip(range(DEATHS), itertools.cycle(ways), strict=False):
         await _die(_open(config, tmp_path, folder, 1_800_000_000 + i), how, rng.randrange(10, 120))
     await _trade(_open(config, tmp_path, folder, 1_800_000_099))
