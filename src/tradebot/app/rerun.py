@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tradebot.app.adapters import place_of
 from tradebot.app.trading import Request, past_engine
 from tradebot.config.models import Config
 from tradebot.config.schema import digest
@@ -18,7 +19,7 @@ from tradebot.core.facts import Recorded, SnapshotTaken
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Slice, WarmedUp
 from tradebot.daemon.places import AccountPlaces
-from tradebot.errors import StoreError
+from tradebot.errors import DataError, StoreError
 from tradebot.store import replay as facts_of
 from tradebot.store import story
 from tradebot.store.archive import Archive
@@ -57,7 +58,16 @@ def runs_of(places: AccountPlaces) -> Sequence[Run]:
 
 
 def rerun(config: Config, project: Path, account: str, places: AccountPlaces, run: Run) -> Rerun:
-    """Run `run` again. Raises StoreError when its inputs were not kept, whole or part."""
+    """Run `run` again. Raises StoreError when its inputs were not kept, whole or part.
+
+    Raises DataError for an account on live data: what warmed it up was asked of the venue, and is not kept.
+    """
+    place = place_of(config, project, account)
+    if place is not None:
+        raise DataError(
+            f"account {account} follows {place} live: its inputs are kept, the bars that warmed it up are not, and "
+            "without them no run can be repeated"
+        )
     notes = _notes(config, run)
     with (
         Journal.open(places.journal, create=False, readonly=True) as journal,
