@@ -26,6 +26,7 @@ from tradebot.emulators.clock import VenueClock
 from tradebot.emulators.faults import Fault, FaultKind
 from tradebot.emulators.serving import serve
 from tradebot.emulators.wire import SocketFault
+from tradebot.errors import ConfigError
 from tradebot.sim.fees import FeeModel, NoFees, ReceivedAssetFees
 from tradebot.sim.settings import MarketAt
 
@@ -42,9 +43,12 @@ class BinanceDesk(Desk):
         found: BinanceFace = self.alpaca.face
         return found
 
+    more = ""
+
     def words(self) -> str:
         words = {"venue": "sim", "feed": "binance", "cash": f", cash: {CASH} USD"}
-        return CONFIG.format(**words if self.is_sim else {"venue": "binance", "feed": "binance", "cash": ""})
+        text = CONFIG.format(**words if self.is_sim else {"venue": "binance", "feed": "binance", "cash": ""})
+        return text + self.more
 
     async def ends(self) -> Ends:
         feed = CcxtFeed(await self._exchange())
@@ -214,3 +218,46 @@ async def test_an_owners_order_stays_through_our_trading_and_a_look(tmp_path: Pa
 
         assert "web_1" in [s.order.client_order_id for s in here.house.working()]
         assert here.rules() == set()
+
+
+async def test_a_stop_rests_at_the_exchange_over_a_restart_and_covers_what_the_fee_left(
+    tmp_path: Path,
+) -> None:
+    async with desk(tmp_path, fees=ReceivedAssetFees(maker=D(10), taker=D(10))) as here:
+        here.more = "    exits: {stop_loss: 5%}\n"
+        await here.start()
+        for price in (101.0, 101.0):
+            await here.minute(price)
+        await here.until(lambda: len(here.fills()) == 1)
+        await here.settled()
+
+        def resting() -> list[tuple[str, Decimal, Decimal | None]]:
+            orders = [state.order for state in here.house.working()]
+            return [(o.kind.value, o.qty, o.stop_price) for o in orders]
+
+        assert resting() == [("stop", D("9.99"), D("95.95"))]
+        await here.kill()
+        await here.start()
+        await here.minute(102.0)
+        assert resting() == [("stop", D("9.99"), D("95.95"))]
+
+        await here.minute(94.0)
+        await here.until(lambda: len(here.fills()) == 2)
+        await here.minute(96.0)
+
+        assert here.house.books().positions == {}
+        assert here.fills()[1][:3] == ("sell", D("9.99"), D("95.95"))
+        assert here.posts() == 2
+
+
+async def test_exits_that_cannot_rest_there_are_refused_before_anything_is_bought(tmp_path: Path) -> None:
+    for more, said in (
+        ("stop_loss: 5%, take_profit: 20%", "cannot both rest there"),
+        ("trailing: 5%", "trailing"),
+    ):
+        async with desk(tmp_path / said.partition(" ")[0]) as here:
+            here.more = f"    exits: {{{more}}}\n"
+            with pytest.raises(ConfigError, match=said):
+                await here.start()
+            for end in here._ends:
+                await end.close()

@@ -66,7 +66,3 @@ class Budget:
         pause = float(asked) if asked.strip().isdigit() else _PAUSE_S[status]
         self._shut_until = max(self._shut_until, self._clock() + pause)
         self.pauses += 1
-
-    def forgive(self) -> None:
-        """Forget a pause that was asked for: the owner knows better."""
-        self._shut_until = 0.0

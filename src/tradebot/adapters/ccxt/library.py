@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ipaddress
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tradebot.adapters.ccxt.refusals import Answer, Meaning, Said, meaning_of
 from tradebot.errors import ConfigError, Problem, RateLimited, UsageError, VenueUnreachable
 
 DEADLINE_S = 10.0
+_QUERY = re.compile(r"\?\S+")
 _WITHOUT_MARKETS = ("load_markets", "fetch_time")
 # ccxt 4.5.90 tells nobody of these (the first) or does not know them (the second).
 ENDINGS = ("eventStreamTerminated", "serverShutdown")
@@ -175,6 +177,7 @@ class Exchange:
         )
 
     def _failed(self, call: _Call, cause: str) -> Reply:
+        cause = _QUERY.sub("?...", cause)  # signatures are nobody's business
         said = meaning_of(self.id, call.answer)
         if said.meaning is Meaning.UNKNOWN and not said.code:
             said = Said(meaning=Meaning.UNKNOWN, text=cause)

@@ -6,7 +6,7 @@ would share one balance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -36,7 +36,7 @@ class Symbols:
         name = self._ids.get(symbol) if isinstance(symbol, str) else None
         return None if name is None else self.instruments[name]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._symbols.items())
 
 
