@@ -139,6 +139,16 @@ def test_an_account_that_was_renamed_while_it_holds_refuses_to_start_and_is_name
         assert kept.ended(signal.SIGTERM) == ExitCode.OK
 
 
+def test_a_start_slower_than_the_watch_is_watched_all_the_same(project: Project) -> None:
+    code = project.root / "strategies" / "flip.py"
+    code.write_text("import time\ntime.sleep(2.5)\n" + code.read_text())
+    with project.start("--watch", "1") as daemon:
+        daemon.until("ready")
+        daemon.until("fill")
+        assert daemon.ended(signal.SIGTERM) == ExitCode.OK
+    assert not [e for e in daemon.events if e["event"] == "thread_crashed"]
+
+
 def test_a_second_one_ends_with_75_and_names_the_first(project: Project) -> None:
     with project.start() as first:
         first.until("ready")

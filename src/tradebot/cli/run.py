@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from tradebot.cli import operate, out
 from tradebot.cli.lazy import command
 from tradebot.cli.options import with_config
 from tradebot.cli.project import Project, find_project, located
-from tradebot.errors import ExitCode, NotRunning, UsageError
+from tradebot.errors import Busy, ExitCode, NotRunning, TradebotError, UsageError
 
 if TYPE_CHECKING:
     from tradebot.app.orphans import Choice
@@ -97,9 +97,13 @@ def _watched(project: Project, every: int | None) -> Iterator[None]:
     where, over = places.find_places(project.root, os.environ), threading.Event()
 
     def tell() -> None:
-        with suppress(NotRunning):  # before the first fact there is nothing to show
+        try:
             show(where)
             out.show()
+        except (NotRunning, Busy):
+            pass  # it starts, and has nothing to show yet
+        except TradebotError as exc:
+            out.note(f"no status: {exc}")  # the next one may come through
 
     def watch() -> None:
         while not over.wait(every):

@@ -61,11 +61,6 @@ class Watchdog:
         self.limit_s = _limit_s(env)
         self._fed_at = float("-inf")
 
-    @property
-    def is_on(self) -> bool:
-        """Return whether systemd watches this process."""
-        return self.limit_s is not None
-
     def healthy_cycle(self, now: float) -> None:
         """Note that a full healthy cycle has just ended, at `now` seconds of a monotonic clock."""
         # A quarter of the limit: three feedings may be lost before it bites.
