@@ -94,8 +94,8 @@ class LimitsKept:
     def excess(self, order: Order, server: Server) -> str:
         """Return the limit that an order breaks by arriving, empty when none."""
         known = self._known.get(order.client_order_id)
-        if known is None:
-            return ""
+        if known is None or order.client_order_id in self._ended:
+            return ""  # nobody counted with it any more: that is what letting go of an unknown order risks
         most, value = self._limits.max_order, float(order.qty) * known.price
         if most is not None and value > most * (1 + 1e-9):
             return f"one order must be worth at most {most:g}, {order} is worth {value:g}"
