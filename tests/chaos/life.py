@@ -165,9 +165,10 @@ def begin(birth: Birth) -> Life:
     """Start a process on the files in its folder. Raises StoreError when they cannot be trusted."""
     folder, kit, loop = birth.folder, birth.kit, birth.loop
     journal = Journal.open(folder / FILE, create=True, identity=IDENTITY)
-    ledger = Ledger()
+    ledger = Ledger(packs=True)
     journal.replay(ledger)
     birth.replayed(ledger)
+    ledger.orders.pack(ledger.seen + 1)  # what is over is put away at once, not a day later: trades come late
     for change in kit.after_replay:
         change(ledger)
     disk = birth.disk(journal, folder)
