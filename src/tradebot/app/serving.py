@@ -24,6 +24,7 @@ import structlog
 from tradebot.app.adapters import place_of
 from tradebot.app.opening import Opening
 from tradebot.app.orphans import Choice, check_accounts
+from tradebot.app.rehearsal import rehearsed
 from tradebot.app.trading import Opened, Request
 from tradebot.config.models import Config, Notify
 from tradebot.config.schema import digest
@@ -64,7 +65,8 @@ class Outside:
     """What a daemon is given of the world.
 
     `until_end`: end when stored data that are played have ended. `orphans`: what becomes of strategies that
-    the file no longer names. `vault` holds the keys of venues. `warnings` are what reading secrets had to say. `ending` is told the exit
+    the file no longer names. `never_on_paper`: strategies that may trade real money although they never
+    ran on paper as they are. `vault` holds the keys of venues. `warnings` are what reading secrets had to say. `ending` is told the exit
     code before files are closed, sees to it that closing does not take for ever, and returns what calls
     that off.
     """
@@ -76,6 +78,7 @@ class Outside:
     log_level: str = "info"
     until_end: bool = False
     orphans: Choice = "refuse"
+    never_on_paper: Sequence[str] = ()
     stream: TextIO | None = None
     machine: surroundings.Machine = field(default_factory=surroundings.Machine)
     wall_ns: Callable[[], int] = time.time_ns
@@ -160,6 +163,7 @@ async def _open(
     opened: list[Opened] = []
     opener, opening = OwnThread("open"), Opening(outside.vault, ends)
     held.callback(opener.close)
+    await opener.run(partial(rehearsed, config, project, where.state, although=outside.never_on_paper))
     for name in config.accounts:
         since = time.monotonic()
         mine = where.account(config.mode, config.accounts[name].venue, name)

@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="What becomes of strategies that own something and that the file no longer names.",
 )
+@click.option(
+    "--never-on-paper",
+    multiple=True,
+    metavar="STRATEGY",
+    help="Let it trade real money although it never ran on paper as it is. Repeatable.",
+)
 @with_config
 def run(
     live: bool,
@@ -55,6 +61,7 @@ def run(
     until_end: bool,
     watch: int | None,
     orphans: Choice,
+    never_on_paper: tuple[str, ...],
     config_file: str | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -69,7 +76,7 @@ def run(
     outside, variables = _outside(project, log_level)
     loaded = project.load(overrides, variables)
     _check_mode(loaded.config.mode, live=live)
-    wishes = replace(outside, until_end=until_end, orphans=orphans)
+    wishes = replace(outside, until_end=until_end, orphans=orphans, never_on_paper=never_on_paper)
     with located(loaded), _watched(project, watch):
         code = _run(project, loaded, wishes)
     click.get_current_context().exit(code)

@@ -37,6 +37,8 @@ LOG = "daemon.log"
               help="How long to wait until it trades.")  # fmt: skip
 @click.option("--orphans", type=click.Choice(("refuse", "keep", "close")), default="refuse", show_default=True,
               help="What becomes of strategies that own something and that the file no longer names.")  # fmt: skip
+@click.option("--never-on-paper", multiple=True, metavar="STRATEGY",
+              help="Let it trade real money although it never ran on paper as it is. Repeatable.")  # fmt: skip
 @with_config
 @with_json
 def start(
@@ -44,6 +46,7 @@ def start(
     paper: bool,
     timeout: float,
     orphans: str,
+    never_on_paper: tuple[str, ...],
     config_file: str | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -62,13 +65,14 @@ def start(
         raise Busy(f"a daemon runs for {where.project} already.  See: tradebot status")
     installed = installed_for(config_file)
     if installed is not None:
-        if overrides or live or orphans != "refuse":
+        if overrides or live or never_on_paper or orphans != "refuse":
             raise UsageError(
                 "the installed service takes its words from the unit; use tradebot run for others"
             )
         _start_service(installed)
     else:
         words = [*(["--live"] if live else []), "--orphans", orphans]
+        words += [word for name in never_on_paper for word in ("--never-on-paper", name)]
         words += [word for override in overrides for word in ("--set", override)]
         config = find_project(config_file).config_file
         words += ["-c", str(config.resolve())] if config is not None else []

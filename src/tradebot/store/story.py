@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tradebot.core import facts as f
 from tradebot.core.codec import decode
-from tradebot.core.facts import Fact, Recorded
+from tradebot.core.facts import Fact, Recorded, StrategyConfigured
 from tradebot.store import connect
 from tradebot.store.journal import RUN_PREFIX
 from tradebot.store.views import OrderRow, Views, fills, positions
@@ -161,6 +161,12 @@ def gaps(views: Views) -> tuple[Gap, ...]:
         )
         for before, after in pairwise(lived)
     )
+
+
+def configured(views: Views) -> tuple[StrategyConfigured, ...]:
+    """Return every setting that strategies have run with, oldest first."""
+    found = (recorded.fact for recorded in _facts(views, "kind = 'StrategyConfigured'"))
+    return tuple(fact for fact in found if isinstance(fact, StrategyConfigured))
 
 
 def _facts(views: Views, where: str, *values: object) -> tuple[Recorded, ...]:
