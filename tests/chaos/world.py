@@ -168,6 +168,9 @@ class World:
         ]
         for chance, most, act in acts:
             if rng.random() < chance * strength:
+                if act == self._back_up:
+                    # An order that is longer on its way than a backup takes to be brought back is nobody's.
+                    self.server.calm_at = 0.0
                 for _ in range(rng.randint(1, most)):
                     self.agenda.at(rng.uniform(5.0, self.quiet_after - 5.0), act)
         self._kills = 0.75 if strength else 0.0

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 
 from tests.core.test_desk import fills
-from tests.core.world import START, STOCK, D, QuoteScript, Script, World, account, sessions, spec
+from tests.core.world import (
+    GEM,
+    START,
+    STOCK,
+    D,
+    QuoteScript,
+    Script,
+    World,
+    account,
+    make_bar,
+    sessions,
+    spec,
+)
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, AccountModel, Fill, Level, Quote
@@ -171,6 +183,20 @@ def test_orders_on_their_way_count_to_the_gross_exposure_long_and_short() -> Non
     assert beside(-1.0, -1.0, Limits(max_gross=1_500.0)) == [D(-10)]
     assert beside(1.0, 1.0, Limits(max_gross=1_500.0)) == [D(10)]
     assert beside(1.0, -1.0, Limits(max_gross=1_700.0)) == [D(10), D(-7)]
+
+
+def test_what_is_held_counts_at_its_cost_before_the_first_price_after_a_restart() -> None:
+    def both(*coin: float) -> list[Any]:
+        gem = spec(Script(1.0), name="g", instrument=GEM, qty=8.0, capital=D("0.5"))
+        return [gem, spec(Script(*coin), name="c", qty=5.0, capital=D("0.5"))]
+
+    world = World(*both(0.0), accounts=[account(limits=Limits(max_gross=1_000.0))])
+    world.play([make_bar(name, START + n * HOUR, HOUR, 100.0) for n in (1, 2) for name in ("COIN", "GEM")])
+    assert world.position("g", "GEM") == D(8)
+    world.restart(*both(1.0))
+    world.play([make_bar("COIN", START + n * HOUR, HOUR, 100.0) for n in (3, 4)])
+    assert world.position("c") == D(0)
+    assert [x.rule for x in world.of(f.OrderDenied)] == ["max_gross"]
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])

@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.core import facts as f
-from tradebot.core.books import ZERO
+from tradebot.core.books import ZERO, AccountBook
 from tradebot.core.ledger import Key
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
@@ -191,6 +191,7 @@ class Gate:
         alike, reserved = ZERO, 0.0
         ways: dict[str, Way] = {}
         own: dict[Key, Way] = {}
+        asked: dict[str, float] = {}
         for key, record, left in working(ledger, order):
             theirs, (owner, other) = record.order, key
             ways[other] = ways.get(other, NOTHING).plus(theirs.side, left)
@@ -198,10 +199,13 @@ class Gate:
             if other == name and owner == order.strategy and theirs.side is order.side:
                 alike += left
             their_instrument = self._setup.instruments[other]
+            price = theirs.limit_price or theirs.stop_price
+            if price is not None:
+                asked[other] = float(price)
             if theirs.side is Side.BUY and their_instrument.quote == instrument.quote:
-                price = theirs.limit_price or theirs.stop_price
                 unit = float(price) if price is not None else self._marks.get(other, 0.0)
                 reserved += float(left * their_instrument.multiplier) * unit
+        prices = self._priced(account, asked)
         return View(
             ledger=ledger,
             instrument=instrument,
@@ -215,17 +219,28 @@ class Gate:
             alike=alike,
             account_held=account.qty(name),
             account_way=ways.get(name, NOTHING).of(order.side),
-            gross=valuer.gross(self._marks, ways),
+            gross=valuer.gross(prices, ways),
             cash=account.settled(instrument.quote, self._rec.now),
             reserved=reserved,
             capital=None if spec.capital is None else float(spec.capital),
-            ours=0.0 if spec.capital is None else self._ours(order.account, own),
+            ours=0.0 if spec.capital is None else self._ours(order.account, own, prices),
             overdue=self._overdue(leg, spec),
             is_open=ledger.is_session_open(instrument.calendar),
             is_allowed=order.instrument in leg.spec.instruments,
         )
 
-    def _ours(self, account: str, ways: Mapping[Key, Way]) -> float:
+    def _priced(self, book: AccountBook, asked: Mapping[str, float]) -> Mapping[str, float]:
+        """Return a price for all that is held or works: before the first one of a run, what it cost or asks."""
+        if all(name in self._marks for name in (*book.lots, *asked)):
+            return self._marks
+        cost: dict[str, float] = {}
+        for name, lots in book.lots.items():
+            qty = float(sum((lot.qty for lot in lots), ZERO) * self._setup.instruments[name].multiplier)
+            if qty:
+                cost[name] = abs(float(sum((lot.basis for lot in lots), ZERO)) / qty)
+        return {**asked, **cost, **self._marks}
+
+    def _ours(self, account: str, ways: Mapping[Key, Way], prices: Mapping[str, float]) -> float:
         """Return what strategies hold of an account or may come to hold, in its base currency."""
         held = {
             (strategy, name): position.qty
@@ -238,7 +253,7 @@ class Gate:
             instrument = self._setup.instruments[key[1]]
             rate = 1.0 if instrument.quote == base else self._ledger.rates.get((instrument.quote, base), 1.0)
             most = ways.get(key, NOTHING).most(held.get(key, ZERO))
-            total += float(most * instrument.multiplier) * self._marks.get(key[1], 0.0) * rate
+            total += float(most * instrument.multiplier) * prices.get(key[1], 0.0) * rate
         return total
 
     def _overdue(self, leg: Leg, spec: AccountSpec) -> int:
