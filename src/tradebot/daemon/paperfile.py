@@ -130,10 +130,10 @@ class PaperFile:
 
     def _rows(self, query: str, kind: type[T], *terms: int | str) -> list[T]:
         try:
-            rows = self._db.execute(query, terms).fetchall()
+            # Row by row: a start reads the whole history, and its text would be a third of what that takes.
+            return [cast(T, from_plain(kind, json.loads(data))) for (data,) in self._db.execute(query, terms)]
         except sqlite3.Error as exc:
             raise _failed("the paper venue cannot read its history", exc) from exc
-        return [cast(T, from_plain(kind, json.loads(data))) for (data,) in rows]
 
     def _history(self, news: News, fills: int, events: int) -> None:
         for order in news.orders:

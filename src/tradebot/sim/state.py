@@ -126,10 +126,12 @@ def _load_tables(blotter: Blotter, written: Mapping[str, Plain]) -> None:
         ts, left, volume, used = _list(row)
         budget = Budget(None if left is None else Decimal(str(left)), cast(float, volume), Decimal(str(used)))
         blotter.budgets[name] = (cast(int, ts), budget)
-    amounts: dict[str, Decimal] = {}  # of many orders the same: kept once
+    amounts: dict[str, Decimal] = {}  # amounts and ids that come again are kept once
     for order_id, filled in _object(written["ended"]).items():
         blotter.ended[order_id] = amounts.setdefault(str(filled), Decimal(str(filled)))
-    blotter.heirs.update({i: str(by) for i, by in _object(written["heirs"]).items()})
+    same = {order_id: order_id for order_id in blotter.ended}
+    for order_id, by in _object(written["heirs"]).items():
+        blotter.heirs[same.get(order_id, order_id)] = same.get(str(by), str(by))
     blotter.fill_count = cast(int, written["fills"])
     groups, legs = blotter.joined
     for account, group, ids in map(_list, _list(written["groups"])):
