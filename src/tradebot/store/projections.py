@@ -240,3 +240,4 @@ _HISTORY: dict[type[f.Fact], Callable[..., None]] = {
     f.InputsMissed: _decision("strategy", "", ""),
     f.BadDataSeen: _decision("", "instrument", ""),
 }
+HISTORY_KINDS = frozenset(_HISTORY)
