@@ -49,7 +49,7 @@ class BinancePlace(Place):
 
 
 @asynccontextmanager
-async def binance_place(*, deadline_s: float = 1.0) -> AsyncIterator[BinancePlace]:
+async def binance_place(*, deadline_s: float = 2.0) -> AsyncIterator[BinancePlace]:
     """Without fees, and with market orders that wait for the next bar, as the suite has them everywhere."""
     house = binance_house(
         {COIN.id: COIN},

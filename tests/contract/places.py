@@ -30,7 +30,7 @@ from tradebot.sim.exchange import Exchange
 SHARE = replace(STOCK, lot_size=Decimal(1))
 OURS = "ab"  # how our client order ids begin
 QUICK = Pauses(first=0.02, longest=0.1, crowded=0.05, open_within=2.0)
-IMPATIENT = Deadlines(connect=1.0, read=0.4, whole=1.0)
+IMPATIENT = Deadlines(connect=2.0, read=1.5, whole=3.0)
 
 
 def is_ours(client_order_id: str) -> bool:

@@ -98,7 +98,7 @@ async def test_orders_through_faults_of_all_kinds_are_each_sent_once_and_end_rig
             if number % 20 == 0:  # the emulator's clock stands still
                 place.exchange.deadline_s = 10.0
                 await place.venue.offset()
-            place.exchange.deadline_s = 0.5
+            place.exchange.deadline_s = 1.0
 
         place.exchange.deadline_s = 10.0
         await check_fates(place, wanted)
