@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.places import IMPATIENT, QUICK, SHARE
+from tests.daemon.live import STRATEGY
 from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
 from tests.emulators.houses import COIN, T0, make_house
 from tradebot.adapters.alpaca.endpoint import endpoint_of
@@ -34,21 +35,6 @@ from tradebot.sim.settings import FillSettings, OnSplit
 MORNING = T0 - 7 * HOUR - 14 * MINUTE  # 15:00 UTC, 10:00 in New York
 PAIR = replace(COIN, shortable=False)
 CASH = Decimal(100_000)
-
-STRATEGY = '''\
-"""Holds while the last close is above 100."""
-
-from tradebot.api import BarStrategy
-
-
-class Above(BarStrategy):
-    def __init__(self, params):
-        super().__init__(params)
-        self.lookback = 2
-
-    def on_bar(self, ctx, bar):
-        return ctx.target(weight=1.0 if bar.close > 100 else 0.0)
-'''
 
 CONFIG = """\
 version: 1

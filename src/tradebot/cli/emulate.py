@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,7 +28,7 @@ _serving = shared(
     click.option("--speed", type=click.FloatRange(min=0.0, min_open=True), default=1.0, show_default=True,
                  help="How fast time goes; at another speed than 1 clients must take its time."),
     click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another market."),
-    click.option("--still", is_flag=True, help="Nothing moves but by the admin port."),
+    click.option("--still", "is_still", is_flag=True, help="Nothing moves but by the admin port."),
     click.option("--for", "seconds", type=click.FloatRange(min=0.0), metavar="SECONDS", help="End after so long."),
 )  # fmt: skip
 
@@ -47,28 +47,12 @@ def emulate() -> None:
               help="A market and where it begins; may be repeated.  [default: BTC/USDT=50000, ETH/USDT=2500]")  # fmt: skip
 @_serving
 @with_json
-def binance(
-    markets: tuple[str, ...],
-    port: int,
-    admin_port: int,
-    cash: tuple[str, ...],
-    key: str,
-    secret: str,
-    speed: float,
-    seed: int,
-    still: bool,
-    seconds: float | None,
-    as_json: bool,
-) -> None:
+def binance(markets: tuple[str, ...], cash: tuple[str, ...], as_json: bool, **served: Any) -> None:
     """Serve Binance spot: REST, market streams and the user stream, until Ctrl-C."""
     from tradebot.app import emulating
 
-    wishes = emulating.Wishes(
-        prices=_prices(markets or ("BTC/USDT=50000", "ETH/USDT=2500")),
-        cash=_cash(cash or ("100000 USDT",)),
-        key=key, secret=secret, port=port, admin_port=admin_port, speed=speed, seed=seed, is_still=still,
-        seconds=seconds,
-    )  # fmt: skip
+    prices = _prices(markets or ("BTC/USDT=50000", "ETH/USDT=2500"))
+    wishes = emulating.Wishes(prices=prices, cash=_cash(cash or ("100000 USDT",)), **served)
     _serve("Binance spot", emulating.binance(wishes), wishes, as_json)
 
 
@@ -77,28 +61,12 @@ def binance(
               help="A symbol and where its price is now; may be repeated.  [default: SPY=600, BTC/USD=50000]")  # fmt: skip
 @_serving
 @with_json
-def alpaca(
-    markets: tuple[str, ...],
-    port: int,
-    admin_port: int,
-    cash: tuple[str, ...],
-    key: str,
-    secret: str,
-    speed: float,
-    seed: int,
-    still: bool,
-    seconds: float | None,
-    as_json: bool,
-) -> None:
+def alpaca(markets: tuple[str, ...], cash: tuple[str, ...], as_json: bool, **served: Any) -> None:
     """Serve Alpaca: REST, market data, trade updates, until Ctrl-C."""
     from tradebot.app import emulating
 
-    wishes = emulating.Wishes(
-        prices=_prices(markets or ("SPY=600", "BTC/USD=50000")),
-        cash=_cash(cash or ("100000 USD",)),
-        key=key, secret=secret, port=port, admin_port=admin_port, speed=speed, seed=seed, is_still=still,
-        seconds=seconds,
-    )  # fmt: skip
+    prices = _prices(markets or ("SPY=600", "BTC/USD=50000"))
+    wishes = emulating.Wishes(prices=prices, cash=_cash(cash or ("100000 USD",)), **served)
     _serve("Alpaca", emulating.alpaca(wishes), wishes, as_json)
 
 
