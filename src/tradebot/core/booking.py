@@ -173,23 +173,11 @@ def change_lots(
         if qty and (qty > 0) != (lot.qty > 0):
             raise InvariantError(f"lot {lot.lot_id} holds {lot.qty}, {part.qty} cannot be closed")
         if qty:
-            lots[at] = _with(lot, qty, lot.basis - part.basis)
+            lots[at] = lot.sized(qty, lot.basis - part.basis)
         else:
             del lots[at]
     if opened is not None:
         lots.append(opened)
-
-
-def _with(lot: Lot, qty: Decimal, basis: Decimal) -> Lot:
-    return Lot(
-        lot_id=lot.lot_id,
-        instrument=lot.instrument,
-        qty=qty,
-        basis=basis,
-        opened_ts=lot.opened_ts,
-        order_id=lot.order_id,
-        tags=lot.tags,
-    )
 
 
 def _book_assigned_entry(position: Position, qty_signed: Decimal, basis: Decimal) -> None:
@@ -285,7 +273,7 @@ def basis_adjusted(ledger: Ledger, fact: f.BasisAdjusted) -> None:
     """Change the basis of one lot."""
     lots = ledger.accounts[fact.account].lots[fact.instrument]
     at = next(i for i, lot in enumerate(lots) if lot.lot_id == fact.lot_id)
-    lots[at] = _with(lots[at], lots[at].qty, lots[at].basis + fact.amount)
+    lots[at] = lots[at].sized(lots[at].qty, lots[at].basis + fact.amount)
 
 
 def position_adjusted(ledger: Ledger, fact: f.PositionAdjusted) -> None:

@@ -63,7 +63,7 @@ def trade_lots(
     if not qty_signed:
         return LotChange((), None)
     if not held or (held > 0) == (qty_signed > 0):
-        return LotChange((), _sized(new_lot, qty_signed, -cash))
+        return LotChange((), new_lot.sized(qty_signed, -cash))
     closing = min(abs(qty_signed), abs(held))
     closing_cash = (
         cash if closing == abs(qty_signed) else money(share_of(cash, closing, abs(qty_signed)), quantum)
@@ -82,20 +82,8 @@ def trade_lots(
     opening = abs(qty_signed) - closing
     opened = None
     if opening:
-        opened = _sized(new_lot, opening if qty_signed > 0 else -opening, -(cash - closing_cash))
+        opened = new_lot.sized(opening if qty_signed > 0 else -opening, -(cash - closing_cash))
     return LotChange(tuple(closed), opened)
-
-
-def _sized(lot: Lot, qty: Decimal, basis: Decimal) -> Lot:
-    return Lot(
-        lot_id=lot.lot_id,
-        instrument=lot.instrument,
-        qty=qty,
-        basis=basis,
-        opened_ts=lot.opened_ts,
-        order_id=lot.order_id,
-        tags=lot.tags,
-    )
 
 
 def trade_average(position: Position, qty_signed: Decimal, cash: Decimal, quantum: Decimal) -> BasisChange:
