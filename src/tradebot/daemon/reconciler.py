@@ -230,7 +230,7 @@ class Reconciler:
     async def _in_doubt(self) -> bool:
         doubtful = (Status.UNKNOWN, Status.PENDING_NEW, Status.PENDING_CANCEL, Status.PENDING_REPLACE)
         ledger = self._ledger
-        return bool(self._back) or await self._runner.look(
+        return bool(self._back or self._hidden) or await self._runner.look(
             lambda: any(r.status in doubtful for rows in ledger.open.values() for r in rows.values())
         )
 
