@@ -65,6 +65,7 @@ class Traded:
     open_orders: tuple[OpenOrder, ...] = ()
     denials: Mapping[str, int]
     rejections: tuple[Rejection, ...] = ()
+    expired: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -116,6 +117,7 @@ def traded_by_engine(
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
         rejections=collector.rejections(spec.id),
+        expired=collector.expired.get(spec.id, 0),
         notes=(*said, *notes),
     )
 
@@ -215,8 +217,10 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
     still = []
-    said_no = traded.denials or traded.rejections
-    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
+    said_no = traded.denials or traded.rejections or traded.open_orders
+    if not traded.fills and traded.expired:
+        still = [f"nothing was traded: {traded.expired} orders ended before a price met them"]
+    elif not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
         still = [
             "nothing was traded: a signal that stands at the start is not acted on until it changes; "
             "first_entry: at_once acts on it"
