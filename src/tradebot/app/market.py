@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradebot.app.plan import refuse
+from tradebot.app.misfits import refuse
 from tradebot.config.models import Config
 from tradebot.core.happenings import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote

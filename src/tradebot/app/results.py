@@ -15,6 +15,7 @@ import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
+from tradebot.app.misfits import base_currency
 from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
@@ -90,7 +91,7 @@ class Scene:
 
     @property
     def base(self) -> str:
-        return plan.base_currency(self.config.accounts[self.account])
+        return base_currency(self.config.accounts[self.account])
 
 
 def traded_by_engine(
