@@ -38,3 +38,13 @@ def test_buy_and_hold_follows_the_rate_of_the_currency_it_is_priced_in(project: 
     closes = np.arange(101.0, 131.0)
     expected = result.equity[0] * (closes / closes[0]) ** 2
     assert result.benchmark_equity.tolist() == pytest.approx(expected.tolist())
+
+
+def test_orders_that_all_ended_unfilled_are_told_of(project: Path) -> None:
+    # A week in which the index rose every day: a limit at the last close is below the next one.
+    span = ["backtest={from: 2000-02-25, to: 2000-03-03}", "strategies.hold.sizing={kind: fixed_qty, qty: 1}"]
+
+    result = held(project, "SPX", [*span, "strategies.hold.orders={type: limit, at: closing_auction}"])
+
+    assert result.fills == ()
+    assert "nothing was traded: 5 orders ended before a price met them" in result.warnings

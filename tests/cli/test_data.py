@@ -209,6 +209,52 @@ def test_a_synthetic_market_needs_a_pair(tradebot: Tradebot) -> None:
     assert "is BASE/QUOTE" in tradebot("data", "synthetic", "LUCK").err
 
 
+HEAD = "date,open,high,low,close,volume\n"
+DAYS = "2020-01-01,1,1,1,1,5\n2020-01-02,1,1,1,1,5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (HEAD + DAYS + "2020-01-03,1,1,1,-1,5\n", ["--bad-rows", "drop"]),
+        (HEAD + "2020-01-01,1,1,1,1,5\n", ["--interval", "1d"]),
+        (HEAD.replace("volume", "Volume BTC") + DAYS, ["--map", "volume=Volume BTC"]),
+        (HEAD.replace("volume", "Volume BTC") + DAYS, ["--map", "volume=none"]),
+        (HEAD.replace("close", "end") + DAYS, ["--map", "close=end"]),
+        (DAYS, ["--header", "date,open,high,low,close,volume"]),
+        (HEAD + DAYS.replace("2020-01-0", "01/2020/"), ["--time-format", "%m/%Y/%d"]),
+        (HEAD + DAYS.replace("2020-01-0", "12345"), ["--time-unit", "s", "--interval", "1s"]),
+        (HEAD + DAYS.replace(",1,1,1,1,5", ",2,2,2,2,5"), ["--on-conflict", "keep"]),
+    ],
+)
+def test_a_refused_file_comes_in_with_the_option_that_the_refusal_names(
+    tradebot: Tradebot, here: Path, text: str, options: list[str]
+) -> None:
+    (here / "before.csv").write_text(HEAD + DAYS)
+    (here / "bars.csv").write_text(text)
+    name = "UP/USD" if "--on-conflict" in options else "NEW/USD"
+    words = ("data", "import", "bars.csv", "--id", name, *NEW[2:])
+    tradebot("data", "import", "before.csv", *NEW)
+
+    refused, taken = tradebot(*words), tradebot(*words, *options)
+
+    assert (refused.code, taken.code) == (ExitCode.FAILED, 0)
+    assert options[0] in refused.err
+
+
+def test_a_feed_that_cannot_be_read_as_it_is_names_the_command_that_has_options(
+    tradebot: Tradebot, here: Path
+) -> None:
+    (here / "bars.csv").write_text(HEAD + DAYS + "2020-01-03,1,1,1,-1,5\n")
+    hold = entry("hold", "robo_portfolio.py:FixedWeights", "SPX", more="params: {weights: {SPX: 50%}}")
+    (here / "tradebot.yaml").write_text(configured(hold, feed="bars.csv"))
+
+    ended = tradebot("backtest", "--no-report")
+
+    assert ended.code == ExitCode.FAILED
+    assert "a feed is read without options; tradebot data import has them" in ended.err
+
+
 def test_imported_bars_are_backtested(tradebot: Tradebot, here: Path) -> None:
     write_bars(here / "bars.csv")
     tradebot("data", "import", "bars.csv", *NEW)

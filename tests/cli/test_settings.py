@@ -219,3 +219,58 @@ def test_a_run_that_only_waited_for_another_signal_says_so(tradebot: Tradebot, s
 
     assert "! nothing was traded" in ended.out
     assert "first_entry: at_once" in ended.out
+
+
+FAST = "strategies.fast"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [f"{FAST}.orders={{type: market, collar: 1%}}"],
+        [f"{FAST}.orders={{at: opening_auction, tif: day}}"],
+        [f"{FAST}.orders={{at: closing_auction}}", "calendars={SPX: 24/7}"],
+        [f"{FAST}.schedule={{every: week}}"],
+        [f"{FAST}.sizing={{kind: fixed_notional, notional: 100 EUR}}"],
+        [f"{FAST}.capital=20000 USD"],
+        [f"{FAST}.capital=5 EUR"],
+        ["accounts.main.base=EUR"],
+        ["accounts.main.cash=[10000 USD, 5 BTC]"],
+        ["accounts.main.cash=[10000 USD, 5 BTC]", "rates={BTC: 1 EUR}"],
+        ["accounts.main.feed=nowhere.csv"],
+        ["limits.max_order=100 EUR", "limits.max_gross=5 EUR"],
+        ["fees={kind: bps, bps: 5, asset: BNB}", "rates={BNB: SPX}"],
+        ["fees={kind: bps, bps: 5, asset: BNB}"],
+        ["slippage={kind: ticks, ticks: 1, probability: 50%}"],
+        ["fills.intrabar_path=finer_bars"],
+        ["rates={EUR: SPX}"],
+    ],
+)
+def test_validate_says_what_a_backtest_would_refuse(
+    tradebot: Tradebot, small: Path, settings: list[str]
+) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+
+    refused, validated = tradebot("backtest", "--no-report", *words), tradebot("config", "validate", *words)
+
+    assert refused.code == ExitCode.CONFIG
+    assert (validated.code, validated.err) == (refused.code, refused.err)
+
+
+def test_validate_says_at_once_what_is_wrong_with_several_sections(tradebot: Tradebot, small: Path) -> None:
+    (small / "tradebot.yaml").write_text(
+        (small / "tradebot.yaml").read_text()
+        + "limits: {max_order: 100 EUR}\nslippage: {kind: ticks, ticks: 1, probability: 50%}\nrates: {EUR: SPX}\n"
+    )
+
+    ended = tradebot("config", "validate", "--set", f"{FAST}.schedule={{every: week}}")
+
+    assert ended.code == ExitCode.CONFIG
+    for key in ("limits.max_order", "slippage.probability", "rates.EUR", "strategies[0].schedule"):
+        assert f"  {key}\n" in ended.err
+
+
+def test_validate_takes_an_instrument_that_is_not_stored_yet_as_it_is_said(
+    tradebot: Tradebot, small: Path
+) -> None:
+    assert tradebot("config", "validate", "--set", f"{FAST}.instruments=[SOON]").code == 0

@@ -95,7 +95,7 @@ def test_a_bad_row_is_refused_with_its_line_or_dropped_and_reported(
         read_bar_file(path, coin)
     message = str(caught.value)
     assert message.startswith(f"{path}:9: ") and reason in message
-    assert 'nothing was imported; repair the file or say bad_rows "drop"' in message
+    assert "nothing was imported; repair the file, or leave them out with --bad-rows drop" in message
 
     bars, report = read_bar_file(path, coin, DROP)
     assert len(bars) == 5
@@ -154,7 +154,7 @@ def test_times_that_could_mean_two_things_are_refused(csv: Callable[..., Path], 
     with pytest.raises(DataError, match="cannot tell the unit of times like 12345"):
         read_bar_file(csv("12345,10,12,9,11,5", "12346,10,12,9,11,5", "12344,10,12,9,11,5"), coin)
     slashes = csv("01/02/2024,10,12,9,11,5", "02/02/2024,10,12,9,11,5", "03/02/2024,10,12,9,11,5")
-    with pytest.raises(DataError, match="was '01/02/2024'; for another form than ISO 8601 say time_format"):
+    with pytest.raises(DataError, match="was '01/02/2024'; for another form than ISO 8601 say --time-format"):
         read_bar_file(slashes, coin)
     bars, _ = read_bar_file(slashes, coin, ImportOptions(time_format="%d/%m/%Y"))
     assert bars.ts[0] == ns("2024-02-02")
@@ -195,7 +195,7 @@ def test_midnights_of_new_york_are_session_dates_on_both_sides_of_the_clock_chan
 
 def test_intraday_stock_bars_without_a_zone_need_one(csv: Callable[..., Path], stock: Instrument) -> None:
     path = csv(*(f"2024-07-01 09:{minute}:00,10,12,9,11,5" for minute in (30, 31, 32)))
-    with pytest.raises(DataError, match="XNYS is in America/New_York; say tz"):
+    with pytest.raises(DataError, match="XNYS is in America/New_York; say --tz"):
         read_bar_file(path, stock)
     bars, _ = read_bar_file(path, stock, ImportOptions(tz="America/New_York"))
     assert bars.ts[0] == ns("2024-07-01T13:31:00")
@@ -268,7 +268,7 @@ def test_date_and_time_columns_are_put_together(csv: Callable[..., Path], coin: 
 
 def test_a_file_without_header_takes_given_names(csv: Callable[..., Path], coin: Instrument) -> None:
     path = csv(*(row.replace("Z", "") for row in GOOD), head="")
-    with pytest.raises(DataError, match=r"bars\.csv:1: has no header line; give the column names"):
+    with pytest.raises(DataError, match=r"bars\.csv:1: has no header line; name the columns with --header"):
         read_bar_file(path, coin)
     names = ("ts", "open", "high", "low", "close", "volume")
     assert len(read_bar_file(path, coin, ImportOptions(header=names))[0]) == 5
@@ -279,7 +279,8 @@ def test_columns_are_mapped_by_hand_and_wrong_names_are_told(
 ) -> None:
     path = csv(*GOOD, head="when,first px,top,bottom,last px,Volume BTC\n")
     with pytest.raises(
-        DataError, match="no column for ts, open, high, low, close; map one of: when, first px"
+        DataError,
+        match="no column for ts, open, high, low, close; say which with --map ts=COLUMN, one of: when, first px",
     ):
         read_bar_file(path, coin)
     mapping: dict[str, str | None] = {
@@ -289,7 +290,9 @@ def test_columns_are_mapped_by_hand_and_wrong_names_are_told(
         "low": "bottom",
         "close": "last px",
     }
-    with pytest.raises(DataError, match="which column is volume\\? map one of Volume BTC, or none"):
+    with pytest.raises(
+        DataError, match="which column is volume\\? say --map 'volume=Volume BTC', or --map volume=none"
+    ):
         read_bar_file(path, coin, ImportOptions(mapping=mapping))
     bars, report = read_bar_file(path, coin, ImportOptions(mapping=mapping | {"volume": None}))
     assert bars.volume.tolist() == [0.0] * 5

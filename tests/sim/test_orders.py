@@ -249,6 +249,16 @@ def test_closing_auction_fills_at_the_sessions_last_close(market: Stage) -> None
     assert words(closes(market, 2700)) == [("Expired", "far")]
 
 
+@pytest.mark.parametrize("kind", ["market", "limit"])
+def test_order_that_arrives_inside_the_last_bar_meets_its_closing_auction(kind: str) -> None:
+    stage = Stage(latency=FixedLatency(submit=5))
+    opens(stage, 2000)
+    stock(stage, "a", Tif.AT_CLOSE, kind, **({"limit_price": "46"} if kind == "limit" else {}))
+    day = stage.meet(Bar("STOCK", 2700, 700, 44.0, 44.0, 44.0, 44.0, 10.0))
+    assert trades(day) == [("a", D(1), D(44))]
+    assert closes(stage, 2700) == []
+
+
 def test_opening_order_of_a_session_without_any_bar_ends_with_it(market: Stage) -> None:
     stock(market, "a", Tif.AT_OPEN)
     opens(market, 2000)

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tradebot.app.plan import refuse
+from tradebot.app.misfits import refuse
 from tradebot.config.models import VENUE, Config
 from tradebot.core.model import Instrument
 from tradebot.core.ports import Connection, Feed, LiveVenue

@@ -22,6 +22,7 @@ from tradebot.app.fast import traded_by_kernel, wants_kernel
 from tradebot.app.honesty import verdict_of
 from tradebot.app.loading import load_market
 from tradebot.app.market import Feed, Loaded, events_of, feed_of
+from tradebot.app.misfits import base_currency, refuse
 from tradebot.app.rates import rate_events, require_rates
 from tradebot.app.results import Digests, Scene, Traded, result_of, traded_by_engine
 from tradebot.config.models import Config
@@ -89,10 +90,10 @@ class _AccountRun:
         self.recipes = recipes
         words = self.config.accounts[account]
         if words.venue != "sim" and not words.cash:
-            raise plan.refuse(
+            raise refuse(
                 f"accounts.{account}.cash", "a backtest of a venue's account needs cash, such as 10000 USD"
             )
-        self.base = plan.base_currency(words)
+        self.base = base_currency(words)
         self.feed: Feed = self._feed()
         self.catalogue = self.feed.catalogue
         self.instruments: dict[str, Instrument] = {}

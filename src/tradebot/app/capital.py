@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from tradebot.app.plan import refuse
+from tradebot.app.misfits import refuse
 from tradebot.config.models import Config
 from tradebot.config.strategies import Strategy
 from tradebot.config.units import Money

@@ -56,6 +56,7 @@ class Collector:
         self.splits: list[SplitRecord] = []
         self.denials: dict[str, dict[str, int]] = {}
         self._refusals: dict[tuple[str, str], Rejection] = {}
+        self.expired: dict[str, int] = {}
         self.halts: list[f.HaltSet] = []
         self.failures: list[f.StrategyFailed] = []
         self.bad_data = 0
@@ -83,6 +84,9 @@ class Collector:
                 self._count(fact.strategy, fact.rule, fact.repeats)
             case f.OrderRejected():
                 self._rejected(self._ledger.orders[fact.client_order_id].order.strategy, fact)
+            case f.OrderExpired():
+                owner = self._ledger.orders[fact.client_order_id].order.strategy
+                self.expired[owner] = self.expired.get(owner, 0) + 1
             case f.HaltSet():
                 self.halts.append(fact)
             case f.StrategyFailed():

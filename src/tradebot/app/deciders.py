@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.app import plan
+from tradebot.app.misfits import misfit, require_none
 from tradebot.config.models import Config
 from tradebot.config.strategies import Strategy as StrategyWords
 from tradebot.core.happenings import Split
 from tradebot.core.strategy import BarStrategy, Input, PortfolioStrategy, Strategy
-from tradebot.errors import ConfigError, PluginError, Problem
+from tradebot.errors import PluginError, Problem
 from tradebot.plugins.loader import Loaded as Plugin
 from tradebot.plugins.loader import load_strategy, search_path
 from tradebot.plugins.params import build_params
@@ -74,29 +75,27 @@ def recipes(config: Config, project: Path, only: tuple[str, ...] = ()) -> list[R
     made: list[Recipe] = []
     problems: list[Problem] = []
     for index, words in enumerate(config.strategies):
-        if only and words.id not in only:
-            continue
-        plugin = load_strategy(words.class_path, folders)
-        params, wrong = build_params(plugin.cls, words.params)
-        problems += [
-            Problem(
-                file="configuration",
-                line=None,
-                key=".".join(p for p in (f"strategies[{index}].params", problem.key) if p),
-                message=problem.message,
-            )
-            for problem in wrong
-        ]
-        problems += _without_effect(words, plugin, f"strategies[{index}]")
-        if words.interval is None and plugin.kind != "quote":
-            where = f"strategies[{index}].interval"
-            message = f"is required: {words.class_path} decides on bars; write for example 1d"
-            problems.append(Problem(file="configuration", line=None, key=where, message=message))
-        if not wrong:
-            made.append(Recipe(words=words, plugin=plugin, params=params))
-    if problems:
-        raise ConfigError(problems)
+        if not only or words.id in only:
+            recipe, wrong = recipe_of(words, f"strategies[{index}]", folders)
+            made.append(recipe)
+            problems += wrong
+    require_none(problems)
     return made
+
+
+def recipe_of(words: StrategyWords, where: str, folders: Sequence[Path]) -> tuple[Recipe, list[Problem]]:
+    """Load one strategy; returns what is wrong with its settings beside it. Raises PluginError for code."""
+    plugin = load_strategy(words.class_path, folders)
+    params, wrong = build_params(plugin.cls, words.params)
+    problems = [
+        misfit(".".join(p for p in (f"{where}.params", problem.key) if p), problem.message)
+        for problem in wrong
+    ]
+    problems += _without_effect(words, plugin, where)
+    if words.interval is None and plugin.kind != "quote":
+        message = f"is required: {words.class_path} decides on bars; write for example 1d"
+        problems.append(misfit(f"{where}.interval", message))
+    return Recipe(words=words, plugin=plugin, params=params), problems
 
 
 def _without_effect(words: StrategyWords, plugin: Plugin, where: str) -> list[Problem]:
@@ -106,7 +105,7 @@ def _without_effect(words: StrategyWords, plugin: Plugin, where: str) -> list[Pr
         useless = (*useless, "schedule")
     given = [key for key in useless if getattr(words, key) != StrategyWords.model_fields[key].default]
     message = f"must be absent: {words.class_path} is a {plugin.kind} strategy, on which it has no effect"
-    return [Problem(file="configuration", line=None, key=f"{where}.{key}", message=message) for key in given]
+    return [misfit(f"{where}.{key}", message) for key in given]
 
 
 def instruments_of(recipe: Recipe) -> list[str]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradebot.app import plan
 from tradebot.app.ahead import Ahead, depth
 from tradebot.app.deciders import needs_of
+from tradebot.app.misfits import base_currency, refuse
 from tradebot.app.protection import check_exits
 from tradebot.app.supply import Outline, Supply
 from tradebot.app.trading import (
@@ -116,7 +116,7 @@ def _with_cash(request: Request, ends: Ends, ledger: Ledger) -> Config:
     quotes = [one.quote for one in ends.instruments.values()]
     base = words.base or (words.capital.asset if words.capital is not None else quotes[0])
     if not cash.get(base):
-        raise plan.refuse(f"accounts.{name}", f"must hold {base} at {words.venue} to trade, holds none")
+        raise refuse(f"accounts.{name}", f"must hold {base} at {words.venue} to trade, holds none")
     amounts = (
         Money(cash[base], base),
         *(Money(cash[a], a) for a in sorted(cash) if a != base and cash[a] > 0),
@@ -293,7 +293,7 @@ class _Live(Assembly):
     def _rates_from(self, runner: Runner) -> Callable[[BarClosed], None]:
         """Return what makes rates of the bars of instruments that `rates:` names."""
         named = {word: asset for asset, word in self.config.rates.items() if isinstance(word, str)}
-        base = plan.base_currency(self.config.accounts[self.name])
+        base = base_currency(self.config.accounts[self.name])
 
         def keep(event: BarClosed) -> None:
             asset = named.get(event.bar.instrument)

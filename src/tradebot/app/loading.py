@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tradebot.app import plan
 from tradebot.app.gaps import with_gap_policy
 from tradebot.app.market import Feed, Loaded, instrument_of, load_series, rows_of
+from tradebot.app.misfits import refuse
 from tradebot.config.models import Config
 from tradebot.core.model import Instrument
+from tradebot.data.catalogue import Catalogue
 from tradebot.sim.gaps import GapPolicy
 
 
@@ -54,13 +55,19 @@ def load_market(
 def _add_finer(market: Market, feed: Feed, start: int | None, end: int | None) -> None:
     """Add the shortest stored bars of each instrument: the venue meets those instead."""
     for name, interval in list(market.series):
-        finest = min((i for i in feed.catalogue.intervals(name) if i), default=interval)
-        if not interval or finest >= interval:
-            message = f"{name} has no bars shorter than the strategy's; import them or choose another path"
-            raise plan.refuse("fills.intrabar_path", message)
+        finest = finer_than(feed.catalogue, name, interval)
         market.series[name, finest] = load_series(
             feed.catalogue, market.instruments[name], finest, start=start, end=end, lookback=0
         )
+
+
+def finer_than(catalogue: Catalogue, name: str, interval: int) -> int:
+    """Return the shortest stored interval of an instrument; ConfigError unless it is below `interval`."""
+    finest = min((i for i in catalogue.intervals(name) if i), default=interval)
+    if not interval or finest >= interval:
+        message = f"{name} has no bars shorter than the strategy's; import them or choose another path"
+        raise refuse("fills.intrabar_path", message)
+    return finest
 
 
 def with_rows(series: Loaded, start: int, stop: int) -> Loaded:

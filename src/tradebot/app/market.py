@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradebot.app.plan import refuse
+from tradebot.app.misfits import refuse
 from tradebot.config.models import Config
 from tradebot.core.happenings import SessionClose, SessionOpen, Slice
 from tradebot.core.model import ALWAYS_OPEN, DAY, Bar, Instrument, Quote
@@ -147,7 +147,10 @@ def load_file(
     path: Path, instrument: Instrument, interval: int, *, start: int | None, end: int | None, lookback: int
 ) -> Loaded:
     """Read a CSV or Parquet file of bars as the series of one instrument, without storing it."""
-    bars, _ = read_bar_file(path, instrument)
+    try:
+        bars, _ = read_bar_file(path, instrument)
+    except DataError as exc:
+        raise DataError(f"{exc}\na feed is read without options; tradebot data import has them") from exc
     if bars.interval != interval:
         bars = resample(bars, interval, sessions(instrument.calendar)).bars
     if end is not None:

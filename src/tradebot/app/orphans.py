@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from tradebot.app import plan
+from tradebot.app.misfits import refuse
 from tradebot.config.models import Config
 from tradebot.core.ledger import Ledger
 from tradebot.core.model import DAY, Bar, Instrument
@@ -78,7 +78,7 @@ def check(orphans: Sequence[Orphan], choice: Choice) -> None:
         return
     unknown = "; ".join(str(orphan) for orphan in orphans if not orphan.is_named)
     if unknown and choice == "refuse":
-        raise plan.refuse(
+        raise refuse(
             "strategies",
             f"must name every strategy that still owns something, found without a place: {unknown}. Put it back, "
             "or start with --orphans keep (left as it is, unmanaged) or --orphans close (flattened)",
@@ -90,7 +90,7 @@ def check(orphans: Sequence[Orphan], choice: Choice) -> None:
             for orphan in narrowed
             for name in orphan.instruments
         )
-        raise plan.refuse(
+        raise refuse(
             "strategies",
             "must name every instrument in which a strategy still owns something, found without a place: "
             f"{'; '.join(map(str, narrowed))}. Put it back and close it ({how}), or start with --orphans keep "
@@ -112,7 +112,7 @@ def check_accounts(config: Config, where: Places, choice: Choice) -> None:
             working = len(views.orders(opened, is_open=True))
         if held or working:
             owned = ", ".join([*held, *([f"{working} working order(s)"] if working else [])])
-            raise plan.refuse(
+            raise refuse(
                 "accounts",
                 f"must name every account that still owns something, found without a place: {name} at {venue}: "
                 f"{owned}. Put it back and close it (tradebot flatten --account {name}), start with --orphans "

@@ -1,7 +1,7 @@
 """Translate the configuration's words into the core's and the simulated venue's settings.
 
 Owns the mapping and the defaults that need two sections at once (capital shares, annualisation).
-Refuses by name what this version cannot run, before anything starts.
+What this version cannot run is refused by name (`misfits`), before anything starts.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from tradebot.app.misfits import account_misfits, base_currency, refuse, require_none, strategy_misfits
 from tradebot.config import simulation as sim_words
 from tradebot.config import strategies as words
-from tradebot.config.models import Account, Config
+from tradebot.config.models import Config
 from tradebot.config.units import Money
 from tradebot.core.annual import periods_per_year
 from tradebot.core.model import ExitRules, Instrument, OrderKind, Tif
@@ -37,7 +38,6 @@ from tradebot.core.sizing import (
     VolatilityTarget,
 )
 from tradebot.core.strategy import Strategy, is_joint
-from tradebot.errors import ConfigError, Problem
 from tradebot.sim.fees import BpsFees, FeeModel, NoFees, PerShareFees, ReceivedAssetFees, ThirdAssetFees
 from tradebot.sim.latency import Delays, FixedLatency
 from tradebot.sim.settings import (
@@ -66,42 +66,20 @@ _DEFAULT_FRACTION = 0.95
 _DEFAULT_FOR_WEIGHTS = 0.99
 
 
-def refuse(key: str, message: str) -> ConfigError:
-    """Return the error of a setting that is valid but cannot be run."""
-    return ConfigError([Problem(file="configuration", line=None, key=key, message=message)])
-
-
 def account_spec(config: Config, name: str) -> AccountSpec:
     """Return the core's description of a simulated account and its limits."""
+    require_none(account_misfits(config, name))
     account = config.accounts[name]
-    if not account.cash:
-        raise refuse(
-            f"accounts.{name}.cash", "a simulated account needs cash to start with, such as 10000 USD"
-        )
     base = base_currency(account)
     return AccountSpec(
         name=name,
         model=account.model,
         base_currency=base,
         cash={money.asset: money.amount for money in account.cash},
-        capital=_capital(name, account.capital, base),
-        limits=_limits(config, base),
+        capital=None if account.capital is None else account.capital.amount,
+        limits=_limits(config),
         tells_dividends=account.venue != "sim",
     )
-
-
-def _capital(account: str, capital: Money | None, base: str) -> Decimal | None:
-    if capital is None:
-        return None
-    if capital.asset != base:
-        message = f"must be in the account's base currency {base}, was {capital}"
-        raise refuse(f"accounts.{account}.capital", message)
-    return capital.amount
-
-
-def base_currency(account: Account) -> str:
-    """Return the currency an account is reported in: its `base`, else its first cash."""
-    return account.base or (account.cash[0].asset if account.cash else "USD")
 
 
 def not_simulated(config: Config, account: str) -> tuple[str, ...]:
@@ -117,12 +95,12 @@ def not_simulated(config: Config, account: str) -> tuple[str, ...]:
     return tuple(f"{key} has no effect on a backtest" for key, given in asked.items() if given)
 
 
-def _limits(config: Config, base: str) -> Limits:
+def _limits(config: Config) -> Limits:
     words = config.limits
     return Limits(
-        max_order=_in_base("max_order", words.max_order, base),
-        max_position=_in_base("max_position", words.max_position, base),
-        max_gross=_in_base("max_gross", words.max_gross, base),
+        max_order=_float(words.max_order),
+        max_position=_float(words.max_position),
+        max_gross=_float(words.max_gross),
         max_drawdown=words.max_drawdown,
         max_daily_loss=words.max_daily_loss,
         max_orders_per_day=words.max_orders_per_day,
@@ -136,12 +114,8 @@ def _limits(config: Config, base: str) -> Limits:
     )
 
 
-def _in_base(key: str, amount: Money | None, base: str) -> float | None:
-    if amount is None:
-        return None
-    if amount.asset != base:
-        raise refuse(f"limits.{key}", f"must be in the account's base currency {base}, was {amount}")
-    return float(amount.amount)
+def _float(amount: Money | None) -> float | None:
+    return None if amount is None else float(amount.amount)
 
 
 def strategy_spec(
@@ -151,23 +125,9 @@ def strategy_spec(
     instruments: Mapping[str, Instrument],
 ) -> StrategySpec:
     """Return the core's description of one strategy."""
-    if strategy.orders.collar is not None and strategy.orders.type == "market":
-        raise refuse(
-            f"strategies.{strategy.id}.orders.collar",
-            "must be absent from market orders, which take any price; write type: limit beside it",
-        )
-    if strategy.orders.at != "next_open" and strategy.orders.tif != "gtc":
-        raise refuse(
-            f"strategies.{strategy.id}.orders.tif",
-            f"must be absent beside at: {strategy.orders.at}, an order that lives for the auction only",
-        )
+    require_none(strategy_misfits(strategy, instruments))
     resize, band = _resize(strategy.resize)
     schedule = strategy.schedule
-    if schedule is not None and (schedule.weekday is not None or schedule.at != "close"):
-        raise refuse(
-            f"strategies.{strategy.id}.schedule",
-            "weekday and at are not supported yet: the first bar of each period asks the strategy",
-        )
     return StrategySpec(
         id=strategy.id,
         account=strategy.account,
@@ -208,11 +168,6 @@ def _sizing(strategy: words.Strategy, instrument: Instrument, deciders: Mapping[
         case words.FixedQty() as s:
             return FixedQty(qty=float(s.qty))
         case words.FixedNotional() as s:
-            if s.notional.asset != instrument.quote:
-                raise refuse(
-                    f"strategies.{strategy.id}.sizing.notional",
-                    f"must be in the instrument's quote asset {instrument.quote}, was {s.notional}",
-                )
             return FixedNotional(notional=float(s.notional.amount))
         case words.FractionOfEquity() as s:
             return FractionOfEquity(fraction=s.fraction)

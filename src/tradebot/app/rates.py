@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradebot.app.plan import base_currency, refuse
+from tradebot.app.misfits import base_currency, misfit, refuse, require_none
 from tradebot.config.models import Config
 from tradebot.config.simulation import BpsFee
 from tradebot.config.units import Money
@@ -19,6 +19,7 @@ from tradebot.core.happenings import Rate
 from tradebot.core.model import Instrument
 from tradebot.data.arrays import BarArrays, Floats, Ints
 from tradebot.data.catalogue import Catalogue
+from tradebot.errors import Problem
 
 if TYPE_CHECKING:
     from tradebot.sim.timeline import Event
@@ -38,6 +39,37 @@ def first_rates(config: Config, catalogue: Catalogue, ts: int) -> list[Rate]:
     return found
 
 
+def rate_misfits(
+    config: Config, name: str, instruments: Iterable[Instrument], catalogue: Catalogue
+) -> list[Problem]:
+    """Return what keeps account `name` from being counted in its base: all it holds, gets and pays has a rate."""
+    account = config.accounts[name]
+    base = base_currency(account)
+    fees = config.fees_of(name)
+    paid = [fees.asset] if isinstance(fees, BpsFee) and fees.asset not in ("quote", "base") else []
+    cash = (money.asset for money in account.cash)
+    found: list[Problem] = []
+    priced = {
+        asset: word.asset if isinstance(word, Money) else _quote_of(catalogue, asset, word)
+        for asset, word in config.rates.items()
+    }
+    for asset in dict.fromkeys([*cash, *(i.quote for i in instruments), *paid]):
+        if asset == base:
+            continue
+        to = priced.get(asset)
+        if to is None:
+            message = (
+                f"is required: account {name} is counted in {base} and gets {asset}; "
+                f"write rates: {{{asset}: 1.5 {base}}}, or the instrument whose price it is"
+            )
+            found.append(misfit(f"rates.{asset}", message))
+            continue
+        if to != base:
+            message = f"must be in {base}, the base of account {name}, was in {to}"
+            found.append(misfit(f"rates.{asset}", message))
+    return found
+
+
 def require_rates(
     config: Config, name: str, instruments: Iterable[Instrument], catalogue: Catalogue, start: int
 ) -> None:
@@ -45,30 +77,15 @@ def require_rates(
 
     Cash it begins with must have one at `start` (ns UTC); what instruments are priced in, some day.
     """
+    require_none(rate_misfits(config, name, instruments, catalogue))
     account = config.accounts[name]
-    base = base_currency(account)
-    known = {rate.asset: rate.base for rate in first_rates(config, catalogue, start)}
-    cash = dict.fromkeys(money.asset for money in account.cash)
-    fees = config.fees_of(name)
-    paid = [fees.asset] if isinstance(fees, BpsFee) and fees.asset not in ("quote", "base") else []
-    for asset in dict.fromkeys([*cash, *(i.quote for i in instruments), *paid]):
-        if asset == base:
-            continue
-        word = config.rates.get(asset)
-        if word is None:
-            raise refuse(
-                f"rates.{asset}",
-                f"is required: account {name} is counted in {base} and gets {asset}; "
-                f"write rates: {{{asset}: 1.5 {base}}}, or the instrument whose price it is",
-            )
-        to = word.asset if isinstance(word, Money) else _series(catalogue, asset, word)[1]
-        if to != base:
-            raise refuse(f"rates.{asset}", f"must be in {base}, the base of account {name}, was in {to}")
-        if asset in cash and asset not in known:
+    known = {rate.asset for rate in first_rates(config, catalogue, start)}
+    for asset in dict.fromkeys(money.asset for money in account.cash):
+        if asset != base_currency(account) and asset not in known:
             raise refuse(
                 f"rates.{asset}",
                 f"must be known when the run begins, because account {name} holds {asset} then; "
-                f"import earlier bars of {word}, or begin later",
+                f"import earlier bars of {config.rates[asset]}, or begin later",
             )
 
 
@@ -113,12 +130,16 @@ def rate_events(
 
 def _series(catalogue: Catalogue, asset: str, name: str) -> tuple[BarArrays, str]:
     """Return the longest-interval bars of the instrument that prices an asset, and its quote asset."""
+    quote = _quote_of(catalogue, asset, name)
+    return catalogue.bars(name, catalogue.intervals(name)[-1]), quote
+
+
+def _quote_of(catalogue: Catalogue, asset: str, name: str) -> str:
     instrument = catalogue.instrument(name)
     if instrument.base != asset:
         raise refuse(
             f"rates.{asset}", f"must be the price of {asset}; {name} is the price of {instrument.base}"
         )
-    intervals = catalogue.intervals(name)
-    if not intervals:
+    if not catalogue.intervals(name):
         raise refuse(f"rates.{asset}", f"no bars of {name} are stored; import them first")
-    return catalogue.bars(name, intervals[-1]), instrument.quote
+    return instrument.quote

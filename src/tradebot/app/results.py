@@ -15,6 +15,7 @@ import tradebot
 from tradebot.app import plan
 from tradebot.app.deciders import Recipe
 from tradebot.app.market import Loaded, events_of, load_series
+from tradebot.app.misfits import base_currency
 from tradebot.app.outcome import Curves, axis_of, curves_of, hold_curve, prices_of
 from tradebot.app.rates import rate_along
 from tradebot.config.models import Config
@@ -65,6 +66,7 @@ class Traded:
     open_orders: tuple[OpenOrder, ...] = ()
     denials: Mapping[str, int]
     rejections: tuple[Rejection, ...] = ()
+    expired: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -89,7 +91,7 @@ class Scene:
 
     @property
     def base(self) -> str:
-        return plan.base_currency(self.config.accounts[self.account])
+        return base_currency(self.config.accounts[self.account])
 
 
 def traded_by_engine(
@@ -116,6 +118,7 @@ def traded_by_engine(
         open_orders=collector.open_orders(spec.id),
         denials=collector.denials.get(spec.id, {}),
         rejections=collector.rejections(spec.id),
+        expired=collector.expired.get(spec.id, 0),
         notes=(*said, *notes),
     )
 
@@ -215,8 +218,10 @@ def _warnings(scene: Scene, spec: StrategySpec, traded: Traded) -> tuple[str, ..
         if scene.instruments[name].asset_class is AssetClass.INDEX
     ]
     still = []
-    said_no = traded.denials or traded.rejections
-    if not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
+    said_no = traded.denials or traded.rejections or traded.open_orders
+    if not traded.fills and traded.expired:
+        still = [f"nothing was traded: {traded.expired} orders ended before a price met them"]
+    elif not traded.fills and spec.first_entry is FirstEntry.NEXT_SIGNAL and not said_no:
         still = [
             "nothing was traded: a signal that stands at the start is not acted on until it changes; "
             "first_entry: at_once acts on it"

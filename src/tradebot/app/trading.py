@@ -16,6 +16,7 @@ import tradebot
 from tradebot.app import plan
 from tradebot.app.capital import capital_of
 from tradebot.app.deciders import Recipe, instruments_of, live_seat, needs_of, recipes
+from tradebot.app.misfits import refuse
 from tradebot.app.orphans import Choice, check, closing, leaving, orphans_of
 from tradebot.app.simulated import sim_venue
 from tradebot.app.supply import Outline, Supply, Wanted
@@ -92,9 +93,7 @@ def open_account(request: Request, supply: Callable[[Wanted], Supply] | None = N
     """
     words = request.config.accounts[request.account]
     if words.venue != "sim" or request.config.mode != "paper":
-        raise plan.refuse(
-            f"accounts.{request.account}", "stored data are traded at venue: sim in mode: paper"
-        )
+        raise refuse(f"accounts.{request.account}", "stored data are traded at venue: sim in mode: paper")
     assembly = Assembly(request, *opened_files(request))
     return assembly.build((supply or _held_here)(assembly.wanted()))
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tradebot.cli import out
 from tradebot.cli.lazy import group
 from tradebot.cli.options import only_config, with_config, with_json
-from tradebot.cli.project import find_project
-from tradebot.errors import ConfigError, PluginError, Problem
-
-if TYPE_CHECKING:
-    from tradebot.config.loader import Loaded
+from tradebot.cli.project import find_project, located
+from tradebot.errors import ConfigError
 
 
 @group("config")
@@ -29,44 +25,22 @@ def config() -> None:
 def validate(config_file: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check the configuration and the strategies it names; changes nothing.
 
+    Says all that a backtest would refuse of it, but whether the data are there.
     Prints every mistake with its line. Ends with 78 when there is one.
     """
+    from tradebot.app.review import review
+
     project = find_project(config_file)
     loaded = project.load(overrides)
-    with out.prints_aside():
-        problems = _strategy_problems(loaded, project.root)
-    if problems:
-        raise ConfigError(problems)
+    with located(loaded), out.prints_aside():
+        problems = review(loaded.config, project.root)
+        if problems:
+            raise ConfigError(problems)
     count = len(loaded.config.strategies)
     if as_json:
         out.as_json({"ok": True, "file": str(loaded.path), "strategies": count, "problems": []})
         return
     out.show(f"{loaded.path}: ok, {count} {'strategy' if count == 1 else 'strategies'}")
-
-
-def _strategy_problems(loaded: Loaded, root: Path) -> list[Problem]:
-    from tradebot.plugins.loader import load_strategy, search_path
-    from tradebot.plugins.params import build_params
-
-    folders = search_path(root)
-    problems: list[Problem] = []
-    for i, strategy in enumerate(loaded.config.strategies):
-        key = f"strategies[{i}]"
-        try:
-            plugin = load_strategy(strategy.class_path, folders)
-            params, wrong = build_params(plugin.cls, strategy.params)
-            if not wrong:
-                plugin.create(params)
-        except PluginError as exc:
-            problems.append(loaded.problem(f"{key}.class", str(exc)))
-            continue
-        problems += [
-            loaded.problem(".".join(p for p in (f"{key}.params", bad.key) if p), bad.message) for bad in wrong
-        ]
-        if strategy.interval is None and plugin.kind != "quote":
-            message = f"is required: {strategy.class_path} decides on bars; write for example 1d"
-            problems.append(loaded.problem(f"{key}.interval", message))
-    return problems
 
 
 @config.command("show")

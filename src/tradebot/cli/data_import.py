@@ -40,7 +40,7 @@ _SHOWN = 10
               help="Whether a row's time is when its bar opened or closed.")  # fmt: skip
 @click.option("--tz", metavar="ZONE", help="Zone of times that name none, such as America/New_York.")
 @click.option("--map", "mapping", metavar="NAME=COLUMN", multiple=True,
-              help="Which column is ts, open, high, low, close, volume. Repeatable; else recognised.")  # fmt: skip
+              help="Which column is ts, open, high, low, close, volume (or none). Repeatable; else recognised.")  # fmt: skip
 @click.option("--header", metavar="A,B,C", help="Names of the columns of a CSV without a header line.")
 @click.option(
     "--time-unit", type=click.Choice(_TIME_UNITS), help="Of times that are numbers; else recognised."
@@ -157,13 +157,13 @@ def _options(words: _Words) -> ImportOptions:
     )
 
 
-def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+def _mapping(pairs: Sequence[str]) -> Mapping[str, str | None]:
+    found: dict[str, str | None] = {}
     for pair in pairs:
         name, sep, column = pair.partition("=")
         if not sep or not name or not column:
             raise UsageError(f'--map must be NAME=COLUMN, such as close="Adj Close", was {pair!r}')
-        found[name] = column
+        found[name] = None if column == "none" else column
     return found
 
 

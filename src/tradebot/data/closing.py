@@ -40,7 +40,9 @@ def infer_interval(ns: Ints, path: str, *, given: int | None) -> tuple[int, floa
     if not len(steps):
         if given is not None:
             return given, 1.0
-        raise DataError(f"{path}: one row does not tell the interval; say it (such as 1m or 1d)")
+        raise DataError(
+            f"{path}: one row does not tell the interval; say it with --interval, such as 1m or 1d"
+        )
     lengths, counts = np.unique(steps, return_counts=True)
     best = int(np.argmax(counts))
     return int(lengths[best]), float(counts[best] / len(steps))
@@ -53,7 +55,7 @@ def require_interval(found: int, share: float, given: int | None, path: str) -> 
             return found
         raise DataError(
             f"{path}: cannot tell the interval: the most frequent step between rows is {found / SECOND:g} s "
-            f"({share:.0%} of them); say it (such as 1s, 1m or 1d)"
+            f"({share:.0%} of them); say it with --interval, such as 1s, 1m or 1d"
         )
     # Stamping hourly bars a minute after they opened would show their high an hour early.
     if found > given and share > 0.9:

@@ -1,5 +1,7 @@
 """Turn a file of somebody else's making into bars or quotes that can be true, or say line by line why not.
 
+Messages name the options of `tradebot data import`, the door through which files come in.
+
 Owns the rules for rows: which are refused, what may be repaired without a guess, and the report of
 both. Nothing is filled, clamped or averaged: a row is taken as it is or left out by name.
 
@@ -237,7 +239,7 @@ class _Rows:
         if self.options.tz is None and not self.calendar.always_open:
             raise DataError(
                 f"{self.table.path}: times are without a time zone, and {self.calendar.name} is in "
-                f"{self.calendar.tz}; say tz (UTC, or {self.calendar.tz} if they are exchange time)"
+                f"{self.calendar.tz}; say --tz {self.calendar.tz} if they are exchange time, else --tz UTC or another"
             )
         tz = self.options.tz or "UTC"
         utc, reasons = (stamps.ns, {}) if tz == "UTC" else to_utc(stamps.ns, tz)
@@ -323,7 +325,7 @@ class _Rows:
         self.require_some()
         issues = self.issues()
         if issues and self.options.bad_rows == "refuse":
-            advice = 'nothing was imported; repair the file or say bad_rows "drop" to leave them out'
+            advice = "nothing was imported; repair the file, or leave them out with --bad-rows drop"
             raise DataError(_refusal(self.table, issues, advice))
 
     def report(self, ts: Ints, interval: int, how: str) -> ImportReport:

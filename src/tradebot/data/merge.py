@@ -55,7 +55,7 @@ def merge_bars(old: BarArrays, new: BarArrays, on_conflict: OnConflict) -> tuple
         raise DataError(
             f"{old.instrument}: {int(differs.sum())} bars are stored already with other values, the first at "
             f"{utc_text(int(old.ts[i]))}: stored {old.bar(i)[3:]}, new {new.bar(j)[3:]}; "
-            'nothing was changed; say "replace" or "keep" to decide which ones stay'
+            "nothing was changed; --on-conflict replace or keep decides which ones stay"
         )
     columns = {name: getattr(old, name).copy() for name in names}
     if on_conflict == "replace":
@@ -92,7 +92,7 @@ def merge_quotes(old: QuoteArrays, new: QuoteArrays, on_conflict: OnConflict) ->
         raise DataError(
             f"{old.instrument}: quotes from {utc_text(int(first))} to {utc_text(int(last))} are stored already and "
             f"differ ({len(old_in)} stored, {len(new_in)} new); nothing was changed; "
-            'say "replace" or "keep" to decide which ones stay'
+            "--on-conflict replace or keep decides which ones stay"
         )
     # One side's rows of the overlap, and from both sides what lies outside of it.
     middle = new_in if on_conflict == "replace" else old_in
@@ -124,7 +124,7 @@ def merge_provenance(old: Provenance, new: Provenance) -> Provenance:
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             raise DataError(
-                f"one series has one {name}: stored is {was!r}, new is {now!r}; import it under another id"
+                f"one series has one {name}: stored is {was!r}, new is {now!r}; import it under another --id"
             )
     return replace(old, source=_both(old.source, new.source), licence=_both(old.licence, new.licence))
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import pyarrow as pa
@@ -169,7 +170,7 @@ def _open_parquet(
         names = _match(path, fields, usual, mapping, optional)
         table = file.read(columns=[name for parts in names.values() for name in parts])
     if any(len(parts) > 1 for parts in names.values()):
-        raise DataError(f"{path}: date and time in two columns are only read from CSV; map ts to one column")
+        raise DataError(f"{path}: date and time in two columns are only read from CSV; say --map ts=COLUMN")
     used = {canonical: parts[0] for canonical, parts in names.items()}
     return FileTable(
         path=path,
@@ -264,11 +265,11 @@ def _sniff(path: Path, header: Sequence[str] | None) -> _Dialect:
     if header is not None:
         if len(header) != len(cells):
             raise DataError(
-                f"{path}:{skip + 1}: {len(header)} column names were given, has {len(cells)} fields"
+                f"{path}:{skip + 1}: {len(header)} column names were given (--header), has {len(cells)} fields"
             )
         return _Dialect(delimiter=delimiter, fields=_unique(path, header), skip=skip, preamble=above)
     if all(_DATA_CELL.fullmatch(cell) for cell in cells):
-        raise DataError(f"{path}:{skip + 1}: has no header line; give the column names")
+        raise DataError(f"{path}:{skip + 1}: has no header line; name the columns with --header")
     return _Dialect(delimiter=delimiter, fields=_unique(path, cells), skip=skip + 1, preamble=above)
 
 
@@ -316,13 +317,18 @@ def _match(
                 found[canonical] = (match,)
     missing = [name for name in usual if name not in found and name not in optional.split()]
     if missing:
-        raise DataError(f"{path}: no column for {', '.join(missing)}; map one of: {', '.join(fields)}")
+        raise DataError(
+            f"{path}: no column for {', '.join(missing)}; say which with --map {missing[0]}=COLUMN, one of: {', '.join(fields)}"
+        )
     taken = {part for parts in found.values() for part in parts}
     near = [field for field in fields if field not in taken and _QUANTITY.search(field.lower())]
     for name in optional.split():
         # A volume of 0 in every row must not be the result of an unusual column name.
         if near and name not in found and name not in mapping:
-            raise DataError(f"{path}: which column is {name}? map one of {', '.join(near)}, or none")
+            others = f" (or {', '.join(near[1:])})" if near[1:] else ""
+            raise DataError(
+                f"{path}: which column is {name}? say --map {quote(f'{name}={near[0]}')}{others}, or --map {name}=none"
+            )
     return found
 
 

@@ -146,7 +146,7 @@ def _numbers(size: Floats, exact: NDArray[Any], empty: Mask, unit: TimeUnit | No
     if found is None:
         found = next((u for u, (low, high) in _MAGNITUDE.items() if low <= middle < high), None)
     if found is None:
-        raise DataError(f"cannot tell the unit of times like {middle:.0f}; say time_unit s, ms, us or ns")
+        raise DataError(f"cannot tell the unit of times like {middle:.0f}; say --time-unit s, ms, us or ns")
     low, high = _MAGNITUDE[found] if unit is None else (0, int(np.iinfo(np.int64).max // _SCALE[found]))
     good = finite & (size >= low) & (size < high)
     reasons = {
@@ -204,7 +204,7 @@ def _texts(cells: list[str], form: str | None) -> Stamps:
     if not read.any() or len(reasons) > len(cells) / 2:
         example = next(iter(reasons.values()), "it is empty")
         raise DataError(
-            f"cannot read the time column: {example}; for another form than ISO 8601 say time_format, "
+            f"cannot read the time column: {example}; for another form than ISO 8601 say --time-format, "
             "such as %m/%d/%Y %H:%M"
         )
     naive = bool((read & ~aware).sum() * 2 > read.sum())

@@ -32,7 +32,8 @@ side of q could have acted first (4).
 orders act where it passes them, at equal prices stops first, then by arrival.
 
 **At the close**: limits under `close_only`, stops under `StopGap.CLOSE`, market orders under
-`next_close` (and, under `same_close`, those sent in reaction to this bar), then the auction.
+`next_close` (and, under `same_close`, those sent in reaction to this bar), then the auction, which
+what became effective inside the bar has not missed: unlike other prices, its time is known.
 
 **Afterwards** trailing stops are lifted by what the bar showed since their birth (`after_test`;
 under `before_test` they were lifted right after the open and stand at that level inside the bar).
@@ -44,7 +45,7 @@ Not modelled: the spread (unless by slippage), queue position, and prices betwee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from tradebot.core.model import Bar, Liquidity, Tif
@@ -111,7 +112,7 @@ class BarMatch:
             path = path_of(self.rules.intrabar_path, bar)
             yield from self._inside_worst() if path is None else self._inside_path(path)
             self.phase = Alive.ASLEEP
-            yield from self._at_close()
+            yield from self._at_close(self.book.values())
             yield from self._end_immediate(later=True)
         finally:
             blotter.born = None
@@ -136,6 +137,13 @@ class BarMatch:
             elif w.is_marketable(low if w.is_buy else high):
                 return False
         return True
+
+    def closing_auction(self) -> Iterator[None]:
+        """Let orders that came while the bar was under way meet its auction: that price has a time."""
+        late = [w for w in self.book.values() if w.order.tif is Tif.AT_CLOSE]
+        if late:
+            self.budget = budget_of(self.blotter, self.bar)
+            yield from self._at_close(late)
 
     # --- births -------------------------------------------------------------------------------
 
@@ -311,9 +319,9 @@ class BarMatch:
 
     # --- close and after ----------------------------------------------------------------------
 
-    def _at_close(self) -> Iterator[None]:
+    def _at_close(self, orders: Iterable[Working]) -> Iterator[None]:
         close = self.q = self.bar.close
-        for w in list(self.book.values()):
+        for w in list(orders):
             if w.client_order_id not in self.book or w.tried or not self._acts_at_close(w, close):
                 continue
             role, takes = w.role, w.takes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tradebot.core.model import Bar, Quote
+from tradebot.sim.sessions import Session
 
 
 def widened(bar: Bar) -> Bar:
@@ -25,3 +26,13 @@ def is_covered(bar: Bar, last: Bar | Quote | None) -> bool:
     if last is None or last.ts <= bar.ts - bar.interval:
         return False
     return isinstance(last, Quote) or last.interval < bar.interval
+
+
+def start_of(bar: Bar, last: Bar | Quote | None, session: Session | None) -> int:
+    """Return when the bar began: no earlier than the bar before it and the session's open."""
+    start = bar.ts - bar.interval
+    if last is not None and last.ts < bar.ts:
+        start = max(start, last.ts)
+    if session is not None and session.opened_at < bar.ts:
+        start = max(start, session.opened_at)
+    return start

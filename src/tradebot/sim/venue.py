@@ -42,7 +42,7 @@ from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.gaps import FilledBar
 from tradebot.sim.latency import NO_LATENCY, LatencyModel
 from tradebot.sim.quotes import Depth, QuoteMatch
-from tradebot.sim.seen import is_covered, span_of, widened
+from tradebot.sim.seen import is_covered, span_of, start_of, widened
 from tradebot.sim.sessions import Session
 from tradebot.sim.settings import FillSettings, ForcePrice, MarketAt
 from tradebot.sim.slippage import NoSlippage, SlippageModel
@@ -133,19 +133,22 @@ class SimVenue:
         if isinstance(item, Quote):
             yield from self._on_quote(item)
             return
-        start = self._start(item, last)
+        start = start_of(item, last, self._session(name))
         self._release(name, start)
         yield from self._flush()
         if not isinstance(item, FilledBar) and not is_covered(item, last) and self._is_in_session(item):
-            session = self.sessions.get(self.blotter.instruments[name].calendar)
-            self._matching = match = BarMatch(self.blotter, widened(item), start, session)
+            self._matching = match = BarMatch(self.blotter, widened(item), start, self._session(name))
             try:
                 for _ in match.run():
                     yield from self._flush()
             finally:
                 self._matching = None
             self.marks[name] = item
-        self._release(name, item.ts)
+            self._release(name, item.ts)
+            for _ in match.closing_auction():
+                yield from self._flush()
+        else:
+            self._release(name, item.ts)
         yield from self._flush()
 
     def advance(self, now: int) -> None:
@@ -254,9 +257,8 @@ class SimVenue:
         if reason:
             return None, reason
         inst = blotter.instruments[order.instrument]
-        session = self.sessions.get(inst.calendar)
         reason = checks.terms_refusal(order, inst, at) or checks.session_refusal(
-            order, inst, session, settings.auction_cutoff, at
+            order, inst, self._session(order.instrument), settings.auction_cutoff, at
         )
         if reason:
             return None, reason
@@ -287,9 +289,7 @@ class SimVenue:
         same = self.blotter.settings.market_at is MarketAt.SAME_CLOSE and w.role is Role.MARKET
         if not same or mark is None or mark.ts != at or self.blotter.born is not None:
             return
-        if not self._is_in_session(mark):
-            return
-        if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty:
+        if order.tif in (Tif.AT_OPEN, Tif.AT_CLOSE) or not w.open_qty or not self._is_in_session(mark):
             return
         if isinstance(mark, Bar):
             budget, span = budget_of(self.blotter, mark), span_of(mark)
@@ -342,19 +342,12 @@ class SimVenue:
         for _ in QuoteMatch(self.blotter, quote, self.depths[name]).run():
             yield from self._flush()
 
-    def _is_in_session(self, item: Bar | Quote) -> bool:
-        session = self.sessions.get(self.blotter.instruments[item.instrument].calendar)
-        return session is None or session.has(item)
+    def _session(self, instrument: str) -> Session | None:
+        return self.sessions.get(self.blotter.instruments[instrument].calendar)
 
-    def _start(self, bar: Bar, last: Bar | Quote | None) -> int:
-        """Return when the bar began: no earlier than the bar before it and the session's open."""
-        start = bar.ts - bar.interval
-        if last is not None and last.ts < bar.ts:
-            start = max(start, last.ts)
-        session = self.sessions.get(self.blotter.instruments[bar.instrument].calendar)
-        if session is not None and session.opened_at < bar.ts:
-            start = max(start, session.opened_at)
-        return start
+    def _is_in_session(self, item: Bar | Quote) -> bool:
+        session = self._session(item.instrument)
+        return session is None or session.has(item)
 
     def _last(self, instrument: str, side: Side) -> float | None:
         match = self._matching
