@@ -126,6 +126,28 @@ def test_what_happened_while_away_is_told_once_the_memory_is_back_and_never_over
     assert world.ledger.saved["s", "COIN"].state == '{"count":1102,"price":100.0}'
 
 
+def test_what_a_run_booked_and_did_not_live_to_tell_is_told_by_the_next_one_and_only_once() -> None:
+    world = World(spec(Hearing(1.0)), remembers=True, checks_rest=False).bars((100,))
+    (order,) = (x.order for x in world.of(f.OrderIntended))
+    world.now = START + 160 * MINUTE
+    fill = Fill(
+        fill_id="f1", client_order_id=order.client_order_id, instrument="COIN", side=order.side, qty=order.qty,
+        price=D(100), ts=START + 90 * MINUTE, fee=D(0), fee_asset="USD", liquidity=Liquidity.TAKER,
+    )  # fmt: skip
+    rung = m.TimerDue(ts=START + 150 * MINUTE, key="strategy/s/COIN/ring")
+    shown: dict[str, Any] = {"warm_up": hourly(1, 2), "seen": START + HOUR}
+    for message in (m.VenueFilled(ts=fill.ts, fill=fill), rung):  # each run dies before it is warm
+        world.restart(spec(Hearing()), told=[message], **shown)
+    back = Hearing()
+    world.restart(spec(back), told=[m.VenueFilled(ts=fill.ts, fill=fill)], **shown)
+    world.tell(m.WarmedUp(ts=world.now))
+    assert back.told == [1, {"count": 1, "price": 100.0}, 2, "fill", "ring"]
+    again = Hearing()
+    world.restart(spec(again), warm_up=hourly(1, 2), seen=START + 2 * HOUR)
+    world.tell(m.WarmedUp(ts=world.now))
+    assert again.told == [1, 2, {"count": 1102, "price": 100.0}]
+
+
 @pytest.mark.parametrize("rebases", [True, False])
 def test_a_memory_of_the_prices_before_a_split_is_rebased_or_not_loaded(rebases: bool) -> None:
     class Rebasing(Hearing):
@@ -142,6 +164,16 @@ def test_a_memory_of_the_prices_before_a_split_is_rebased_or_not_loaded(rebases:
     world.restart(spec(back, renew=lambda name: kind()), warm_up=halved, told=[split])
     assert back.price == 50.0
     assert ({"count": 1, "price": 100.0} in back.told) is rebases
+    for dies_before_it_is_warm in (
+        True,
+        False,
+        False,
+    ):  # the split is told to the memory once, whoever lives on
+        last = kind()
+        world.restart(spec(last, renew=lambda name: kind()), warm_up=halved)
+        assert last.price == 50.0
+        if not dies_before_it_is_warm:
+            world.tell(m.WarmedUp(ts=world.now))
 
 
 def test_a_memory_is_saved_in_the_new_prices_right_after_a_split() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.parity.test_daemon import (
     CASES,
+    HEAD,
     Line,
     _assert_same,
     _backtest,
@@ -26,6 +27,7 @@ from tests.parity.test_daemon import (
     _trade,
 )
 from tradebot.app.trading import Opened
+from tradebot.config.loader import parse
 from tradebot.core import facts as f
 
 DEATHS = 12 if os.environ.get("TRADEBOT_PROVE") == "1" else 4
@@ -42,6 +44,8 @@ async def _die(opened: Opened, how: str, when: int) -> None:
     account, runner = opened.account, opened.account.parts.runner
 
     def told(recorded: f.Recorded) -> None:
+        if how == "unbooked" and runner.cycles >= when and isinstance(recorded.fact, f.OrderAccepted):
+            runner.abandon("killed")  # what the venue does with the order is recorded by nobody
         if runner.cycles < when or not isinstance(recorded.fact, f.OrderIntended):
             return
         if how == "unsent":  # the facts are on the disk; whoever would send the order runs no more
@@ -96,3 +100,86 @@ def _unpriced(line: Line) -> Line:
 
 def _order_id(fact: f.Fact) -> str:
     return fact.order.client_order_id if isinstance(fact, f.OrderIntended) else ""
+
+
+COUNTING = '''
+from tradebot.api import BarStrategy
+
+
+class Counting(BarStrategy):
+    """Trade on every other bar and count what was filled."""
+
+    lookback = 1
+
+    def __init__(self, params=None):
+        super().__init__(params)
+        self.bars = self.fills = 0
+
+    def on_bar(self, ctx, bar):
+        self.bars += 1
+        return ctx.target(weight=0.9 if self.bars % 4 < 2 else 0.1) if self.bars % 2 else None
+
+    def on_fill(self, ctx, fill):
+        self.fills += 1
+
+    def save(self):
+        return {"bars": self.bars, "fills": self.fills}
+
+    def load(self, state):
+        self.bars, self.fills = state["bars"], state["fills"]
+'''
+
+COUNTED = """
+  - id: counting
+    class: counting.py:Counting
+    instruments: [SPX]
+    interval: 1d
+"""
+
+
+async def _die_starting(opened: Opened, when: int) -> None:
+    """Be killed right after a commit of the start: the one that many decisions into it."""
+    account, runner = opened.account, opened.account.parts.runner
+
+    def told(recorded: f.Recorded) -> None:
+        if runner.cycles >= when:
+            raise Killed
+
+    account.listeners.append(told)
+    with pytest.raises(Killed):
+        await account.run()
+    account.parts.executor.close()
+    opened.let_go()
+
+
+async def test_daemon_killed_at_each_commit_of_its_start_tells_every_fill_once(tmp_path: Path) -> None:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "counting.py").write_text(COUNTING)
+    text = HEAD.format(start="2008-01-01", end="2008-06-30") + COUNTED.strip("\n") + "\n"
+    config = parse(text.encode(), "tradebot.yaml", (), env={}).config
+    wanted = _lines(_backtest(config, tmp_path))
+    folder = tmp_path / "state"
+    folder.mkdir()
+    epochs = itertools.count(1_800_000_000)
+    for when in range(10):
+        await _die(_open(config, tmp_path, folder, next(epochs)), "unbooked", 10)
+        await _die_starting(_open(config, tmp_path, folder, next(epochs)), when)
+    await _trade(_open(config, tmp_path, folder, next(epochs)))
+    facts = [one.fact for one in _facts(folder / "journal.db")]
+    fills = sum(isinstance(fact, f.OrderFilled) for fact in facts)
+    last = [fact.state for fact in facts if isinstance(fact, f.StrategySaved)][-1]
+    assert f'"fills":{fills}' in last
+    assert _lines(_facts(folder / "journal.db")) == wanted
+    assert _booked_untold(facts) > 5
+
+
+def _booked_untold(facts: list[f.Fact]) -> int:
+    """Count the fills that were booked before strategies had their memories back."""
+    count = 0
+    is_told = True
+    for fact in facts:
+        if isinstance(fact, f.RunStarted | f.StrategiesCaughtUp):
+            is_told = isinstance(fact, f.StrategiesCaughtUp)
+        elif isinstance(fact, f.OrderFilled) and not is_told:
+            count += 1
+    return count

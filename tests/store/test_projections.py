@@ -234,6 +234,8 @@ SILENT = {
     "SessionClosed",
     "SessionOpened",
     "SnapshotTaken",
+    "SplitPutOff",
+    "StrategiesCaughtUp",
     "StrategyConfigured",
     "StrategySaved",
     "TimerFired",

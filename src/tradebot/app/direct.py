@@ -19,13 +19,13 @@ from tradebot.app.trading import Request
 from tradebot.config.models import Config
 from tradebot.core.engine import Engine
 from tradebot.core.reconcile import Finding
-from tradebot.core.rules import DIRECT, MISMATCH, OWNER
+from tradebot.core.rules import DIRECT, OWNER
 from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.lock import Lock
 from tradebot.daemon.places import Places
-from tradebot.daemon.reconciler import mismatch_scope
+from tradebot.daemon.reconciler import halt_of
 from tradebot.daemon.secrets import Vault
 from tradebot.errors import VenueUnreachable
 
@@ -103,7 +103,8 @@ async def _adopt(acting: Acting, name: str) -> Sequence[Finding]:
             raise VenueUnreachable(f"the venue of {name} must answer to be compared with, did not") from exc
         adopted = account.parts.reconciler.adopted
         for finding in adopted:
-            halt = account.parts.halts.of(mismatch_scope(finding, name), MISMATCH)
+            key = halt_of(finding, name)
+            halt = None if key is None else account.parts.halts.of(*key)
             if halt is not None:
                 why = f"adopted: {acting.reason}"
                 await account.halt(replace(halt, level=HaltLevel.NONE, reason=why, since=time.time_ns()))

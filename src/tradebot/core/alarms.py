@@ -62,7 +62,7 @@ class Alarms:
         elif kind == "cancel":
             self._cancel(rest)
         elif kind == "strategy":
-            self._strategy(rest)
+            self.ring(rest)
         elif kind == "grace":
             for seat in self._seats:
                 if seat.name == rest:
@@ -83,7 +83,8 @@ class Alarms:
         else:
             self._gate.cancel(record, "asked again")
 
-    def _strategy(self, rest: str) -> None:
+    def ring(self, rest: str) -> None:
+        """Tell a strategy of a timer that it had set; `rest` is what its key says after the kind."""
         for seat in self._seats:
             for name in seat.legs:  # ids of instruments may hold slashes themselves
                 start = f"{seat.spec.id}/{name}/"

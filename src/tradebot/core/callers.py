@@ -7,6 +7,7 @@ What its word means is `hearing`'s; the barrier's bookkeeping is in `legs`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from tradebot.core import facts as f
 from tradebot.core.days import period_number
@@ -14,7 +15,7 @@ from tradebot.core.desk import Desk
 from tradebot.core.hearing import Hearing
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.memory import Memory
-from tradebot.core.messages import SetTimer, Split
+from tradebot.core.messages import SetTimer
 from tradebot.core.model import Bar, Book, Fill, Quote, rebased
 from tradebot.core.recorder import Recorder
 from tradebot.core.strategy import (
@@ -264,15 +265,18 @@ class Callers:
         self._memory.keep(seat, seat.shown_ts)
 
     def catch_up(self) -> None:
-        """Tell strategies what happened before they had their memories back."""
+        """Tell strategies what happened before they had their memories back, and save what that left in them."""
         later, self._later = self._later, []
         for seat, tell in later:
             self._memory.must_keep(seat)
             tell()
+        self._memory.replace_stale()
+        if self._ledger.is_catching_up:
+            self._rec.fact(f.StrategiesCaughtUp(ts=self._rec.now))
 
     # --- splits, failures -----------------------------------------------------------------------
 
-    def rebase(self, leg: Leg, split: Split) -> None:
+    def rebase(self, leg: Leg, ratio: Decimal) -> None:
         """Bring a strategy's memory into the new prices.
 
         One that cannot do so itself is built anew and shown its last bars again, muted.
@@ -281,17 +285,22 @@ class Callers:
         if seat is None or seat.is_failed:
             return
         if not self._memory.is_loaded:
-            self._memory.split_while_away(seat, split.instrument, split.ratio)
+            self._memory.split_while_away(seat, leg.instrument.id, ratio)
+            if self._ledger.is_catching_up:
+                strategy, name = leg.key
+                self._rec.fact(
+                    f.SplitPutOff(ts=self._rec.now, strategy=strategy, instrument=name, ratio=ratio)
+                )
             return
         try:
             renewed = None
-            if not seat.decider.rebase(split.instrument, split.ratio) and seat.spec.renew is not None:
+            if not seat.decider.rebase(leg.instrument.id, ratio) and seat.spec.renew is not None:
                 renewed = seat.spec.renew(leg.instrument.id)
         except BaseException as exc:
             seat.fail(self._rec, exc)
             return
         if renewed is not None:
-            self._show_again(seat, leg, renewed, float(split.ratio))
+            self._show_again(seat, leg, renewed, float(ratio))
         self._memory.must_keep(seat)  # what is written down is of the prices before
         self._memory.keep(seat, seat.shown_ts)
 

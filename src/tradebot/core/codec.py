@@ -49,6 +49,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("ReplaceRequested", 1): _with(compared=[]),
     ("SplitApplied", 1): lambda old: {**old, "since": old["ts"]},
     ("RunStarted", 1): _with(needs_reconcile=False),
+    ("RunStarted", 2): _with(catches_up=False),
     ("StrategySaved", 1): _with(bar_ts=0),
     ("TargetSet", 1): _rests_at_the_venue,
 }

@@ -40,6 +40,7 @@ from tradebot.core.quoting import Quoter
 from tradebot.core.recorder import NOTHING, Outcome, Recorder
 from tradebot.core.recovery import Recovery
 from tradebot.core.reports import Reports
+from tradebot.core.run_booking import STRATEGY_TIMER
 from tradebot.core.setup import Setup
 from tradebot.errors import InvariantError
 
@@ -236,6 +237,7 @@ class Engine:
                 config_digest=start.config_digest,
                 code_digest=start.code_digest,
                 needs_reconcile=self.setup.needs_reconcile,
+                catches_up=self.setup.remembers,
             )
         )
         self._rec.restart_ids()
@@ -283,6 +285,21 @@ class Engine:
             if not seat.is_failed:
                 self._memory.greet(seat)
         self._take = self._take_first
+        self._put_off_again()
+
+    def _put_off_again(self) -> None:
+        """Have told later what the runs before this one had booked and did not live to tell."""
+        for fact in self.ledger.untold:
+            if isinstance(fact, f.TimerFired):
+                self._alarms.ring(fact.key.removeprefix(STRATEGY_TIMER))
+            elif isinstance(fact, f.OrderFilled):
+                leg = self._legs.get((fact.strategy, fact.fill.instrument))
+                if leg is not None:
+                    self._callers.on_fill(leg, fact.fill)
+            else:
+                leg = self._legs.get((fact.strategy, fact.instrument))
+                if leg is not None and leg.seat is not None:
+                    self._memory.split_while_away(leg.seat, fact.instrument, fact.ratio)
 
     def _warmed_up(self, warmed: m.WarmedUp | m.BarsMissed) -> None:
         self._callers.catch_up()
@@ -335,7 +352,7 @@ class Engine:
                 self._desk.rebase(leg, split.ratio)
                 self._lookout.rebase(leg, split.ratio)
                 self._guard.protect(leg)  # dust may have become a lot
-                self._callers.rebase(leg, split)
+                self._callers.rebase(leg, split.ratio)
 
     def _dividend(self, dividend: m.Dividend) -> None:
         events.dividend_accrued(self.setup, self._rec, dividend)

@@ -4,7 +4,8 @@ Owns everything the engine knows that must survive a restart: accounts, sub-ledg
 targets, parents, halts, sessions, rates, timers. `evolve` only books what a fact says; it
 decides nothing, reads no clock and never fails on a fact that was accepted once.
 
-The booking functions live beside what they book: money in `booking`, everything else here.
+The booking functions live beside what they book: money in `booking`, runs and strategies in
+`run_booking`, everything else here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import getcontext, localcontext, setcontext
 
-from tradebot.core import booking
+from tradebot.core import booking, run_booking
 from tradebot.core import facts as f
 from tradebot.core.books import AccountBook, SubLedger, check_balance
 from tradebot.core.model import Purpose
@@ -50,6 +51,8 @@ class Ledger:
         self.saved: dict[Key, f.StrategySaved] = {}
         self.periods: dict[Key, int] = {}  # of a portfolio, by its first instrument
         self.failed: dict[Key, str] = {}
+        self.is_catching_up = False  # strategies do not have their memories back yet
+        self.untold: list[f.OrderFilled | f.TimerFired | f.SplitPutOff] = []  # what they will be told then
         self.halts: dict[HaltKey, f.HaltSet] = {}
         self.sessions: dict[str, f.SessionOpened | f.SessionClosed] = {}
         self.rates: dict[tuple[str, str], float] = {}
@@ -119,43 +122,7 @@ class Ledger:
         return not isinstance(self.sessions.get(calendar), f.SessionClosed)
 
 
-# --- runs, wishes, parents ------------------------------------------------------------------------
-
-
-def _run_started(ledger: Ledger, fact: f.RunStarted) -> None:
-    ledger.run_id, ledger.epoch = fact.run_id, fact.epoch
-    ledger.failed.clear()
-    ledger.is_stopping = False
-    ledger.needs_reconcile = fact.needs_reconcile
-    ledger.reconciled.clear()
-
-
-def _reconciled(ledger: Ledger, fact: f.AccountReconciled) -> None:
-    ledger.reconciled[fact.account] = fact.ts
-
-
-def _trading_stopped(ledger: Ledger, fact: f.TradingStopped) -> None:
-    ledger.is_stopping = True
-
-
-def _account_opened(ledger: Ledger, fact: f.AccountOpened) -> None:
-    ledger.accounts[fact.account] = AccountBook(fact.account, fact.model, fact.base_currency)
-
-
-def _enrolled(ledger: Ledger, fact: f.StrategyEnrolled) -> None:
-    ledger.subs[fact.strategy] = SubLedger(fact.account, fact.strategy)
-
-
-def _configured(ledger: Ledger, fact: f.StrategyConfigured) -> None:
-    ledger.configured[fact.strategy] = (fact.settings, fact.code)
-
-
-def _saved(ledger: Ledger, fact: f.StrategySaved) -> None:
-    ledger.saved[fact.strategy, fact.instrument] = fact
-
-
-def _weights_asked(ledger: Ledger, fact: f.WeightsAsked) -> None:
-    ledger.periods[fact.strategy, fact.instrument] = fact.period
+# --- wishes, parents ------------------------------------------------------------------------------
 
 
 def _trail_moved(ledger: Ledger, fact: f.TrailMoved) -> None:
@@ -164,10 +131,6 @@ def _trail_moved(ledger: Ledger, fact: f.TrailMoved) -> None:
 
 def _bars_counted(ledger: Ledger, fact: f.BarsCounted) -> None:
     ledger.wish((fact.strategy, fact.instrument)).counted = fact
-
-
-def _failed(ledger: Ledger, fact: f.StrategyFailed) -> None:
-    ledger.failed[fact.strategy, fact.instrument] = fact.error
 
 
 def _target_set(ledger: Ledger, fact: f.TargetSet) -> None:
@@ -294,6 +257,7 @@ def _expired(ledger: Ledger, fact: f.OrderExpired) -> None:
 
 def _filled(ledger: Ledger, fact: f.OrderFilled) -> None:
     booking.filled(ledger, fact)
+    run_booking.put_off(ledger, fact)
     wish = ledger.wish((fact.strategy, fact.fill.instrument))
     wish.exits_lost = 0
     if ledger.orders[fact.fill.client_order_id].order.purpose is Purpose.TARGET:
@@ -313,6 +277,7 @@ def _timer_set(ledger: Ledger, fact: f.TimerSet) -> None:
 
 def _timer_fired(ledger: Ledger, fact: f.TimerFired) -> None:
     ledger.timers.pop(fact.key, None)
+    run_booking.put_off(ledger, fact)
 
 
 def _session(ledger: Ledger, fact: f.SessionOpened | f.SessionClosed) -> None:
@@ -340,17 +305,19 @@ def _register(kind: type[f.Fact], book: Callable[..., None]) -> None:
 
 
 for _kind, _book in (
-    (f.RunStarted, _run_started),
-    (f.TradingStopped, _trading_stopped),
-    (f.AccountOpened, _account_opened),
-    (f.AccountReconciled, _reconciled),
-    (f.StrategyEnrolled, _enrolled),
-    (f.StrategyConfigured, _configured),
-    (f.StrategySaved, _saved),
-    (f.WeightsAsked, _weights_asked),
+    (f.RunStarted, run_booking.run_started),
+    (f.TradingStopped, run_booking.trading_stopped),
+    (f.AccountOpened, run_booking.account_opened),
+    (f.AccountReconciled, run_booking.reconciled),
+    (f.StrategyEnrolled, run_booking.enrolled),
+    (f.StrategyConfigured, run_booking.configured),
+    (f.StrategySaved, run_booking.saved),
+    (f.SplitPutOff, run_booking.put_off),
+    (f.StrategiesCaughtUp, run_booking.caught_up),
+    (f.WeightsAsked, run_booking.weights_asked),
     (f.BarsCounted, _bars_counted),
     (f.TrailMoved, _trail_moved),
-    (f.StrategyFailed, _failed),
+    (f.StrategyFailed, run_booking.failed),
     (f.TargetSet, _target_set),
     (f.QuotesSet, _quotes_set),
     (f.TargetSuspended, _suspended),

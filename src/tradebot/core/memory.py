@@ -19,6 +19,7 @@ from tradebot.core import facts as f
 from tradebot.core.legs import Leg, Seat
 from tradebot.core.messages import SetTimer
 from tradebot.core.recorder import Recorder
+from tradebot.core.run_booking import STRATEGY_TIMER
 from tradebot.core.strategy import Strategy
 
 _QUIET_CALLS = 100  # calls without consequence after which a memory is saved all the same
@@ -34,6 +35,7 @@ class Memory:
         self.remembers = remembers
         self._waiting: list[Seat] = []  # with a saved memory that is not loaded yet
         self._splits: dict[str, list[tuple[str, Decimal]]] = {}  # what happened to prices before it is
+        self._stale: list[Seat] = []  # whose saved memory is of the prices before a split
         self.is_loaded = False  # strategies are what they were
 
     # --- back in --------------------------------------------------------------------------------
@@ -92,6 +94,8 @@ class Memory:
         splits = self._splits.pop(seat.name, [])
         if saved is None or seat.is_failed:
             return
+        if splits:
+            self._stale.append(seat)
         is_renewed = seat.spec.renew is not None
         if splits and is_renewed and type(seat.decider).rebase is Strategy.rebase:
             return  # it would have been made anew at the split; the bars it was shown are all it may know
@@ -132,13 +136,20 @@ class Memory:
                 )
             )
 
+    def replace_stale(self) -> None:
+        """Write memories down again that were of the prices before a split: it is told once."""
+        stale, self._stale = self._stale, []
+        for seat in stale:
+            self.must_keep(seat)
+            self.keep(seat, seat.shown_ts)
+
     def must_keep(self, seat: Seat) -> None:
         """Have the next `keep` of a seat write its memory down, though no fact of this moment asks for it."""
         seat.unsaved = _QUIET_CALLS
 
     def _set_timers(self, seat: Seat) -> None:
         for instrument, key, at in seat.context.asked:
-            name = f"strategy/{seat.spec.id}/{instrument}/{key}"
+            name = f"{STRATEGY_TIMER}{seat.spec.id}/{instrument}/{key}"
             self._rec.fact(f.TimerSet(ts=self._rec.now, key=name, at=at))
             self._rec.command(SetTimer(key=name, at=at))
         seat.context.asked.clear()

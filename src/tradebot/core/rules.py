@@ -12,6 +12,7 @@ MAX_REPEATS = "max_repeats"  # orders trade again and again towards one target
 UNKNOWN_ORDER = "unknown_order"  # one whose fate stayed unknown
 FOREIGN_FILL = "foreign_fill"  # of an order that is not ours, told as one of ours
 MISMATCH = "mismatch"  # quantity or cash differs from the venue's, and nothing explains it
+ANOTHER_LIFE = "another_life"  # the venue has orders under our ids that the journal does not know
 STORE = "store"  # facts could not be recorded
 TIME_BUDGET = "time_budget"  # a strategy did not come back
 CRASH_LOOP = "crash_loop"
@@ -28,4 +29,4 @@ DIRECT = "direct"  # an account is opened without a daemon, for one thing only
 
 CONDITIONS = (DISCONNECTED, STALE_FEED, NOT_TRADING, CLOCK_OFF, DIRECT)
 BREAKERS = (MAX_DAILY_LOSS, MAX_DRAWDOWN)
-CRITICAL = (MISMATCH, STORE, TIME_BUDGET, CRASH_LOOP, KEYS)  # somebody must look at once
+CRITICAL = (MISMATCH, ANOTHER_LIFE, STORE, TIME_BUDGET, CRASH_LOOP, KEYS)  # somebody must look at once

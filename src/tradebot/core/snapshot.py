@@ -117,6 +117,12 @@ class _Period(NamedTuple):
     period: int
 
 
+class _Untold(NamedTuple):
+    filled: f.OrderFilled | None
+    fired: f.TimerFired | None
+    split: f.SplitPutOff | None
+
+
 class _Session(NamedTuple):
     opened: f.SessionOpened | None
     closed: f.SessionClosed | None
@@ -177,6 +183,8 @@ class _State(NamedTuple):
     saved: tuple[f.StrategySaved, ...]
     periods: tuple[_Period, ...]
     failed: tuple[_Note, ...]
+    is_catching_up: bool
+    untold: tuple[_Untold, ...]
     halts: tuple[f.HaltSet, ...]
     sessions: tuple[_Session, ...]
     rates: tuple[_Rate, ...]
@@ -187,7 +195,7 @@ class _State(NamedTuple):
     message_times: tuple[int, ...]
 
 
-_PLAIN = ("seq", "seen", "epoch", "run_id", "version", "is_stopping", "needs_reconcile")
+_PLAIN = ("seq", "seen", "epoch", "run_id", "version", "is_stopping", "needs_reconcile", "is_catching_up")
 _FORM = form_of(_State)
 FORM_DIGEST = sha256(_FORM.schema.encode()).hexdigest()
 
@@ -247,6 +255,8 @@ def _state(ledger: Ledger) -> _State:
         saved=tuple(ledger.saved.values()),
         periods=tuple(_Period(*key, period) for key, period in ledger.periods.items()),
         failed=tuple(_Note(*key, text) for key, text in ledger.failed.items()),
+        is_catching_up=ledger.is_catching_up,
+        untold=tuple(map(_untold, ledger.untold)),
         halts=tuple(ledger.halts.values()),
         sessions=tuple(
             _Session(None, fact) if isinstance(fact, f.SessionClosed) else _Session(fact, None)
@@ -258,6 +268,14 @@ def _state(ledger: Ledger) -> _State:
         accrued=tuple(_Accrual(seq, fact) for seq, fact in ledger.accrued.items()),
         order_times=tuple(ledger.order_times),
         message_times=tuple(ledger.message_times),
+    )
+
+
+def _untold(fact: f.OrderFilled | f.TimerFired | f.SplitPutOff) -> _Untold:
+    return _Untold(
+        filled=fact if isinstance(fact, f.OrderFilled) else None,
+        fired=fact if isinstance(fact, f.TimerFired) else None,
+        split=fact if isinstance(fact, f.SplitPutOff) else None,
     )
 
 
@@ -319,6 +337,7 @@ def _fill(ledger: Ledger, state: _State) -> None:
     ledger.saved = {(one.strategy, one.instrument): one for one in state.saved}
     ledger.periods = {(one.strategy, one.instrument): one.period for one in state.periods}
     ledger.failed = {(note.strategy, note.instrument): note.text for note in state.failed}
+    ledger.untold = [fact for one in state.untold for fact in one if fact is not None]
     ledger.halts = {HaltKey(halt.scope, halt.rule): halt for halt in state.halts}
     for opened, closed in state.sessions:
         session = opened or closed

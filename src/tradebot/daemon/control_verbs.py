@@ -13,19 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tradebot.core.adoption import adoption, differs
 from tradebot.core.messages import CancelOrder, Input
 from tradebot.core.model import Purpose
-from tradebot.core.reconcile import Finding
-from tradebot.core.rules import MISMATCH, OWNER
+from tradebot.core.rules import OWNER
 from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon import control_state as state
 from tradebot.daemon import control_words as words
 from tradebot.daemon.account import TradingAccount
+from tradebot.daemon.adopting import adopt
 from tradebot.daemon.control_words import Aim, Answer, Asked
 from tradebot.daemon.halts import Halt
 from tradebot.daemon.process import Daemon
-from tradebot.daemon.reconciler import mismatch_scope
 from tradebot.errors import StoreError, UsageError
 
 _ENGINE_ANSWERS_WITHIN = 0.5  # seconds of the event loop
@@ -199,24 +197,16 @@ class Control:
             raise UsageError("adopting is written down with a reason (--reason)")
         adopted: dict[str, object] = {}
         for account in self._accounts(words.aim_of(asked)):
-            findings = await account.parts.reconciler.look()
-            messages = adoption(findings, account.name, account.parts.clock.now(), asked.key)
-            for message in messages:
-                await account.parts.runner.settled(message)
-            taken = [finding for finding in findings if differs(finding)]
-            await self._unhalted(account, taken, reason)
+            taken, ended = await adopt(account, asked.key)
+            for key in ended:
+                halt = account.parts.halts.of(*key)
+                if halt is not None:
+                    now = account.parts.clock.now()
+                    end = replace(halt, level=HaltLevel.NONE, reason=f"adopted: {reason}", since=now)
+                    account.parts.halts.set(end)
+                    await self._told(account, end)
             adopted[account.name] = [state.line(finding) for finding in taken]
         return {"mode": self._daemon.mode, "adopted": adopted}
-
-    async def _unhalted(self, account: TradingAccount, taken: Sequence[Finding], reason: str) -> None:
-        left = {finding.what for finding in await account.parts.reconciler.dry_run() if differs(finding)}
-        for finding in taken:
-            halt = account.parts.halts.of(mismatch_scope(finding, account.name), MISMATCH)
-            if finding.what not in left and halt is not None:
-                now = account.parts.clock.now()
-                end = replace(halt, level=HaltLevel.NONE, reason=f"adopted: {reason}", since=now)
-                account.parts.halts.set(end)
-                await self._told(account, end)
 
     # --- whom it is about ---------------------------------------------------------------------------
 

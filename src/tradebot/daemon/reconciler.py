@@ -8,7 +8,7 @@ Refuses to adopt anything silently.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tradebot.core.adoption import adoption
@@ -25,7 +25,7 @@ from tradebot.core.reconcile import (
     compare_orders,
     unlisted,
 )
-from tradebot.core.rules import MISMATCH
+from tradebot.core.rules import ANOTHER_LIFE, MISMATCH
 from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
@@ -131,13 +131,15 @@ class Reconciler:
             raise VenueUnreachable(self._rests)
         async with self.at_rest:
             findings = list(await self._orders())
-            strangers = [f for f in findings if f.verdict is Verdict.FROM_ANOTHER_LIFE]
+            strangers = _strangers(findings)
             if strangers and self._adopts:
-                await self._take_over(strangers)
+                await self._end(strangers)
                 self.adopted += tuple(strangers)
                 findings = list(await self._orders())
             elif strangers and is_start:
-                raise _another_life(strangers)
+                raise StoreError(_another_life(strangers))
+            elif strangers:  # it was on its way when this run began, or somebody else sends under our ids
+                await self._halt(strangers[0], _another_life(strangers))
             for finding in findings:
                 for message in finding.inputs:
                     await self._runner.settled(message)
@@ -146,7 +148,18 @@ class Reconciler:
             self.last = tuple(findings)
             return self.last
 
-    async def _take_over(self, strangers: Sequence[Finding]) -> None:
+    async def take_over(self) -> Sequence[Finding]:
+        """End orders of our own that this journal does not know, as the owner says; returns them.
+
+        Raises VenueError when the venue cannot be read or keeps them.
+        """
+        async with self.at_rest:
+            strangers = _strangers(await self._orders())
+            if strangers:
+                await self._end(strangers)
+            return strangers
+
+    async def _end(self, strangers: Sequence[Finding]) -> None:
         """End orders of our own that another life sent, and book what they traded as nobody's."""
         for _ in range(_ENDS_WITHIN):
             for one in strangers:
@@ -158,7 +171,7 @@ class Reconciler:
             for order_id in working:
                 await self._venue.cancel(order_id)
             await asyncio.sleep(self._patience.again)
-            strangers = [f for f in await self._orders() if f.verdict is Verdict.FROM_ANOTHER_LIFE]
+            strangers = _strangers(await self._orders())
         raise VenueUnreachable(f"{', '.join(working)} must end to be adopted, still work at the venue")
 
     async def dry_run(self) -> tuple[Finding, ...]:
@@ -257,7 +270,8 @@ class Reconciler:
             findings = ()
         self._is_opening = False
         for finding in findings:
-            await self._halt(finding)
+            both = f"{finding.ours} here, {finding.theirs} at the venue"
+            await self._halt(finding, f"{finding.what}: {both}, and nothing explains it")
         return findings
 
     async def _compared(self, snapshot: VenueSnapshot) -> Sequence[Finding]:
@@ -265,32 +279,38 @@ class Reconciler:
         known = self._runner.engine.setup.instruments
         return await self._runner.look(lambda: compare_holdings(ledger, snapshot, account, known))
 
-    async def _halt(self, finding: Finding) -> None:
-        scope = mismatch_scope(finding, self._venue.account)
-        reason = (
-            f"{finding.what}: {finding.ours} here, {finding.theirs} at the venue, and nothing explains it"
-        )
-        known = await self._runner.look(lambda: self._ledger.halts.get(HaltKey(scope, MISMATCH)))
+    async def _halt(self, finding: Finding, reason: str) -> None:
+        key = halt_of(finding, self._venue.account)
+        assert key is not None
+        known = await self._runner.look(lambda: self._ledger.halts.get(key))
         if known is None or known.reason != reason:
             now = self._clock.now()
-            halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=scope, rule=MISMATCH)
+            halt = SetHalt(ts=now, level=HaltLevel.NO_NEW_RISK, reason=reason, scope=key.scope, rule=key.rule)
             await self._runner.settled(halt)
 
 
-def mismatch_scope(finding: Finding, account: str) -> Scope:
-    """Return what a difference stops: its symbol, or the account when it is cash."""
+def halt_of(finding: Finding, account: str) -> HaltKey | None:
+    """Return the halt that a finding asks for: of its symbol, or of the account when it is not about one."""
+    if finding.verdict is Verdict.QTY_DIFFERS:
+        return HaltKey(Scope(None, finding.what), MISMATCH)
     if finding.verdict is Verdict.CASH_DIFFERS:
-        return Scope(account=account)
-    return Scope(None, finding.what)
+        return HaltKey(Scope(account=account), MISMATCH)
+    if finding.verdict is Verdict.FROM_ANOTHER_LIFE:
+        return HaltKey(Scope(account=account), ANOTHER_LIFE)
+    return None
+
+
+def _strangers(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.verdict is Verdict.FROM_ANOTHER_LIFE]
 
 
 def _open_ids(ledger: Ledger) -> list[str]:
     return [order_id for working in ledger.open.values() for order_id in working]
 
 
-def _another_life(strangers: Sequence[Finding]) -> StoreError:
+def _another_life(strangers: Sequence[Finding]) -> str:
     named = ", ".join(f"{s.what} ({s.theirs})" for s in strangers[:5])
-    return StoreError(
+    return (
         f"the venue must know no order of this instance that the journal has not: found {named}. Another "
         "copy trades this account, or the journal was restored from a backup: stop the other one, then have "
         "these ended, and what they traded booked: tradebot reconcile --adopt --reason TEXT"

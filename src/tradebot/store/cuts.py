@@ -37,6 +37,8 @@ MAY_BE_CUT = tuple(
         f.SessionClosed,
         f.RateSet,
         f.StrategySaved,
+        f.SplitPutOff,
+        f.StrategiesCaughtUp,
         f.WeightsAsked,
         f.BarsCounted,
         f.TrailMoved,

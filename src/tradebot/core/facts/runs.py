@@ -14,16 +14,18 @@ from tradebot.core.model import AccountModel, ExitRules
 class RunStarted(Fact):
     """A run began; client order ids of this run carry `epoch`.
 
-    `needs_reconcile`: no account increases its exposure before its AccountReconciled.
+    `needs_reconcile`: no account increases its exposure before its AccountReconciled. `catches_up`:
+    what happens before StrategiesCaughtUp is told to strategies only then.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     run_id: str
     epoch: int
     config_digest: str
     code_digest: str
     needs_reconcile: bool = False
+    catches_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,23 @@ class StrategySaved(Fact):
     instrument: str
     state: str
     bar_ts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPutOff(Fact):
+    """An instrument of a strategy was split before that had its memory back: what is saved is of the prices before.
+
+    `instrument` is the one that was split.
+    """
+
+    strategy: str
+    instrument: str
+    ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategiesCaughtUp(Fact):
+    """Strategies have their memories back and were told what happened before, in this run and those cut short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
