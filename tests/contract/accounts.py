@@ -1,39 +1,31 @@
-"""An account of the daemon on Alpaca's feed, trading at the emulated Alpaca or with simulated fills.
+"""A whole account of the daemon on an emulated venue, or with simulated fills on its feed.
 
 Everything is real but the time: the clock is the emulated venue's, which a test moves with the market.
+`alpacas.py` and `binances.py` say what is each venue's own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from tests.contract.places import IMPATIENT, QUICK, SHARE
 from tests.daemon.live import STRATEGY
-from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
-from tests.emulators.houses import COIN, T0, make_house
-from tradebot.adapters.alpaca.endpoint import endpoint_of
-from tradebot.adapters.alpaca.feed import AlpacaFeed
-from tradebot.adapters.alpaca.rest import Rest
-from tradebot.adapters.alpaca.venue import AlpacaVenue
+from tests.emulators.houses import asked
 from tradebot.app.live import Ends, Means, open_live
 from tradebot.app.trading import Opened, Request
 from tradebot.config.loader import parse
 from tradebot.core import facts as f
-from tradebot.core.model import HOUR, MINUTE, SECOND, Bar
+from tradebot.core.model import MINUTE, SECOND, Bar, Instrument
+from tradebot.core.ports import Feed, LiveVenue
 from tradebot.daemon.account import Phase
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.places import AccountPlaces
-from tradebot.emulators.clock import VenueClock
-from tradebot.sim.settings import FillSettings, OnSplit
+from tradebot.emulators.serving import Face
 
-MORNING = T0 - 7 * HOUR - 14 * MINUTE  # 15:00 UTC, 10:00 in New York
-PAIR = replace(COIN, shortable=False)
 CASH = Decimal(100_000)
 
 CONFIG = """\
@@ -44,11 +36,18 @@ accounts:
 strategies:
   - id: above
     class: above.py:Above
-    instruments: [BTC/USD]
+    instruments: [{instrument}]
     interval: 1m
     sizing: {{kind: fixed_qty, qty: 10}}
     first_entry: at_once
+    exits: {{{exits}}}
 """
+
+# Holds always, with a stop that rests at the venue.
+HOLDS = {
+    "strategy": STRATEGY.replace("1.0 if bar.close > 100 else 0.0", "1.0"),
+    "exits": "stop_loss: 8%, after_exit: next_signal",
+}
 
 
 class _Never:
@@ -62,34 +61,60 @@ class _Never:
 
 
 class Desk:
-    """One process at a time on an emulated Alpaca that outlives it."""
+    """One process at a time on an emulated venue that outlives it."""
 
-    instrument = PAIR
-    strategy = STRATEGY
-    exits = ""
+    name: ClassVar[str]  # of the venue in the configuration
+    feeds: ClassVar[tuple[str, str]]  # of its feed: for simulated fills, and beside the venue
+    orders: ClassVar[str]  # the path to which orders are sent
+    dial: ClassVar[str]  # the path of the private stream
+    stream: ClassVar[str]  # the channel of its sockets
+    refusals: ClassVar[int]  # how often a dialler may be refused before a test takes too long
 
-    def __init__(self, root: Path, venue: Alpaca, *, is_sim: bool = False) -> None:
-        self.root, self.alpaca, self.is_sim = root, venue, is_sim
+    def __init__(
+        self,
+        root: Path,
+        face: Face,
+        *,
+        instrument: Instrument,
+        is_sim: bool = False,
+        strategy: str = STRATEGY,
+        exits: str = "",
+    ) -> None:
+        self.root, self.face, self.instrument = root, face, instrument
+        self.is_sim, self.exits = is_sim, exits
+        self.house, self.wire = face.house, face.wire
         (root / "strategies").mkdir(parents=True)
-        (root / "strategies" / "above.py").write_text(self.strategy)
+        (root / "strategies" / "above.py").write_text(strategy)
         (root / "state").mkdir()
         self.facts: list[f.Recorded] = []
         self.opened: Opened | None = None
         self._life: asyncio.Task[None] | None = None
-        self._ends: list[Any] = []
-        self.now = venue.house.clock.now()
+        self._ends: list[Feed | LiveVenue] = []
+        self.now = self.house.clock.now()
 
-    @property
-    def house(self) -> Any:
-        return self.alpaca.house
+    async def feed(self) -> Feed:
+        """Open the venue's feed."""
+        raise NotImplementedError
+
+    async def venue(self) -> LiveVenue:
+        """Open the venue."""
+        raise NotImplementedError
+
+    @staticmethod
+    def is_ours(client_order_id: str) -> bool:
+        return client_order_id.startswith("t")
 
     # --- a process ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Begin a process, up to where it trades."""
         clock = self.house.clock
-        ends = await self.ends()
-        self._ends = [ends.feed] if ends.venue is None else [ends.feed, ends.venue]
+        feed = await self.feed()
+        venue = None if self.is_sim else await self.venue()
+        self._ends = [feed] if venue is None else [feed, venue]
+        ends = Ends(
+            feed=feed, venue=venue, instruments={self.instrument.id: self.instrument}, holds={"USD": CASH}
+        )
         request = Request(
             config=parse(self.words().encode(), "tradebot.yaml", (), env={}).config,
             project=self.root,
@@ -105,16 +130,12 @@ class Desk:
 
     def words(self) -> str:
         """Return the configuration."""
-        words = {"venue": "sim", "feed": "alpaca", "cash": f", cash: {CASH} USD"}
-        text = CONFIG.format(**words if self.is_sim else {"venue": "alpaca", "feed": "iex", "cash": ""})
-        return text.replace(PAIR.id, self.instrument.id) + self.exits
-
-    async def ends(self) -> Ends:
-        """Return the feed, and the venue unless fills are simulated here."""
-        venue = None if self.is_sim else self._venue()
-        feed = AlpacaFeed(self._rest(), key=KEY, secret=SECRET, now=self.house.clock.now, pauses=QUICK)
-        return Ends(
-            feed=feed, venue=venue, instruments={self.instrument.id: self.instrument}, holds={"USD": CASH}
+        return CONFIG.format(
+            venue="sim" if self.is_sim else self.name,
+            feed=self.feeds[not self.is_sim],
+            cash=f", cash: {CASH} USD" if self.is_sim else "",
+            instrument=self.instrument.id,
+            exits=self.exits,
         )
 
     async def _live(self, opened: Opened) -> None:
@@ -123,30 +144,29 @@ class Desk:
 
     async def kill(self) -> None:
         """End the process without a word to anybody."""
-        if self._life is not None and self.opened is not None:
+        if self._life is not None:
             self._life.cancel()
             with suppress(asyncio.CancelledError):
                 await self._life
+        if self.opened is not None:
             self.opened.let_go()
-            for end in self._ends:
-                await end.close()
-        self.opened = self._life = None
+        for end in self._ends:
+            await end.close()
+        self.opened, self._life, self._ends = None, None, []
 
-    def _rest(self) -> Rest:
-        endpoint = endpoint_of(is_live=False, url=self.alpaca.served.url)
-        return Rest(endpoint, KEY, SECRET, deadlines=IMPATIENT, per_minute=1_000_000)
+    async def hold(self) -> None:
+        """Begin a process and let it buy."""
+        await self.start()
+        await self.minute(101.0)
+        await self.minute(101.0)
+        await self.until(lambda: len(self.fills()) == 1)
 
-    def _venue(self) -> AlpacaVenue:
-        return AlpacaVenue(
-            self._rest(),
-            "main",
-            {self.instrument.id: self.instrument},
-            lambda order_id: order_id.startswith("t"),
-            key=KEY,
-            secret=SECRET,
-            now=self.house.clock.now,
-            pauses=QUICK,
-        )
+    async def hold_with_stop(self) -> None:
+        """Begin a process that `HOLDS`, and let it buy and protect what it bought."""
+        await self.hold()
+        await self.until(lambda: len(self.house.working()) == 1)
+        (stop,) = self.house.working()
+        assert (stop.order.qty, stop.order.stop_price) == (Decimal(10), Decimal("92.92"))
 
     # --- the market ---------------------------------------------------------------------------------
 
@@ -174,8 +194,13 @@ class Desk:
             is_still = count == len(self.facts) and parts.outbox.is_idle
             quiet, count = (quiet + 1 if is_still else 0), len(self.facts)
 
+    async def look(self) -> None:
+        """Let the process ask its venue about everything, and book what it learns."""
+        await self.account.parts.reconciler.look()
+        await self.settled()
+
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds():
                 if self._life is not None and self._life.done():
                     self._life.result()
@@ -195,49 +220,24 @@ class Desk:
     def rules(self) -> set[str]:
         return {halt.rule for halt in self.account.parts.halts.all}
 
+    def qty(self) -> Decimal:
+        found: Decimal = self.ledger.accounts["main"].qty(self.instrument.id)
+        return found
+
+    def cash(self) -> Decimal:
+        found: Decimal = self.ledger.accounts["main"].cash["USD"]
+        return found
+
     def fills(self) -> list[tuple[str, Decimal, Decimal, int]]:
         """Return what was traded: side, quantity, price, when."""
         found = [r.fact.fill for r in self.facts if isinstance(r.fact, f.OrderFilled)]
         return [(x.side.value, x.qty, x.price, x.ts) for x in found]
 
     def posts(self) -> int:
-        return int(self.alpaca.face.wire.by_method["POST"])
+        """Return how often an order was sent over the wire."""
+        return asked(self.wire, "POST", self.orders)
 
-
-class ShareDesk(Desk):
-    """Holds a share, always, with a stop that rests at the venue."""
-
-    instrument = SHARE
-    exits = "    exits: {stop_loss: 8%, after_exit: next_signal}\n"
-    strategy = STRATEGY.replace("1.0 if bar.close > 100 else 0.0", "1.0")
-
-
-@asynccontextmanager
-async def share_desk(root: Path) -> AsyncIterator[ShareDesk]:
-    """Open a market of shares on a morning in New York, at 100."""
-    house = make_house(
-        instruments=(SHARE,), cash={"USD": CASH}, settings=FillSettings(on_split=OnSplit.ADJUST)
-    )
-    house.clock = VenueClock(MORNING, 0.0)
-    async with alpaca(house, ghost_s=0.0) as venue:
-        house.move(Bar(SHARE.id, MORNING, MINUTE, 100.0, 100.0, 100.0, 100.0, 1e6))
-        found = ShareDesk(root, venue)
-        try:
-            yield found
-        finally:
-            await found.kill()
-
-
-@asynccontextmanager
-async def desk(root: Path, *, is_sim: bool = False) -> AsyncIterator[Desk]:
-    """Open a market with half an hour of the past, and nobody trading yet."""
-    house = make_house(instruments=(PAIR,), cash={"USD": CASH})
-    async with alpaca(house, ghost_s=0.0) as venue:
-        past = [Bar(PAIR.id, T0 - n * MINUTE, MINUTE, 99.0, 99.0, 99.0, 99.0, 1e6) for n in range(30, 0, -1)]
-        venue.face.market.remember(past)
-        house.move(Bar(PAIR.id, T0, MINUTE, 99.0, 99.0, 99.0, 99.0, 1e6))
-        found = Desk(root, venue, is_sim=is_sim)
-        try:
-            yield found
-        finally:
-            await found.kill()
+    def books(self) -> tuple[Any, ...]:
+        """Return what was traded, and what the account's ledger holds."""
+        account = self.ledger.accounts["main"]
+        return self.fills(), dict(account.cash), self.qty()

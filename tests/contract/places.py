@@ -1,36 +1,30 @@
 """The places where the venue port is proved: each a venue, its market, and its owner's own hand.
 
-A place is an async context that yields a `Place`; `PLACES` maps its name to it. To add a venue, write such
-a context and add it there: the tests of `test_venue.py` then run against it unchanged.
+A place is an async context that yields a `Place`. To add a venue, write such a context beside the others
+(`alpacas.py`, `binances.py`) and name it in `test_venue.py`, whose tests then run against it unchanged.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 
-from tests.emulators.alpacas import KEY, SECRET, alpaca
-from tests.emulators.houses import STOCK, T0, make_house
-from tradebot.adapters.alpaca.endpoint import endpoint_of
-from tradebot.adapters.alpaca.line import Pauses
-from tradebot.adapters.alpaca.rest import Deadlines, Rest
-from tradebot.adapters.alpaca.venue import AlpacaVenue
-from tradebot.core.messages import VenueFilled, VenueReport
+from tests.emulators.houses import STOCK, T0, asked, make_house
+from tradebot.core.messages import SubmitOrder, VenueFilled, VenueReport
 from tradebot.core.model import MINUTE, Bar, Instrument, Order, OrderKind, Side, Tif
-from tradebot.core.ports import Connected, LinkEvent, Venue
+from tradebot.core.ports import Connected, LinkEvent, LiveVenue, Venue
 from tradebot.daemon.clock import DataClock
 from tradebot.daemon.paper import PaperVenue
 from tradebot.emulators.house import House
+from tradebot.emulators.serving import Face
 from tradebot.sim.exchange import Exchange
 
 SHARE = replace(STOCK, lot_size=Decimal(1))
 OURS = "ab"  # how our client order ids begin
-QUICK = Pauses(first=0.02, longest=0.1, crowded=0.05, open_within=2.0)
-IMPATIENT = Deadlines(connect=2.0, read=1.5, whole=3.0)
 
 
 def is_ours(client_order_id: str) -> bool:
@@ -50,8 +44,10 @@ class Market(Protocol):
 class Place:
     """A venue with one instrument. `lot` is the quantity that tests trade in multiples of."""
 
-    def __init__(self, name: str, venue: Venue, market: Market, instrument: Instrument) -> None:
-        self.name, self.venue, self.market, self.instrument = name, venue, market, instrument
+    pause_s = 0.0  # what a word needs at most from the venue to here
+
+    def __init__(self, venue: Venue, market: Market, instrument: Instrument) -> None:
+        self.venue, self.market, self.instrument = venue, market, instrument
         self.lot = max(instrument.lot_size, Decimal("0.01") if instrument.lot_size < 1 else Decimal(1))
         self.now = T0
         self.reports: list[VenueReport] = []
@@ -113,7 +109,7 @@ class Place:
         count = -1
         while count != len(self.reports):
             count = len(self.reports)
-            await asyncio.sleep(0 if self.name == "sim" else 0.05)
+            await asyncio.sleep(self.pause_s)
 
 
 class _Sim:
@@ -128,8 +124,6 @@ class _Sim:
             self._tell(report)
 
     def owner(self, order: Order) -> None:
-        from tradebot.core.messages import SubmitOrder
-
         self._venue.exchange.owner_sends(SubmitOrder(order=order), self._clock.now())
 
     def transfer(self, asset: str, amount: Decimal, because: str) -> None:
@@ -159,72 +153,36 @@ async def sim_place() -> AsyncIterator[Place]:
     house = make_house(instruments=(SHARE,))
     venue = PaperVenue(Exchange(house.exchange.sim, "main"), clock)
     market = _Sim(venue, clock, lambda report: place.reports.append(report))
-    place = Place("sim", venue, market, SHARE)
+    place = Place(venue, market, SHARE)
     place.bar(100.0)
     yield place
 
 
-@asynccontextmanager
-async def alpaca_place(*, account_id: str = "", **options: Any) -> AsyncIterator[Place]:
-    """The Alpaca adapter with the real library against the emulated Alpaca."""
-    house = make_house(instruments=(SHARE,))
-    async with alpaca(house, **options) as served:
-        endpoint = endpoint_of(is_live=False, url=served.served.url)
-        rest = Rest(endpoint, KEY, SECRET, deadlines=IMPATIENT, per_minute=1_000_000)
-        venue = AlpacaVenue(
-            rest,
-            "main",
-            {SHARE.id: SHARE},
-            is_ours,
-            key=KEY,
-            secret=SECRET,
-            now=house.clock.now,
-            pauses=QUICK,
-            account_id=account_id,
-        )
-        place = AlpacaPlace("alpaca", venue, HouseMarket(house), SHARE)
-        place.served = served
-        place.alpaca = venue
-        place.bar(100.0)
-        running = asyncio.get_running_loop().create_task(venue.run(place.links.append))
+class WirePlace(Place):
+    """A venue behind a wire: what was said of the connection, and what was asked over it."""
+
+    pause_s = 0.05
+    venue: LiveVenue
+
+    def __init__(self, venue: LiveVenue, face: Face, market: Market, instrument: Instrument) -> None:
+        super().__init__(venue, market, instrument)
+        self.face, self.house, self.wire = face, face.house, face.wire
+        self.links: list[LinkEvent] = []
+
+    def asked(self, method: str, path: str) -> int:
+        """Return how often the venue was asked this."""
+        return asked(self.wire, method, path)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Follow the private stream, from the first bar at 100 until left."""
+        self.bar(100.0)
+        running = asyncio.get_running_loop().create_task(self.venue.run(self.links.append))
         try:
-            await place.until(lambda: any(isinstance(e, Connected) for e in place.links))
-            yield place
+            await self.until(lambda: any(isinstance(e, Connected) for e in self.links))
+            yield
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
-            await venue.close()
-
-
-class AlpacaPlace(Place):
-    """With what tests of Alpaca alone look at."""
-
-    served: Any
-    alpaca: AlpacaVenue
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.links: list[LinkEvent] = []
-
-    @property
-    def wire(self) -> Any:
-        return self.served.face.wire
-
-    def asked(self, method: str, path: str = "/v2/orders") -> int:
-        """Return how often the venue was asked this."""
-        return sum((r.method, r.path) == (method, path) for r in self.wire.requests)
-
-
-def binance_place() -> AbstractAsyncContextManager[Place]:
-    """The ccxt adapter with the real library against the emulated Binance."""
-    from tests.contract import binances  # it is made of what stands above
-
-    return binances.binance_place()
-
-
-PLACES: dict[str, Callable[[], AbstractAsyncContextManager[Place]]] = {
-    "sim": sim_place,
-    "alpaca": alpaca_place,
-    "binance": binance_place,
-}
+            await self.venue.close()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import PROVING
-from tests.contract.places import AlpacaPlace, Place, alpaca_place
+from tests.contract.alpacas import ORDERS, alpaca_place
+from tests.contract.places import Place, WirePlace
 from tests.emulators.houses import make_order
 from tradebot.core.messages import (
     ReplaceOrder,
@@ -28,12 +29,12 @@ from tradebot.core.ports import AuthFailed, Standing
 from tradebot.emulators.faults import Fault, FaultKind
 from tradebot.errors import PermissionRefused, RateLimited, VenueUnreachable
 
-POST = "POST /v2/orders"
+POST = f"POST {ORDERS}"
 AT_ONCE = {"Retry-After": "0"}
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
+async def place() -> AsyncIterator[WirePlace]:
     async with alpaca_place() as found:
         yield found
 
@@ -70,7 +71,7 @@ BROKEN: dict[str, tuple[Fault, bool]] = {
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
-async def test_an_answer_that_proves_nothing_leaves_the_order_unknown(place: AlpacaPlace, name: str) -> None:
+async def test_an_answer_that_proves_nothing_leaves_the_order_unknown(place: WirePlace, name: str) -> None:
     broken, is_live = BROKEN[name]
     place.wire.faults.add(broken)
     order = place.order("buy", 2, "limit", limit="90")
@@ -79,7 +80,7 @@ async def test_an_answer_that_proves_nothing_leaves_the_order_unknown(place: Alp
 
     assert isinstance(report, VenueUnknown)
     assert report.reason
-    assert place.asked("POST") == 1
+    assert place.asked("POST", ORDERS) == 1
     found = await place.venue.find(order.client_order_id)
     assert (found is not None and found.standing is Standing.WORKING) == is_live
 
@@ -102,7 +103,7 @@ PROOFS = [
 
 @pytest.mark.parametrize(("status", "code", "words"), PROOFS, ids=[p[2][:30] for p in PROOFS])
 async def test_known_words_of_the_venue_prove_a_refusal(
-    place: AlpacaPlace, status: int, code: int, words: str
+    place: WirePlace, status: int, code: int, words: str
 ) -> None:
     body = json.dumps({"code": code, "message": words})
     place.wire.faults.add(fault(POST, FaultKind.STATUS, status=status, body=body))
@@ -113,7 +114,7 @@ async def test_known_words_of_the_venue_prove_a_refusal(
     assert words in report.reason
 
 
-async def test_an_id_that_exists_is_looked_up_and_not_called_refused(place: AlpacaPlace) -> None:
+async def test_an_id_that_exists_is_looked_up_and_not_called_refused(place: WirePlace) -> None:
     order = place.order("buy", 2)
     await place.submit(order)
 
@@ -126,7 +127,7 @@ async def test_an_id_that_exists_is_looked_up_and_not_called_refused(place: Alpa
 
 @pytest.mark.parametrize("batch", range(50 if PROVING else 1))
 async def test_orders_through_faults_of_all_kinds_are_each_sent_once_and_end_right(
-    place: AlpacaPlace, batch: int, rng: random.Random
+    place: WirePlace, batch: int, rng: random.Random
 ) -> None:
     count = 200 if PROVING else 40
     kinds = [name for name in sorted(BROKEN) if "no answer" not in name]
@@ -155,7 +156,7 @@ async def test_orders_through_faults_of_all_kinds_are_each_sent_once_and_end_rig
     assert any(isinstance(report, VenueUnknown) for _, report in sent)
 
 
-async def test_an_order_that_shows_late_is_absent_first_and_found_then(place: AlpacaPlace) -> None:
+async def test_an_order_that_shows_late_is_absent_first_and_found_then(place: WirePlace) -> None:
     place.wire.faults.add(fault(POST, FaultKind.DROP, after=True))
     order = place.order("buy", 2, "limit", limit="90")
     await place.venue.submit(order)
@@ -170,13 +171,13 @@ async def test_an_order_that_shows_late_is_absent_first_and_found_then(place: Al
 
 
 async def test_a_trade_is_told_before_the_answer_and_the_late_answer_is_an_ack(
-    place: AlpacaPlace,
+    place: WirePlace,
 ) -> None:
     place.wire.faults.add(fault(POST, FaultKind.DELAY, after=True, seconds=0.15))
     order = place.order("buy", 2)
 
     sending = asyncio.create_task(place.venue.submit(order))
-    await place.until(lambda: place.asked("POST") == 1 and bool(place.served.house.orders))
+    await place.until(lambda: place.asked("POST", ORDERS) == 1 and bool(place.house.orders))
     place.bar(101.0)
     await place.until(lambda: any(isinstance(r, VenueFilled) for r in place.of(order)))
 
@@ -188,7 +189,7 @@ async def test_a_trade_is_told_before_the_answer_and_the_late_answer_is_an_ack(
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.HANG, FaultKind.STATUS, FaultKind.HTML])
-async def test_a_cancel_without_an_answer_is_told_by_the_stream(place: AlpacaPlace, kind: FaultKind) -> None:
+async def test_a_cancel_without_an_answer_is_told_by_the_stream(place: WirePlace, kind: FaultKind) -> None:
     order = place.order("buy", 2, "limit", limit="90")
     await place.submit(order)
     place.wire.faults.add(fault("DELETE /v2/orders/*", kind, after=True, status=504))
@@ -199,7 +200,7 @@ async def test_a_cancel_without_an_answer_is_told_by_the_stream(place: AlpacaPla
 
 
 async def test_a_cancel_that_never_arrived_says_nothing_and_may_be_asked_again(
-    place: AlpacaPlace,
+    place: WirePlace,
 ) -> None:
     order = place.order("buy", 2, "limit", limit="90")
     await place.submit(order)
@@ -214,7 +215,7 @@ async def test_a_cancel_that_never_arrived_says_nothing_and_may_be_asked_again(
     await place.until(lambda: isinstance(place.of(order)[-1], VenueCanceled))
 
 
-async def test_a_cancel_that_meets_a_trade_on_its_way_is_no_error(place: AlpacaPlace) -> None:
+async def test_a_cancel_that_meets_a_trade_on_its_way_is_no_error(place: WirePlace) -> None:
     order = place.order("buy", 2)
     await place.submit(order)
     place.wire.faults.add(fault("DELETE /v2/orders/*", FaultKind.DELAY, seconds=0.1))
@@ -230,7 +231,7 @@ async def test_a_cancel_that_meets_a_trade_on_its_way_is_no_error(place: AlpacaP
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.TRUNCATE, FaultKind.STATUS])
 async def test_a_replace_without_an_answer_is_sent_once_and_told_by_the_stream(
-    place: AlpacaPlace, kind: FaultKind
+    place: WirePlace, kind: FaultKind
 ) -> None:
     old, new = await _resting(place)
     place.wire.faults.add(fault("PATCH /v2/orders/*", kind, after=True, status=504))
@@ -242,7 +243,7 @@ async def test_a_replace_without_an_answer_is_sent_once_and_told_by_the_stream(
     assert sum(r.method == "PATCH" for r in place.wire.requests) == 1
 
 
-async def test_a_refused_replace_leaves_the_old_order_working(place: AlpacaPlace) -> None:
+async def test_a_refused_replace_leaves_the_old_order_working(place: WirePlace) -> None:
     old, new = await _resting(place)
     body = '{"code": 42210000, "message": "cannot replace order in accepted status"}'
     place.wire.faults.add(fault("PATCH /v2/orders/*", FaultKind.STATUS, status=422, body=body))
@@ -264,7 +265,7 @@ async def _resting(place: Place) -> tuple[Order, Order]:
 # --- what is never sent -------------------------------------------------------------------------------
 
 
-async def test_what_alpaca_cannot_do_is_refused_before_it_leaves(place: AlpacaPlace) -> None:
+async def test_what_alpaca_cannot_do_is_refused_before_it_leaves(place: WirePlace) -> None:
     cases: dict[str, Order] = {
         "post-only": place.order("buy", 1, "limit", limit="90", post_only=True),
         "waits for another": place.order("sell", 1, "limit", limit="190", activated_by="ab1"),
@@ -276,10 +277,10 @@ async def test_what_alpaca_cannot_do_is_refused_before_it_leaves(place: AlpacaPl
     for why, report in reports.items():
         assert isinstance(report, VenueRefused)
         assert why in report.reason
-    assert place.asked("POST") == 0
+    assert place.asked("POST", ORDERS) == 0
 
 
-async def test_a_pause_the_venue_asks_for_is_kept(place: AlpacaPlace) -> None:
+async def test_a_pause_the_venue_asks_for_is_kept(place: WirePlace) -> None:
     place.wire.faults.add(
         fault(
             "GET /v2/account",
@@ -333,7 +334,7 @@ READS: dict[str, Callable[[Place], Any]] = {
     ids=["503", "200 list", "200 nonsense", "403", "page", "drop", "cut", "hang"],
 )
 async def test_a_reading_that_fails_is_unreachable_and_the_next_one_works(
-    place: AlpacaPlace, broken: Fault, read: str
+    place: WirePlace, broken: Fault, read: str
 ) -> None:
     place.wire.faults.add(broken)
     with pytest.raises(VenueUnreachable):
@@ -344,9 +345,9 @@ async def test_a_reading_that_fails_is_unreachable_and_the_next_one_works(
     await READS[read](place)
 
 
-async def test_keys_that_are_revoked_end_the_account_at_once(place: AlpacaPlace) -> None:
+async def test_keys_that_are_revoked_end_the_account_at_once(place: WirePlace) -> None:
     await place.venue.snapshot(0)
-    place.served.face.access.keys.clear()
+    place.face.access.keys.clear()
 
     report = await place.venue.submit(place.order("buy", 1))
     with pytest.raises(VenueUnreachable, match="must accept the keys"):
@@ -359,7 +360,7 @@ async def test_keys_that_are_revoked_end_the_account_at_once(place: AlpacaPlace)
 # --- whose account, and from when on ------------------------------------------------------------------
 
 
-async def test_what_was_before_the_account_was_opened_here_is_never_told(place: AlpacaPlace) -> None:
+async def test_what_was_before_the_account_was_opened_here_is_never_told(place: WirePlace) -> None:
     place.market.owner(make_order("by-hand", "buy", "5"))
     place.bar(101.0)
     place.market.transfer("USD", Decimal(-70), "withdrawal")
@@ -387,7 +388,7 @@ async def test_the_right_account_by_its_number_is_taken() -> None:
         assert (await place.venue.snapshot(0)).cash == {"USD": Decimal(100_000)}
 
 
-async def test_an_account_that_may_not_trade_is_refused_with_the_reason(place: AlpacaPlace) -> None:
+async def test_an_account_that_may_not_trade_is_refused_with_the_reason(place: WirePlace) -> None:
     body = '{"id": "x", "account_number": "PA1", "status": "ACTIVE", "trading_blocked": true, "cash": "1"}'
     place.wire.faults.add(fault("GET /v2/account", FaultKind.STATUS, status=200, body=body))
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.contract.places import IMPATIENT, QUICK
+from tests.contract.alpacas import QUICK, rest_of
 from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
 from tests.emulators.houses import COIN, STOCK, T0, bar, make_house, quote
-from tradebot.adapters.alpaca.endpoint import endpoint_of
 from tradebot.adapters.alpaca.feed import AlpacaFeed
 from tradebot.adapters.alpaca.line import Pauses
-from tradebot.adapters.alpaca.rest import Rest
 from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, Bar, Quote
 from tradebot.core.ports import (
@@ -71,9 +69,9 @@ async def following(
 ) -> AsyncIterator[Following]:
     house = make_house(instruments=(COIN, replace(STOCK, lot_size=Decimal(1))))
     async with alpaca(house, **options) as venue:
-        endpoint = endpoint_of(is_live=False, url=venue.served.url)
-        rest = Rest(endpoint, KEY, secret, deadlines=IMPATIENT, per_minute=1_000_000)
-        feed = AlpacaFeed(rest, key=KEY, secret=secret, now=house.clock.now, pauses=pauses, page=page)
+        feed = AlpacaFeed(
+            rest_of(venue, secret), key=KEY, secret=secret, now=house.clock.now, pauses=pauses, page=page
+        )
         yield Following(feed, venue)
         await feed.close()
 

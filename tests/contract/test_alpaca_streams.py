@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.places import OURS, AlpacaPlace, Place, alpaca_place
+from tests.contract.alpacas import alpaca_place
+from tests.contract.places import OURS, Place, WirePlace
 from tests.emulators.houses import make_order, quote
 from tradebot.core.messages import VenueAcked, VenueCanceled, VenueFilled
 from tradebot.core.model import MINUTE, SECOND, Order, Quote
@@ -18,7 +19,7 @@ from tradebot.emulators.wire import SocketFault
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
+async def place() -> AsyncIterator[WirePlace]:
     async with alpaca_place() as found:
         yield found
 
@@ -27,11 +28,11 @@ def fills(place: Place) -> list[str]:
     return [r.fill.fill_id for r in place.reports if isinstance(r, VenueFilled)]
 
 
-def count(place: AlpacaPlace, kind: type) -> int:
+def count(place: WirePlace, kind: type) -> int:
     return sum(isinstance(event, kind) for event in place.links)
 
 
-async def suffer(place: AlpacaPlace, fault: SocketFault, count: int = 1) -> None:
+async def suffer(place: WirePlace, fault: SocketFault, count: int = 1) -> None:
     for socket in place.wire.on(TRADES):
         await socket.suffer(fault, count=count)
 
@@ -43,7 +44,7 @@ async def trade(place: Place, lots: int = 1, at: float = 101.0) -> Order:
     return order
 
 
-async def test_a_lost_connection_is_told_once_and_dialled_anew(place: AlpacaPlace) -> None:
+async def test_a_lost_connection_is_told_once_and_dialled_anew(place: WirePlace) -> None:
     await suffer(place, SocketFault.DROP)
 
     await place.until(lambda: count(place, Connected) == 2)
@@ -53,7 +54,7 @@ async def test_a_lost_connection_is_told_once_and_dialled_anew(place: AlpacaPlac
     await place.until(lambda: len(fills(place)) == 1)
 
 
-async def test_what_happened_in_a_gap_is_read_after_it(place: AlpacaPlace) -> None:
+async def test_what_happened_in_a_gap_is_read_after_it(place: WirePlace) -> None:
     place.wire.faults.add(Fault(route="GET /stream", kind=FaultKind.STATUS, status=503, times=3))
     await suffer(place, SocketFault.DROP)
     await place.until(lambda: count(place, Disconnected) == 1)
@@ -67,7 +68,7 @@ async def test_what_happened_in_a_gap_is_read_after_it(place: AlpacaPlace) -> No
 
 
 async def test_a_hundred_part_trades_with_every_message_doubled_and_turned_round_are_each_known_once(
-    place: AlpacaPlace,
+    place: WirePlace,
 ) -> None:
     order = place.order("buy", 100)
     await place.venue.submit(order)
@@ -77,7 +78,7 @@ async def test_a_hundred_part_trades_with_every_message_doubled_and_turned_round
         else:
             await suffer(place, SocketFault.DUPLICATE, count=1)
         place.now += MINUTE
-        place.served.house.move(_quote(place.now))
+        place.house.move(_quote(place.now))
     await place.until(lambda: len(set(fills(place))) == 100)
 
     shown = await place.venue.snapshot(0)
@@ -91,27 +92,27 @@ def _quote(ts: int) -> Quote:
     return quote(99.0 - ts // MINUTE % 2, 100.0 - ts // MINUTE % 2, ts=ts, size=1.0)
 
 
-async def test_a_message_that_never_came_leads_to_a_look(place: AlpacaPlace) -> None:
+async def test_a_message_that_never_came_leads_to_a_look(place: WirePlace) -> None:
     order = place.order("buy", 3)
     await place.venue.submit(order)
-    place.served.house.move(_quote(place.now + SECOND))
+    place.house.move(_quote(place.now + SECOND))
     await place.until(lambda: len(fills(place)) == 1)
     looks = count(place, Connected)
 
     await suffer(place, SocketFault.LOSE)
-    place.served.house.move(_quote(place.now + MINUTE))
-    place.served.house.move(_quote(place.now + 2 * MINUTE))
+    place.house.move(_quote(place.now + MINUTE))
+    place.house.move(_quote(place.now + 2 * MINUTE))
 
     await place.until(lambda: count(place, Connected) == looks + 1)
     assert len((await place.venue.snapshot(0)).fills) == 3
 
 
-async def test_a_mute_stream_is_found_out_by_the_account_and_dialled_anew(place: AlpacaPlace) -> None:
+async def test_a_mute_stream_is_found_out_by_the_account_and_dialled_anew(place: WirePlace) -> None:
     await place.venue.snapshot(0)
     await suffer(place, SocketFault.MUTE)
     await trade(place)
     place.now += MINUTE
-    place.served.house.clock.move(place.now)
+    place.house.clock.move(place.now)
 
     await place.venue.snapshot(0)
 
@@ -121,10 +122,10 @@ async def test_a_mute_stream_is_found_out_by_the_account_and_dialled_anew(place:
     await place.until(lambda: len(fills(place)) == 1)
 
 
-async def test_a_cancelled_order_that_had_traded_in_part_tells_both(place: AlpacaPlace) -> None:
+async def test_a_cancelled_order_that_had_traded_in_part_tells_both(place: WirePlace) -> None:
     order = place.order("buy", 3, "limit", limit="100")
     await place.submit(order)
-    place.served.house.move(_quote(place.now + SECOND))
+    place.house.move(_quote(place.now + SECOND))
     await place.venue.cancel(order.client_order_id)
 
     await place.until(lambda: isinstance(place.of(order)[-1], VenueCanceled))
@@ -132,7 +133,7 @@ async def test_a_cancelled_order_that_had_traded_in_part_tells_both(place: Alpac
     assert kinds == [VenueAcked, VenueFilled, VenueCanceled]
 
 
-async def test_somebody_elses_trade_is_not_ours_and_leads_to_a_look(place: AlpacaPlace) -> None:
+async def test_somebody_elses_trade_is_not_ours_and_leads_to_a_look(place: WirePlace) -> None:
     looks = count(place, Connected)
 
     place.market.owner(make_order("by-hand", "sell", "2"))
@@ -143,7 +144,7 @@ async def test_somebody_elses_trade_is_not_ours_and_leads_to_a_look(place: Alpac
 
 
 async def test_messages_in_new_words_are_passed_over_and_the_money_in_them_is_read_anew(
-    place: AlpacaPlace,
+    place: WirePlace,
 ) -> None:
     looks = count(place, Connected)
     (socket,) = place.wire.on(TRADES)
@@ -163,12 +164,12 @@ async def test_messages_in_new_words_are_passed_over_and_the_money_in_them_is_re
     order = await trade(place)
 
     await place.until(lambda: bool(place.of(order)) and len(fills(place)) == 1)
-    assert place.alpaca.unreadable == 2
+    assert place.venue.unreadable == 2
     assert count(place, Connected) == looks + 2
 
 
-async def test_wrong_keys_end_the_line_and_nobody_dials_again(place: AlpacaPlace) -> None:
-    place.served.face.access.keys.clear()
+async def test_wrong_keys_end_the_line_and_nobody_dials_again(place: WirePlace) -> None:
+    place.face.access.keys.clear()
     await suffer(place, SocketFault.DROP)
 
     await place.until(lambda: count(place, AuthFailed) == 1)
@@ -179,7 +180,7 @@ async def test_wrong_keys_end_the_line_and_nobody_dials_again(place: AlpacaPlace
     assert "keys are not accepted" in next(e.reason for e in place.links if isinstance(e, AuthFailed))
 
 
-async def test_being_told_to_wait_is_no_wrong_key_and_no_storm(place: AlpacaPlace) -> None:
+async def test_being_told_to_wait_is_no_wrong_key_and_no_storm(place: WirePlace) -> None:
     place.wire.faults.add(Fault(route="GET /stream", kind=FaultKind.STATUS, status=429, times=4))
     before = place.asked("GET", "/stream")
     await suffer(place, SocketFault.DROP)
@@ -200,7 +201,7 @@ async def test_the_end_is_quick_and_leaves_no_thread() -> None:
     assert not [t.name for t in threading.enumerate() if t.name.startswith("alpaca-trades")]
 
 
-async def test_many_reconnects_lose_no_trade(place: AlpacaPlace) -> None:
+async def test_many_reconnects_lose_no_trade(place: WirePlace) -> None:
     order_ids = []
     for i in range(30):
         await suffer(place, SocketFault.DROP)

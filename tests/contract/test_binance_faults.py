@@ -14,7 +14,7 @@ from tests.adapters.ccxt.accounts import Account, account, order
 from tests.conftest import PROVING
 from tests.contract.binances import binance_place
 from tests.contract.test_venue import fills_of
-from tests.emulators.binance.exchanges import T0, make_coin, make_face, quote
+from tests.emulators.binance.exchanges import ORDERS, T0, make_coin, make_face, quote
 from tradebot.adapters.ccxt.budget import Budget
 from tradebot.core.messages import (
     VenueAcked,
@@ -35,7 +35,7 @@ from tradebot.errors import RateLimited, VenueUnreachable
 from tradebot.sim.fees import ThirdAssetFees
 
 D = Decimal
-POST = "POST /api/v3/order"
+POST = f"POST {ORDERS}"
 
 
 def fault(kind: FaultKind, route: str = POST, **terms: Any) -> Fault:

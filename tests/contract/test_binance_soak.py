@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 from tests.conftest import PROVING
-from tests.contract.test_binance_account import COIN, BinanceDesk, desk
+from tests.contract.binances import BinanceDesk, binance_desk
+from tests.emulators.binance.exchanges import ORDERS
 from tradebot.core import facts as f
 from tradebot.core.ports import Standing
 from tradebot.emulators.faults import Fault, FaultKind
@@ -16,7 +18,7 @@ from tradebot.emulators.wire import SocketFault
 from tradebot.sim.fees import ReceivedAssetFees
 
 MINUTES = 600 if PROVING else 45
-POST, GET = "POST /api/v3/order", "GET /api/v3/*"
+POST, GET = f"POST {ORDERS}", "GET /api/v3/*"
 # Of an order that never arrived nobody can say so for a minute, and then its symbol waits for the owner: that
 # is proven elsewhere. Here the exchange has taken, or refused, what is in doubt.
 FAULTS = [
@@ -32,14 +34,13 @@ FAULTS = [
 
 
 async def test_books_are_the_exchanges_after_hours_of_breaking(tmp_path: Path, rng: random.Random) -> None:
-    async with desk(
-        tmp_path, fees=ReceivedAssetFees(maker=COIN.tick_size, taker=COIN.tick_size * 1000)
-    ) as here:
+    fees = ReceivedAssetFees(maker=Decimal("0.01"), taker=Decimal(10))
+    async with binance_desk(tmp_path, fees=fees) as here:
         await here.start()
         for _ in range(MINUTES):
             await disturb(here, rng)
             await here.minute(round(rng.uniform(97.0, 103.0), 2))
-            here.face.wire.faults.clear()
+            here.wire.faults.clear()
             if rng.random() < 0.05:
                 await here.kill()
                 await here.start()
@@ -47,9 +48,9 @@ async def test_books_are_the_exchanges_after_hours_of_breaking(tmp_path: Path, r
 
         orders = Counter(state.order.client_order_id for state in here.house.orders)
         assert all(count == 1 for count in orders.values())
-        account, books = here.ledger.accounts["main"], here.house.books()
-        assert account.qty(COIN.id) == books.positions.get(COIN.id, 0)
-        assert account.cash["USD"] == books.cash["USD"]
+        books = here.house.books()
+        assert here.qty() == books.positions.get(here.instrument.id, 0)
+        assert here.cash() == books.cash["USD"]
         fills = [r.fact.fill.fill_id for r in here.facts if isinstance(r.fact, f.OrderFilled)]
         assert len(fills) == len(set(fills)) == len(here.house.exchange.fills) > MINUTES // 20
         assert not here.house.working() or here.ledger.open
@@ -59,12 +60,12 @@ async def disturb(here: BinanceDesk, rng: random.Random) -> None:
     """Break something, or nothing."""
     what = rng.random()
     if what < 0.35:
-        here.face.wire.faults.add(rng.choice(FAULTS))
+        here.wire.faults.add(rng.choice(FAULTS))
     elif what < 0.45:
-        for socket in here.face.wire.on(rng.choice(("user", "market", "*"))):
+        for socket in here.wire.on(rng.choice(("user", "market", "*"))):
             await socket.suffer(rng.choice((SocketFault.DROP, SocketFault.CLOSE)))
     elif what < 0.5:
-        for socket in here.face.wire.on("user"):
+        for socket in here.wire.on("user"):
             await socket.suffer(rng.choice((SocketFault.DUPLICATE, SocketFault.REORDER)), count=2)
     elif what < 0.55:
         here.face.sockets.terminate()
@@ -73,9 +74,8 @@ async def disturb(here: BinanceDesk, rng: random.Random) -> None:
 
 async def calm(here: BinanceDesk) -> None:
     """Let everything be found that was missed."""
-    for socket in here.face.wire.on("*"):
+    for socket in here.wire.on("*"):
         await socket.suffer(SocketFault.HEAL)
     for _ in range(3):
-        await here.account.parts.reconciler.look()
-        await here.settled()
+        await here.look()
     assert not [s for s in here.house.working() if s.standing is not Standing.WORKING]

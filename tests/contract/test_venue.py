@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contract.places import PLACES, Place
+from tests.contract.alpacas import alpaca_place
+from tests.contract.binances import binance_place
+from tests.contract.places import Place, sim_place
 from tradebot.core.messages import (
     ReplaceOrder,
     VenueAcked,
@@ -20,6 +22,7 @@ from tradebot.core.model import Order, OrderKind, Side, Tif
 from tradebot.core.ports import Standing
 
 D = Decimal
+PLACES = {"sim": sim_place, "alpaca": alpaca_place, "binance": binance_place}
 
 
 @pytest.fixture(params=sorted(PLACES))

@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import environment
+from tradebot.daemon import places
+from tradebot.daemon.startlog import StartLog
 
 PATIENCE = 60.0  # seconds until a test gives up on a process; none should need them
 
@@ -56,7 +59,7 @@ class Project:
         self.write()
 
     def write(
-        self, *, body: str = "pass", begin: str = "2010-01-01", pace: str = "1d", more: str = ""
+        self, *, body: str = "pass", begin: str = "2010-01-01", pace: str = "14d", more: str = ""
     ) -> None:
         """Write configuration and strategy; `body` runs in each call, `more` is more configuration."""
         pace = f", pace: {pace}" if pace else ""
@@ -72,6 +75,18 @@ class Project:
     @property
     def account(self) -> Path:
         return self.state / "paper-sim-main"
+
+    def crashed(self, times: int) -> None:
+        """Note so many starts that did not end in order, all in the second of the last one."""
+        places.make(self.where)
+        log = StartLog(self.where.state)
+        for _ in range(times):
+            log.begin(log.last or int(time.time()))
+
+    @property
+    def where(self) -> places.Places:
+        """Where a daemon of this project keeps what it writes."""
+        return places.find_places(self.root, {"TRADEBOT_STATE": str(self.base)})
 
     def start(
         self, *words: str, env: Mapping[str, str] | None = None, before: Callable[[], None] | None = None

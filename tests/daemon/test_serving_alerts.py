@@ -11,6 +11,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.daemon.served import PATIENCE, Project
+from tradebot.daemon.startlog import TOO_MANY
 from tradebot.errors import ExitCode
 
 CANARY = "canary-S3cret-0123456789"
@@ -85,10 +86,7 @@ def test_a_strategy_that_does_not_come_back_is_told_before_the_end(project: Proj
 
 
 def test_who_is_halted_entirely_sends_no_proof_of_life(project: Project, owner: Owner) -> None:
-    for _ in range(3):
-        with project.start() as daemon:
-            daemon.until("ready")
-            daemon.kill()
+    project.crashed(TOO_MANY - 1)
     project.write(more=NOTIFY.format(level="critical"))
     with project.start("--log-level", "debug", env=env(owner)) as daemon:
         daemon.until("ready")

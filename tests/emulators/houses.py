@@ -86,6 +86,11 @@ def bar(close: float, *, ts: int = T0, instrument: str = "SPY", open_: float | N
     return Bar(instrument, ts, MINUTE, start, max(start, close), min(start, close), close, 1000.0)
 
 
+def asked(wire: Wire, method: str, path: str) -> int:
+    """Return how often clients asked this."""
+    return sum((r.method, r.path) == (method, path) for r in wire.requests)
+
+
 class PlainFace:
     """The least that a face is: orders in, order states out, events to every socket."""
 

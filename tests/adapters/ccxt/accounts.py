@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
-from tests.emulators.binance.exchanges import make_face, opened
+from tests.emulators.binance.exchanges import ORDERS, make_face, opened
+from tests.emulators.houses import asked
 from tradebot.adapters.ccxt.budget import Budget
 from tradebot.adapters.ccxt.library import Exchange
 from tradebot.adapters.ccxt.symbols import symbols_of
@@ -46,7 +47,7 @@ class Account:
 
     def posts(self) -> int:
         """How often an order was sent over the wire."""
-        return sum(1 for r in self.face.wire.requests if (r.method, r.path) == ("POST", "/api/v3/order"))
+        return asked(self.face.wire, "POST", ORDERS)
 
     async def start(self) -> None:
         """Dial the private stream and wait until it stands."""

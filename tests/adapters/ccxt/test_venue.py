@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.ccxt.accounts import account, open_account, order
-from tests.emulators.binance.exchanges import T0, make_face, quote
+from tests.emulators.binance.exchanges import ORDERS, T0, make_face, quote
 from tradebot.core.messages import (
     ReplaceOrder,
     VenueAcked,
@@ -25,7 +25,7 @@ from tradebot.emulators.wire import SocketFault
 from tradebot.errors import VenueUnreachable
 
 D = Decimal
-POST = "POST /api/v3/order"
+POST = f"POST {ORDERS}"
 
 
 def kinds(reports: list[VenueReport]) -> list[str]:
@@ -179,7 +179,7 @@ async def test_an_order_that_shows_up_late_is_found_later() -> None:
     async with account() as place:
         place.face.wire.faults.add(Fault(route=POST, kind=FaultKind.DROP, after=True))
         body = json.dumps({"code": -2013, "msg": "Order does not exist."})
-        route = "GET /api/v3/order"
+        route = f"GET {ORDERS}"
         place.face.wire.faults.add(Fault(route=route, kind=FaultKind.STATUS, status=400, body=body, times=3))
         await place.send(order(kind="limit", limit_price="90"))
 
@@ -245,7 +245,7 @@ async def test_a_cancel_that_meets_a_filled_order_tells_its_trades() -> None:
 async def test_an_unanswered_cancel_stays_open_and_is_safe_to_repeat(after: bool) -> None:
     async with account(deadline_s=0.3) as place:
         await place.send(order(kind="limit", limit_price="90"))
-        place.face.wire.faults.add(Fault(route="DELETE /api/v3/order", kind=FaultKind.HANG, after=after))
+        place.face.wire.faults.add(Fault(route=f"DELETE {ORDERS}", kind=FaultKind.HANG, after=after))
 
         assert await place.cancel("t1a") == []
         assert kinds(await place.cancel("t1a")) == ["VenueCanceled"]
@@ -307,7 +307,7 @@ async def test_trades_come_in_pages() -> None:
         assert [f.client_order_id for f in found] == [f"web{n}" for n in range(2300)]
         asked = [r.path for r in face.wire.requests]
         assert asked.count("/api/v3/myTrades") + asked.count("/api/v3/allOrders") <= 8
-        assert asked.count("/api/v3/order") == 0
+        assert asked.count(ORDERS) == 0
 
 
 NO_ORDERS = ("<html>", "[1, 2]", '[{"symbol": "BTCUSDT"}]', '"x"', "null")

@@ -16,6 +16,7 @@ from tradebot.emulators.serving import Served
 D = Decimal
 T0 = 1_700_000_040_000_000_000  # a full minute
 KEY, SECRET = "k" * 64, "s" * 64
+ORDERS = "/api/v3/order"
 
 
 def make_coin(base: str = "BTC", quote: str = "USDT") -> Instrument:
