@@ -25,6 +25,7 @@ from tests.chaos.stage import FIRST_PRICES, PEAR, at, draw_events, draw_setup, f
 from tests.chaos.venue import Server
 from tests.core.world import COIN, GEM, START, STOCK
 from tradebot.core import facts as f
+from tradebot.core.happenings import in_todays_units
 from tradebot.core.messages import Dividend, Input, Slice, Split
 from tradebot.core.model import (
     MINUTE,
@@ -334,7 +335,7 @@ class World:
                 replayed=self.auditor.restart,
                 saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
-                past=lambda: list(self.bars),
+                past=lambda: list(in_todays_units(self.bars, self.events, self.server.now())),
                 missed=self._missed,
             )
         )

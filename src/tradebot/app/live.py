@@ -16,19 +16,19 @@ from tradebot.app.ahead import Ahead, depth
 from tradebot.app.deciders import needs_of
 from tradebot.app.misfits import base_currency, refuse
 from tradebot.app.protection import check_exits
-from tradebot.app.supply import Outline, Supply
+from tradebot.app.supply import Outline
 from tradebot.app.trading import (
     ARCHIVE_CAP,
     Assembly,
     Opened,
     Request,
-    in_todays_units,
     opened_files,
     patience_of,
 )
 from tradebot.config.models import Config
 from tradebot.config.units import Money
 from tradebot.core.engine import Engine
+from tradebot.core.happenings import in_todays_units
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Rate, Slice
 from tradebot.core.model import DAY, HOUR, SECOND, Bar, Instrument
@@ -354,13 +354,7 @@ class _Joined:
 
     def warm_up(self) -> Iterable[Slice]:
         """Return the past in today's units."""
-        given = Supply(
-            outline=self.outline,
-            past=lambda: iter(slices(self.bars)),
-            missed=lambda: iter(()),
-            coming=lambda: iter(()),
-        )
-        return in_todays_units(given, self.clock.now())
+        return in_todays_units(slices(self.bars), self.outline.events, self.clock.now())
 
     async def follow(self) -> None:
         """Follow feed and venue until cancelled. Raises what ended one of them."""

@@ -24,9 +24,10 @@ from tradebot.config.models import Config
 from tradebot.config.schema import digest as config_digest
 from tradebot.config.schema import resolved
 from tradebot.core.engine import Engine
+from tradebot.core.happenings import in_todays_units
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Rate, Slice, Split, Start
-from tradebot.core.model import SECOND, Bar, Instrument, MarketData, rebased
+from tradebot.core.model import SECOND, Instrument
 from tradebot.core.recorder import base32
 from tradebot.core.rules import TIME_BUDGET
 from tradebot.core.setup import Setup, StrategySpec
@@ -132,7 +133,7 @@ def past_engine(
     assembly.progress = {} if seen is None else {"market": seen}
     given = _held_here(assembly.wanted())
     engine = Engine(assembly.setup(given.outline), ledger)
-    return engine, lambda now: in_todays_units(given, now)
+    return engine, lambda now: in_todays_units(given.past(), given.outline.events, now)
 
 
 def _instance(request: Request) -> str:
@@ -198,7 +199,7 @@ class Assembly:
             halts=halts,
             feed=self._fed(player, runner, outline.rates),
             catch_up=lambda: player.sleep_through(given.missed()),
-            warm_up=lambda: in_todays_units(given, clock.now()),
+            warm_up=lambda: in_todays_units(given.past(), outline.events, clock.now()),
             until_end=self.request.until_end,
             source=outline.source,
             seen=self._resumes_after(),
@@ -340,22 +341,6 @@ def _held_here(wanted: Wanted) -> Supply:
     from tradebot.app.stored import supply  # loads what a daemon leaves to a process of its own
 
     return supply(wanted)
-
-
-def in_todays_units(given: Supply, now: int) -> Iterator[Slice]:
-    """Return the past with splits that have happened in its prices."""
-    splits = [e for e in given.outline.events if isinstance(e, Split) and e.ts <= now]
-    return (_rebased(piece, splits) for piece in given.past()) if splits else given.past()
-
-
-def _rebased(piece: Slice, splits: Sequence[Split]) -> Slice:
-    items: list[MarketData] = []
-    for item in piece.items:
-        for split in splits:
-            if isinstance(item, Bar) and split.instrument == item.instrument and item.ts <= split.ts:
-                item = rebased(item, float(split.ratio))
-        items.append(item)
-    return Slice(piece.ts, tuple(items))
 
 
 def patience_of(config: Config) -> Patience:

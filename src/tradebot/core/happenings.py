@@ -6,11 +6,12 @@ and put together by machine-made code, and making that of all of them takes a tw
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.core.model import MarketData
+from tradebot.core.model import Bar, MarketData, rebased
 
 
 class Slice(NamedTuple):
@@ -65,3 +66,19 @@ class Dividend:
     instrument: str
     amount: Decimal
     pays_at: int
+
+
+def in_todays_units(past: Iterable[Slice], events: Iterable[object], now: int) -> Iterator[Slice]:
+    """Yield past data with the splits among `events` that have happened by `now` (ns UTC) in its bars' prices."""
+    splits = [event for event in events if isinstance(event, Split) and event.ts <= now]
+    return (_rebased(piece, splits) for piece in past) if splits else iter(past)
+
+
+def _rebased(piece: Slice, splits: Sequence[Split]) -> Slice:
+    items: list[MarketData] = []
+    for item in piece.items:
+        for split in splits:
+            if isinstance(item, Bar) and split.instrument == item.instrument and item.ts <= split.ts:
+                item = rebased(item, float(split.ratio))
+        items.append(item)
+    return Slice(piece.ts, tuple(items))
