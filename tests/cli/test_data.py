@@ -209,6 +209,20 @@ def test_a_synthetic_market_needs_a_pair(tradebot: Tradebot) -> None:
     assert "is BASE/QUOTE" in tradebot("data", "synthetic", "LUCK").err
 
 
+def test_check_looks_at_quotes_too(tradebot: Tradebot, here: Path) -> None:
+    head = "timestamp,bid,bid_qty,ask,ask_qty\n"
+    rows = [f"2024-01-01T00:00:{i:02d}Z,{100 + i % 3},1,{101 + i % 3},1" for i in range(40)]
+    rows[7] = "2024-01-01T00:00:07Z,150,1,151,1"
+    (here / "quotes.csv").write_text(head + "\n".join(rows) + "\n")
+    tradebot("data", "import", "quotes.csv", "--kind", "quotes", *NEW)
+
+    ended = tradebot("data", "check", "UP/USD")
+
+    assert ended.code == ExitCode.FAILED
+    assert ended.out.startswith("FAILED  UP/USD 40 quotes\n    error  bad_print (1): ")
+    assert tradebot("data", "check", "SYN/USD").out.startswith("ok  SYN/USD 30,973 quotes\n")
+
+
 HEAD = "date,open,high,low,close,volume\n"
 DAYS = "2020-01-01,1,1,1,1,5\n2020-01-02,1,1,1,1,5\n"
 

@@ -19,6 +19,7 @@ from tradebot.data.atomic import locked
 from tradebot.data.catalogue import folder_name
 from tradebot.errors import ExitCode, InvariantError
 
+GRID = ("--tick-size", "1", "--lot-size", "0.01")
 BROKEN = """\
 version: 1
 mode: papr
@@ -117,13 +118,60 @@ def test_what_does_not_hold_is_1(tradebot: Tradebot, project: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_77(tradebot: Tradebot, here: Path) -> None:
-    here.chmod(stat.S_IRUSR | stat.S_IXUSR)
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (".", ("init", "demo")),
+        ("strategies", ("strategies", "new", "mine")),
+        ("runs", ("backtest",)),
+        ("data", ("data", "import", "bars.csv", "--id", "NEW/USD", *GRID)),
+        ("data", ("data", "synthetic", "NEW/USD", "--days", "1")),
+        ("data", ("data", "resample", "SPX", "--from", "1d", "--to", "1w")),
+    ],
+)
+def test_a_folder_that_may_not_be_written_is_77(
+    tradebot: Tradebot, project: Path, folder: str, words: tuple[str, ...]
+) -> None:
+    write_bars(project / "bars.csv")
+    (project / folder).mkdir(parents=True, exist_ok=True)
+    (project / folder).chmod(stat.S_IRUSR | stat.S_IXUSR)
 
-    ended = tradebot("init", "demo")
+    ended = tradebot(*words)
+    (project / folder).chmod(stat.S_IRWXU)
 
     assert ended.code == ExitCode.PERMISSION
     assert "Permission denied" in ended.err
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("tradebot.yaml", ("config", "validate")),
+        ("bars.csv", ("data", "import", "bars.csv", "--id", "NEW/USD", *GRID)),
+    ],
+)
+def test_a_file_that_may_not_be_read_is_77(
+    tradebot: Tradebot, project: Path, file: str, words: tuple[str, ...]
+) -> None:
+    write_bars(project / "bars.csv")
+    (project / file).chmod(0)
+
+    ended = tradebot(*words)
+
+    assert ended.code == ExitCode.PERMISSION
+    assert "Permission denied" in ended.err
+
+
+@pytest.mark.parametrize(
+    "error", ["PermissionError(13, 'Permission denied')", "OSError(30, 'Read-only file system')"]
+)
+def test_an_error_that_the_system_forbade_something_for_ends_with_77(tmp_path: Path, error: str) -> None:
+    done = crash(
+        f"from tradebot.errors import StoreError; raise StoreError('runs/x: lost') from {error}", cwd=tmp_path
+    )
+
+    assert (done.returncode, done.stderr) == (ExitCode.PERMISSION, "Error: runs/x: lost\n")
 
 
 def test_a_refusal_of_the_system_names_the_file_and_ends_with_77(tmp_path: Path) -> None:

@@ -274,3 +274,21 @@ def test_validate_takes_an_instrument_that_is_not_stored_yet_as_it_is_said(
     tradebot: Tradebot, small: Path
 ) -> None:
     assert tradebot("config", "validate", "--set", f"{FAST}.instruments=[SOON]").code == 0
+
+
+@pytest.mark.parametrize("limit", ["max_orders_per_day", "max_orders_per_minute", "max_messages_per_second"])
+def test_each_account_has_its_own_count_of_what_was_sent(tradebot: Tradebot, small: Path, limit: str) -> None:
+    more = "params: {fast: 5, slow: 20}, account: "
+    one, two = entry("one", CROSSOVER, more=f"{more}a"), entry("two", CROSSOVER, more=f"{more}b")
+    text = (
+        configured(one, two)
+        .replace("main:", "a:")
+        .replace("strategies:", "  b: {venue: sim, feed: sample, cash: 10000 USD}\nstrategies:")
+    )
+    span = "backtest: {from: 2010-01-01, to: 2010-06-30}\n"
+    (small / "tradebot.yaml").write_text(f"{text}{span}limits: {{{limit}: 1}}\n")
+
+    both = [run["run"] for run in tradebot("backtest", "--no-report", "--json").json["runs"]]
+
+    assert both[0]["trades"]
+    assert [run["denials"] for run in both] == [{}, {}]

@@ -14,7 +14,8 @@ from tradebot.core.messages import Split
 from tradebot.core.model import ALWAYS_OPEN, DAY, HOUR, MINUTE, Instrument
 from tradebot.data.arrays import BarArrays, QuoteArrays
 from tradebot.data.calendars import sessions
-from tradebot.data.check import check_quotes, check_series
+from tradebot.data.check import check_series
+from tradebot.data.check_quotes import check_quotes
 from tradebot.data.findings import CheckLimits, CheckReport, Finding
 from tradebot.data.importing import ImportOptions, read_bar_file
 from tradebot.data.merge import utc_text
@@ -233,6 +234,77 @@ def test_quotes_are_checked_for_order_prices_and_spreads(make_quotes: Callable[.
         "gap": ("warning", ts[50]),
     }
     assert not report.ok and report.interval == 0
+
+
+def changed_quotes(quotes: QuoteArrays, row: int | slice, **values: float) -> QuoteArrays:
+    columns = {name: getattr(quotes, name).copy() for name in values}
+    for name, value in values.items():
+        columns[name][row] = value
+    return replace(quotes, **columns)
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity", "row", "values"),
+    [
+        ("bad_price", "error", 4, {"bid": 0.0}),
+        ("bad_price", "error", 4, {"ask": np.nan}),
+        ("bad_price", "error", 4, {"ask_qty": -1.0}),
+        ("bad_price", "error", 4, {"bid_qty": np.inf}),
+        ("crossed", "error", 4, {"bid": 106.0}),
+        ("wide_spread", "warning", 4, {"ask": 300.0}),
+        ("no_quantity", "warning", 4, {"bid_qty": 0.0}),
+        ("bad_print", "error", 50, {"bid": 140.0, "ask": 141.0}),
+        ("outlier", "warning", slice(50, 79), {"bid": 240.0, "ask": 241.0}),
+        ("stale", "warning", slice(50, 90), {"bid": 100.0, "ask": 101.0}),
+    ],
+)
+def test_a_quote_that_is_off_is_found_under_its_name(
+    make_quotes: Callable[..., QuoteArrays],
+    kind: str,
+    severity: str,
+    row: int | slice,
+    values: dict[str, float],
+) -> None:
+    quotes = make_quotes(100)
+
+    report = check_quotes(changed_quotes(quotes, row, **values))
+
+    finding = only(report)
+    first = row.start if isinstance(row, slice) else row
+    assert (finding.kind, finding.severity.value, finding.first_ts) == (kind, severity, quotes.ts[first])
+
+
+def test_a_copy_of_a_quote_is_not_a_second_quote_of_its_moment(
+    make_quotes: Callable[..., QuoteArrays],
+) -> None:
+    quotes = make_quotes(10)
+    again = quotes.take(np.array([0, 1, 1, 2, 3]))
+
+    assert only(check_quotes(again)).kind == "duplicate"
+    assert check_quotes(changed_quotes(again, 2, ask_qty=7.0)).findings == ()
+
+
+def test_quotes_are_held_against_their_calendar(make_quotes: Callable[..., QuoteArrays]) -> None:
+    nyse = sessions("XNYS")
+    opens, closes = nyse.between(1_577_836_800 * 10**9, 1_578_700_800 * 10**9)
+    days = [make_quotes(400).ts * 60 + a for a in opens.tolist()]  # a quote a minute, to ten after the close
+    days = [ts[ts <= c] for ts, c in zip(days, closes.tolist(), strict=True)]
+    row = make_quotes(sum(len(ts) for ts in days))
+    whole = replace(row, ts=np.concatenate(days))
+    assert check_quotes(whole, nyse).findings == ()
+
+    without = replace(make_quotes(len(whole) - len(days[2])), ts=np.concatenate([*days[:2], *days[3:]]))
+    assert (only(check_quotes(without, nyse)).message, check_quotes(without, nyse).ok) == (
+        "1 sessions of XNYS have no quote",
+        False,
+    )
+    hole = (whole.ts < opens[1] + HOUR) | (whole.ts > opens[1] + 3 * HOUR)
+    silence = only(check_quotes(whole.take(hole), nyse))
+    assert (silence.kind, silence.severity.value, silence.count) == ("gap", "warning", 1)
+
+    late = whole.ts.copy()
+    late[-1] = closes[-1] + 30 * MINUTE
+    assert only(check_quotes(replace(whole, ts=late), nyse)).kind == "off_session"
 
 
 # -- recorded data -----------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from tradebot.core.model import ALWAYS_OPEN, DAY, HOUR, MINUTE
 from tradebot.data.bundle import SPX, SYN, SYN_DAYS, SYN_START, synthetic_path
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
-from tradebot.data.check import check_quotes, check_series
+from tradebot.data.check import check_series
+from tradebot.data.check_quotes import check_quotes
 from tradebot.data.merge import utc_text
 from tradebot.data.resample import resample
 from tradebot.data.series import SYNTHETIC

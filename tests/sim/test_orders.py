@@ -448,6 +448,20 @@ def test_force_close_fills_only_what_gets_flat(stage: Stage) -> None:
     assert [o.client_order_id for o in stage.venue.working("COIN")] == ["entry"]
 
 
+def test_force_close_takes_the_last_price_also_when_an_order_rested_and_the_market_was_closed(
+    market: Stage,
+) -> None:
+    opens(market, 2000)
+    stock(market, "long", Tif.GTC)
+    hour(market, 2100, 50, 50)
+    market.send("stop", "sell", "1", "stop", instrument="STOCK", stop_price="40", tif=Tif.GTC)
+    closes(market, 2700)
+    hour(market, 2800, 44, 45)
+    market.send("flat", "sell", "1", instrument="STOCK", reduce_only=True)
+    market.venue.force_close("STOCK")
+    assert trades(market.venue.drain()) == [("flat", D(-1), D(45))]
+
+
 def test_unaffordable_order_of_a_cash_account_is_refused_whole_with_both_numbers() -> None:
     stage = Stage(model=AccountModel.CASH, cash={"USD": D(1000)})
     stage.flat(100)

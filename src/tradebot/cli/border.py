@@ -23,7 +23,7 @@ from tradebot.cli import failure, out
 from tradebot.cli.root import root
 from tradebot.cli.words import INTERRUPTED
 from tradebot.daemon import ending
-from tradebot.errors import ExitCode, Interrupted, PermissionRefused, TradebotError
+from tradebot.errors import ExitCode, Interrupted, PluginError, TradebotError
 
 _COMPLETE = "_TRADEBOT_COMPLETE"
 
@@ -70,7 +70,10 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as exc:
         return _fail(failure.of_usage(exc), ExitCode.USAGE, debug, exc, words)
     except TradebotError as exc:
-        return _fail(failure.of_ours(exc), exc.exit_code, debug, exc, words)
+        # What a strategy's own code was forbidden is the strategy's fault, at a venue the network's.
+        is_ours = exc.exit_code in (ExitCode.FAILED, ExitCode.CONFIG) and not isinstance(exc, PluginError)
+        code = ExitCode.PERMISSION if is_ours and _is_forbidden(exc) else exc.exit_code
+        return _fail(failure.of_ours(exc), code, debug, exc, words)
     except OSError as exc:
         return _end_of_system(exc, debug, words)
     except Exception as exc:
@@ -95,8 +98,17 @@ def _end_of_system(exc: OSError, debug: bool, words: Sequence[str]) -> int:
     if exc.errno == errno.EPIPE:
         _close_quietly()
         return ExitCode.OK
-    code = PermissionRefused.exit_code if isinstance(exc, PermissionError) else ExitCode.FAILED
+    code = ExitCode.PERMISSION if _is_forbidden(exc) else ExitCode.FAILED
     return _fail(failure.of_system(exc), code, debug, exc, words)
+
+
+def _is_forbidden(exc: BaseException | None) -> bool:
+    """Return whether the system forbade to read or write a file; whoever tells of it keeps it as the cause."""
+    while exc is not None:
+        if isinstance(exc, OSError):
+            return isinstance(exc, PermissionError) or exc.errno == errno.EROFS
+        exc = exc.__cause__
+    return False
 
 
 def _fail(told: failure.Failure, code: ExitCode, debug: bool, exc: Exception, words: Sequence[str]) -> int:

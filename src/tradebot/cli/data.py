@@ -54,11 +54,11 @@ def list_(config_file: str | None, as_json: bool) -> None:
 @only_config
 @with_json
 def check(instruments: tuple[str, ...], interval: str | None, config_file: str | None, as_json: bool) -> None:
-    """Look for what is wrong with stored bars.
+    """Look for what is wrong with stored bars and quotes.
 
-    That is gaps against the calendar, doubled and impossible bars, bad prints, splits that nobody
-    told of, prices that stand still. Ends with 1 when something is wrong beyond doubt; what someone
-    should look at is a warning.
+    That is gaps against the calendar, what is doubled, out of order or impossible, bad prints, splits
+    that nobody told of, prices that stand still; of quotes, crossed prices and absurd spreads. Ends with
+    1 when something is wrong beyond doubt; what someone should look at is a warning.
     """
     from tradebot.data.intervals import parse_interval
 
@@ -66,12 +66,14 @@ def check(instruments: tuple[str, ...], interval: str | None, config_file: str |
     wanted = None if interval is None else parse_interval(interval)
     chosen = [
         i for i in catalogue.list()
-        if i.interval and (not instruments or i.instrument in instruments) and wanted in (None, i.interval)
+        if (not instruments or i.instrument in instruments) and wanted in (None, i.interval)
     ]  # fmt: skip
     for name in instruments:
         if not any(i.instrument == name for i in chosen):
             catalogue.instrument(name)  # says which names are near
-            raise DataError(f"no {interval or ''} bars of {name} are stored; see tradebot data list")
+            raise DataError(
+                f"no {f'{interval} bars' if interval else 'bars or quotes'} of {name} are stored; see tradebot data list"
+            )
     reports = []
     with progress() as tell:
         for i, info in enumerate(chosen):
@@ -91,18 +93,25 @@ def _check_one(catalogue: Catalogue, info: SeriesInfo) -> CheckReport:
     from tradebot.core.messages import Split
     from tradebot.data.calendars import sessions
     from tradebot.data.check import check_series
+    from tradebot.data.check_quotes import check_quotes
 
     catalogue.verify(info.instrument, info.interval)
+    calendar = sessions(catalogue.instrument(info.instrument).calendar)
+    if not info.interval:
+        return check_quotes(catalogue.quotes(info.instrument), calendar)
     bars = catalogue.bars(info.instrument, info.interval)
     splits = [event for event in catalogue.events(info.instrument) if isinstance(event, Split)]
-    calendar = sessions(catalogue.instrument(info.instrument).calendar)
     return check_series(bars, calendar, splits=splits)
 
 
 def _show(report: CheckReport) -> None:
-    head = f"{report.instrument} {interval_words(report.interval)}"
+    rows = (
+        f"{interval_words(report.interval)}: {report.rows:,} bars"
+        if report.interval
+        else f"{report.rows:,} quotes"
+    )
     state = out.style("ok", "good") if report.ok else out.style("FAILED", "bad")
-    out.show(f"{state}  {head}: {report.rows:,} bars")
+    out.show(f"{state}  {report.instrument} {rows}")
     for found in report.findings:
         role = {"error": "bad", "warning": "warn"}.get(found.severity.value, "faint")
         out.show(

@@ -31,7 +31,7 @@ _SHOWN = 10
 
 
 @command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(readable=False, path_type=Path))
 @click.option("--id", "instrument", required=True, metavar="NAME", help="What it is: SPX, AAPL, BTC/USDT.")
 @click.option("--kind", type=click.Choice(("bars", "quotes", "actions")), default="bars", show_default=True,
               help="Actions are splits and dividends.")  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from tradebot.core.messages import Split
 from tradebot.core.model import DAY, HOUR
 from tradebot.data.actions import contradicted
-from tradebot.data.arrays import BarArrays, Floats, Ints, Mask, QuoteArrays
+from tradebot.data.arrays import BarArrays, Floats, Ints, Mask
 from tradebot.data.calendars import Sessions
 from tradebot.data.findings import CheckLimits, CheckReport, Findings, Severity
 
@@ -54,35 +54,6 @@ def check_series(
         find_stale(clean)
         find_zero_volume(clean)
     return CheckReport.of(bars, found.findings)
-
-
-def check_quotes(quotes: QuoteArrays, *, limits: CheckLimits | None = None) -> CheckReport:
-    """Return what is wrong with a series of quotes: order, prices, crossed or absurd spreads, silence.
-
-    Silence is a warning at most: no calendar says how often a market must quote.
-    """
-    limits = limits or CheckLimits()
-    found = Findings(quotes, limits)
-    late = np.zeros(len(quotes), bool)
-    late[1:] = quotes.ts[1:] < np.maximum.accumulate(quotes.ts)[:-1]
-    sound = (quotes.bid_qty >= 0) & (quotes.ask_qty >= 0)
-    for price in (quotes.bid, quotes.ask):
-        sound &= (price > 0) & (price < np.inf)
-    crossed = sound & (quotes.bid > quotes.ask)
-    wide = sound & (quotes.ask - quotes.bid > limits.spread * (quotes.ask + quotes.bid) / 2)
-
-    def shown(i: int) -> str:
-        return f"bid {quotes.bid[i]:g} ask {quotes.ask[i]:g}"
-
-    found.add("disorder", Severity.ERROR, np.flatnonzero(late), "a quote is older than one before it")
-    message = "a price is not above 0, or a quantity below 0, or no number"
-    found.add("bad_price", Severity.ERROR, np.flatnonzero(~sound), message, shown)
-    found.add("crossed", Severity.ERROR, np.flatnonzero(crossed), "the bid is above the ask", shown)
-    message = f"the spread is wider than {limits.spread:.0%} of the price"
-    found.add("wide_spread", Severity.WARNING, np.flatnonzero(wide), message, shown)
-    silent = np.flatnonzero(np.diff(quotes.ts) >= limits.gap_error) + 1
-    found.add("gap", Severity.WARNING, silent, f"no quote for {limits.gap_error / HOUR:g} h and more before")
-    return CheckReport.of(quotes, found.findings)
 
 
 def ordered_rows(found: Findings[BarArrays]) -> Mask:
@@ -200,33 +171,32 @@ def _add_missing(found: Findings[BarArrays], missing: Ints, message: str, severi
     found.add_times("gap", severity, missing, f"{len(missing)} {message}")
 
 
-def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Sequence[Split]) -> None:
-    """Report closes that jump: unadjusted splits, bad prints that are taken back, and other outliers."""
+def find_jumps(
+    found: Findings[BarArrays], sessions: Sessions | None, splits: Sequence[Split], *, price: str = "close"
+) -> None:
+    """Report closes that jump: unadjusted splits, bad prints that are taken back, and other outliers.
+
+    `price` is what the closes are called.
+    """
     bars, limits = found.rows, found.limits
     if len(bars) < 3:
         return
-    moves = np.diff(np.log(bars.close))
-    longest = max(3 * bars.interval, limits.gap_error)
-    if sessions is None or not sessions.always_open:
-        longest = max(longest, _LONGEST_WEEKEND)
-    connected = np.diff(bars.ts) <= longest
+    moves, connected, rows, scales = _large_moves(found, sessions)
     size = np.abs(moves)
-    scale = _NORMAL * float(np.median(size))
-    large = connected & (size > limits.smallest_jump) & (size > limits.bad_print_deviations * scale)
-    rows = np.flatnonzero(large)
-    scales = np.array([max(scale, _local(size, int(i), limits.local_bars)) for i in rows])
-    kept = size[rows] > limits.bad_print_deviations * scales
-    rows, scales = rows[kept], scales[kept]
-
-    split, known, back, stays = [], [], [], []
+    split: list[int] = []
+    known: list[int] = []
+    back: list[int] = []
+    stays: list[int] = []
     for i, deviation in zip(rows.tolist(), scales.tolist(), strict=True):
         if any(bars.ts[i] <= s.ts < bars.ts[i + 1] for s in splits):
             known.append(i)
-        elif _split_factor(bars, i, deviation, limits):
-            split.append(i)
+        elif back and back[-1] == i - 1:
+            continue  # the way back of a bad print is not a second finding
         elif _taken_back(moves, connected, i, limits.bad_print_reversion):
             back.append(i)
-        elif size[i] > limits.outlier_deviations * deviation and not _returns(moves, back, i):
+        elif _split_factor(bars, i, deviation, limits):
+            split.append(i)
+        elif size[i] > limits.outlier_deviations * deviation:
             stays.append(i)
     usual = dict(zip(rows.tolist(), scales.tolist(), strict=True))
 
@@ -234,12 +204,12 @@ def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Se
         i = row - 1
         # Half the closes around it equal the one before: there is no usual move to compare with.
         by = f"{size[i] / usual[i]:.0f} deviations" if usual[i] else "where prices stand still"
-        return f"close {bars.close[i]:g} -> {bars.close[row]:g} ({by})"
+        return f"{price} {bars.close[i]:g} -> {bars.close[row]:g} ({by})"
 
     def became(row: int) -> str:
         factor = _split_factor(bars, row - 1, np.inf, limits) or 1.0
         ratio = f"{factor:g}:1" if factor > 1 else f"1:{1 / factor:g}"
-        return f"close {bars.close[row - 1]:g} -> {bars.close[row]:g}: looks like a split of {ratio}"
+        return f"{price} {bars.close[row - 1]:g} -> {bars.close[row]:g}: looks like a split of {ratio}"
 
     def all_of(where: list[int]) -> Ints:
         return np.array(where, np.int64) + 1
@@ -253,7 +223,7 @@ def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Se
         "inverted_split", Severity.ERROR, all_of(wrong), "declared splits that went the other way", moved
     )
     found.add("known_split", Severity.INFO, all_of(known), "jumps at known splits (raw prices)", moved)
-    found.add("bad_print", Severity.ERROR, all_of(back), "jumps that the next bar takes back", moved)
+    found.add("bad_print", Severity.ERROR, all_of(back), "jumps that are taken back at once", moved)
     found.add(
         "outlier",
         Severity.WARNING,
@@ -261,6 +231,23 @@ def find_jumps(found: Findings[BarArrays], sessions: Sessions | None, splits: Se
         "unusual jumps that stay (news, or a lasting error)",
         moved,
     )
+
+
+def _large_moves(found: Findings[BarArrays], sessions: Sessions | None) -> tuple[Floats, Mask, Ints, Floats]:
+    """Return all moves, which of them are between neighbours, the large ones, and what is usual around those."""
+    bars, limits = found.rows, found.limits
+    moves = np.diff(np.log(bars.close))
+    longest = max(3 * bars.interval, limits.gap_error)
+    if sessions is None or not sessions.always_open:
+        longest = max(longest, _LONGEST_WEEKEND)
+    connected = np.diff(bars.ts) <= longest
+    size = np.abs(moves)
+    scale = _NORMAL * float(np.median(size))
+    large = connected & (size > limits.smallest_jump) & (size > limits.bad_print_deviations * scale)
+    rows = np.flatnonzero(large)
+    scales = np.array([max(scale, _local(size, int(i), limits.local_bars)) for i in rows])
+    kept = size[rows] > limits.bad_print_deviations * scales
+    return moves, connected, rows[kept], scales[kept]
 
 
 def _local(size: Floats, i: int, width: int) -> float:
@@ -295,11 +282,6 @@ def _taken_back(moves: Floats, connected: Mask, i: int, fraction: float) -> bool
         return False
     left = abs(moves[i] + moves[i + 1])
     return bool(left <= (1 - fraction) * abs(moves[i]))
-
-
-def _returns(moves: Floats, back: list[int], i: int) -> bool:
-    # The way back of a bad print is not a second finding.
-    return bool(back) and back[-1] == i - 1
 
 
 def find_wicks(found: Findings[BarArrays]) -> None:
@@ -340,13 +322,13 @@ def find_stale(found: Findings[BarArrays]) -> None:
         ("stale", Severity.ERROR, copied, limits.stale_bars, "runs of bars equal in prices and volume"),
         ("flat", Severity.WARNING, same & ~copied, limits.flat_bars, "long runs of bars with equal prices"),
     ):
-        starts, lengths = _runs(repeated)
+        starts, lengths = runs_of(repeated)
         long = lengths + 1 >= least
         length = dict(zip(starts[long].tolist(), (lengths[long] + 1).tolist(), strict=True))
         found.add(kind, severity, starts[long], message, lambda i, n=length: f"{n[i]} bars")  # type: ignore[misc]
 
 
-def _runs(flags: Mask) -> tuple[Ints, Ints]:
+def runs_of(flags: Mask) -> tuple[Ints, Ints]:
     """Return (starts, lengths) of the runs of True."""
     edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
     starts = np.flatnonzero(edges == 1)

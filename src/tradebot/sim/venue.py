@@ -136,19 +136,20 @@ class SimVenue:
         start = start_of(item, last, self._session(name))
         self._release(name, start)
         yield from self._flush()
-        if not isinstance(item, FilledBar) and not is_covered(item, last) and self._is_in_session(item):
+        is_new = not isinstance(item, FilledBar) and not is_covered(item, last)
+        match: BarMatch | None = None
+        if is_new and self._is_in_session(item):
             self._matching = match = BarMatch(self.blotter, widened(item), start, self._session(name))
             try:
                 for _ in match.run():
                     yield from self._flush()
             finally:
                 self._matching = None
+        if is_new:
             self.marks[name] = item
-            self._release(name, item.ts)
-            for _ in match.closing_auction():
-                yield from self._flush()
-        else:
-            self._release(name, item.ts)
+        self._release(name, item.ts)
+        for _ in () if match is None else match.closing_auction():
+            yield from self._flush()
         yield from self._flush()
 
     def advance(self, now: int) -> None:
