@@ -42,7 +42,7 @@ def tradebot_here(
     """The command line in a project whose daemon, if one runs at the end, is ended."""
     monkeypatch.setenv("TRADEBOT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    # A hundred days a second: it is in the middle of the data for as long as a test looks at it.
+    # Forty days a second: it is in the middle of the data for as long as a test looks at it.
     (project / "tradebot.yaml").write_text(CONFIG.replace("PACE", "40d"))
     yield tradebot
     pid = holder(tmp_path / "state")
