@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 PROVING = os.environ.get("TRADEBOT_PROVE") == "1"
+PATIENCE = 60.0  # seconds until a test gives up waiting; none should need them
 SEED = int(os.environ.get("TRADEBOT_SEED", "0"))
 
 # Two busy cores make any single example slow now and then: time is no reason to fail here.

@@ -1,5 +1,6 @@
 """Real money is traded only by what has run on paper as it is, or is named."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,23 @@ from tradebot.config.loader import load_config
 from tradebot.errors import ConfigError, ExitCode
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose strategy has run on paper to the end of its data."""
-    made = Project(tmp_path)
+    made = Project(tmp_path_factory.mktemp("rehearsal"))
     made.write(begin="2019-12-01", pace="")
     with made.start("--until-end") as daemon:
         assert daemon.ended() == ExitCode.OK
     return made
+
+
+@pytest.fixture
+def project(rehearsal: Project) -> Iterator[Project]:
+    """The same, with its strategy as it was."""
+    source = rehearsal.root / "strategies" / "flip.py"
+    text = source.read_text(encoding="utf-8")
+    yield rehearsal
+    source.write_text(text, encoding="utf-8")
 
 
 LIVE = """

@@ -427,6 +427,9 @@ FORESEEN = (0, ExitCode.FAILED, ExitCode.USAGE, ExitCode.NOT_RUNNING, ExitCode.C
 
 def test_no_words_find_a_bug(tradebot: Tradebot, project: Path, rng: random.Random) -> None:
     write_bars(project / "bars.csv")
+    # One strategy whose check does not take long: the words are tried, not the strategies.
+    one = entry("trend", "ma_crossover.py:MovingAverageCrossover", more="params: {fast: 2, slow: 5}")
+    (project / "tradebot.yaml").write_text(configured(one, feed="bars.csv"))
     leaves = [(p, c) for p, c in commands() if not isinstance(c, Group) and not {*p} & {*LASTING}]
     for _ in range(400 if PROVING else 60):
         path, command = rng.choice(leaves)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ROOT, Ended, Tradebot
+from tests.conftest import PATIENCE
 from tradebot.daemon import places
 from tradebot.errors import ExitCode
 
@@ -42,7 +43,7 @@ def tradebot_here(
     """The command line in a project whose daemon, if one runs at the end, is ended."""
     monkeypatch.setenv("TRADEBOT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    # A hundred days a second: it is in the middle of the data for as long as a test looks at it.
+    # Forty days a second: it is in the middle of the data for as long as a test looks at it.
     (project / "tradebot.yaml").write_text(CONFIG.replace("PACE", "40d"))
     yield tradebot
     pid = holder(tmp_path / "state")
@@ -114,9 +115,9 @@ def test_a_journal_that_is_removed_is_missed_by_status_and_ends_the_daemon(
     status = tradebot_here("status")
     assert (status.code, "the journal of main must be in" in status.err) == (ExitCode.FAILED, True)
     assert tradebot_here("resume").code == 0
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while holder(tmp_path / "state") is not None:
-        assert time.monotonic() < until, "it traded on for a minute"
+        assert time.monotonic() < until, "it traded on all this time"
     (account / "elsewhere.db").rename(account / "journal.db")
     left = tradebot_here("status")
     assert (left.code, "by store" in left.out, "it was removed or replaced" in left.out) == (3, True, True)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Tradebot
 from tests.cli.test_operate import holder, started, tradebot_here
+from tests.conftest import PATIENCE
 from tradebot.errors import ExitCode
 
 __all__ = ["tradebot_here"]
@@ -18,9 +19,9 @@ __all__ = ["tradebot_here"]
 def traded(tradebot_here: Tradebot) -> Tradebot:
     """A daemon that holds a position right now."""
     started(tradebot_here)
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not tradebot_here("positions", "--json").json["accounts"][0]["positions"]:
-        assert time.monotonic() < until, "no position in 30 s"
+        assert time.monotonic() < until, "no position in all this time"
     return tradebot_here
 
 
@@ -48,12 +49,12 @@ def test_status_says_how_far_a_stop_trails_and_that_the_venue_holds_it(
     text = (project / "tradebot.yaml").read_text()
     (project / "tradebot.yaml").write_text(text.replace("stop_loss: 8%", "trailing: 8%"))
     started(tradebot_here)
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while True:
         positions = tradebot_here("status", "--json").json["accounts"][0]["positions"]
         if positions and positions[0]["stop_at"]:
             break
-        assert time.monotonic() < until, "no protected position in 30 s"
+        assert time.monotonic() < until, "no protected position in all this time"
 
     [held] = positions
     assert (held["stop"], held["trail"], held["stop_at"]) == (None, "0.08", "VENUE")
@@ -183,9 +184,9 @@ def test_a_start_refused_for_orders_of_another_life_is_helped_by_adopting(
     copy = tmp_path / "copy.db"
     started(tradebot_here)
     assert tradebot_here("db", "backup", str(copy)).code == 0
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not tradebot_here("positions", "--json").json["accounts"][0]["positions"]:
-        assert time.monotonic() < until, "no position in 30 s"
+        assert time.monotonic() < until, "no position in all this time"
     assert tradebot_here("stop").code == 0
     assert tradebot_here("db", "restore", str(copy), "--force").code == 0
 

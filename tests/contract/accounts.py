@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.conftest import PATIENCE
 from tests.daemon.live import STRATEGY
 from tests.emulators.houses import asked
 from tradebot.app.live import Ends, Means, open_live
@@ -187,12 +188,12 @@ class Desk:
         """Wait until the process has seen everything and nothing is on its way."""
         if self.opened is None:
             return
-        parts = self.account.parts
-        quiet, count = 0, -1
+        outbox = self.account.parts.outbox
+        quiet, seen = 0, (0, 0)
         while quiet < 4:
-            await asyncio.sleep(0.02)
-            is_still = count == len(self.facts) and parts.outbox.is_idle
-            quiet, count = (quiet + 1 if is_still else 0), len(self.facts)
+            await asyncio.sleep(0.01)
+            now = len(self.facts), len(self.wire.requests)
+            quiet, seen = (quiet + 1 if seen == now and outbox.is_idle else 0), now
 
     async def look(self) -> None:
         """Let the process ask its venue about everything, and book what it learns."""
@@ -200,7 +201,7 @@ class Desk:
         await self.settled()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 if self._life is not None and self._life.done():
                     self._life.result()

@@ -26,19 +26,21 @@ PAIR = replace(COIN, shortable=False)
 ORDERS = "/v2/orders"
 MORNING = T0 - 7 * HOUR - 14 * MINUTE  # 15:00 UTC, 10:00 in New York
 QUICK = Pauses(first=0.02, longest=0.1, crowded=0.05, open_within=2.0)
-IMPATIENT = Deadlines(connect=2.0, read=1.5, whole=3.0)
+IMPATIENT = Deadlines(connect=2.0, read=1.0, whole=3.0)  # where an answer is waited for in vain
 
 
-def rest_of(venue: Alpaca, secret: str = SECRET) -> Rest:
-    """Return requests that give up soon and know no limit."""
+def rest_of(venue: Alpaca, secret: str = SECRET, deadlines: Deadlines | None = None) -> Rest:
+    """Return requests that know no limit."""
     endpoint = endpoint_of(is_live=False, url=venue.served.url)
-    return Rest(endpoint, KEY, secret, deadlines=IMPATIENT, per_minute=1_000_000)
+    return Rest(endpoint, KEY, secret, deadlines=deadlines or Deadlines(), per_minute=1_000_000)
 
 
-def venue_of(venue: Alpaca, instrument: Instrument, **terms: Any) -> AlpacaVenue:
+def venue_of(
+    venue: Alpaca, instrument: Instrument, *, deadlines: Deadlines | None = None, **terms: Any
+) -> AlpacaVenue:
     """Return the adapter, dialling anew at once."""
     return AlpacaVenue(
-        rest_of(venue),
+        rest_of(venue, deadlines=deadlines),
         "main",
         {instrument.id: instrument},
         key=KEY,
@@ -50,11 +52,13 @@ def venue_of(venue: Alpaca, instrument: Instrument, **terms: Any) -> AlpacaVenue
 
 
 @asynccontextmanager
-async def alpaca_place(*, account_id: str = "", **options: Any) -> AsyncIterator[WirePlace]:
+async def alpaca_place(
+    *, account_id: str = "", deadlines: Deadlines | None = None, **options: Any
+) -> AsyncIterator[WirePlace]:
     """A place that trades a share."""
     house = make_house(instruments=(SHARE,))
     async with alpaca(house, **options) as served:
-        venue = venue_of(served, SHARE, is_ours=is_ours, account_id=account_id)
+        venue = venue_of(served, SHARE, deadlines=deadlines, is_ours=is_ours, account_id=account_id)
         place = WirePlace(venue, served.face, HouseMarket(house), SHARE)
         async with place.connected():
             yield place

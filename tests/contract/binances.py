@@ -50,11 +50,11 @@ class _Steady(HouseMarket):
 
 
 @asynccontextmanager
-async def binance_place(*, deadline_s: float = 2.0) -> AsyncIterator[WirePlace]:
+async def binance_place() -> AsyncIterator[WirePlace]:
     """A place that trades a coin."""
     face = face_of(COIN, VenueClock(T0, 0.0))
     async with serve(face) as served:
-        exchange = await opened(served, deadline_s=deadline_s)
+        exchange = await opened(served)
         exchange.raw.options["recvWindow"] = 60_000  # the clock of the suite stands still, ours does not
         venue = CcxtVenue(exchange, symbols_for("binance", {COIN.id: COIN}), "main", is_ours=is_ours)
         place = WirePlace(venue, face, _Steady(face.house), COIN)
@@ -84,7 +84,7 @@ class BinanceDesk(Desk):
         return CcxtVenue(await self._exchange(), symbols, "main", is_ours=self.is_ours)
 
     async def _exchange(self) -> Exchange:
-        return await opened(self._served, wall=self.house.clock.now, deadline_s=1.0)
+        return await opened(self._served, wall=self.house.clock.now)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 
+from tests.conftest import PATIENCE
 from tests.emulators.houses import STOCK, T0, asked, make_house
 from tradebot.core.messages import SubmitOrder, VenueFilled, VenueReport
 from tradebot.core.model import MINUTE, Bar, Instrument, Order, OrderKind, Side, Tif
@@ -91,6 +92,10 @@ class Place:
         ]
         return [r for i, r in zip(ids, self.reports, strict=True) if i == order.client_order_id]
 
+    def ended(self, order: Order, kind: type) -> bool:
+        """Return whether an order's last report so far is of this kind."""
+        return isinstance(next(reversed(self.of(order)), None), kind)
+
     def bar(self, close: float, open_: float | None = None, volume: float = 1e6) -> None:
         """Let a minute pass."""
         self.now += MINUTE
@@ -100,7 +105,7 @@ class Place:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for reports until something holds."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await asyncio.sleep(0.005)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PROVING
-from tests.contract.alpacas import ORDERS, alpaca_place
+from tests.contract.alpacas import IMPATIENT, ORDERS, alpaca_place
 from tests.contract.places import Place, WirePlace
 from tests.emulators.houses import make_order
 from tradebot.core.messages import (
@@ -35,7 +35,7 @@ AT_ONCE = {"Retry-After": "0"}
 
 @pytest.fixture
 async def place() -> AsyncIterator[WirePlace]:
-    async with alpaca_place() as found:
+    async with alpaca_place(deadlines=IMPATIENT) as found:
         yield found
 
 
@@ -196,7 +196,7 @@ async def test_a_cancel_without_an_answer_is_told_by_the_stream(place: WirePlace
 
     assert await place.venue.cancel(order.client_order_id) is None
 
-    await place.until(lambda: isinstance(place.of(order)[-1], VenueCanceled))
+    await place.until(lambda: place.ended(order, VenueCanceled))
 
 
 async def test_a_cancel_that_never_arrived_says_nothing_and_may_be_asked_again(
@@ -212,7 +212,7 @@ async def test_a_cancel_that_never_arrived_says_nothing_and_may_be_asked_again(
     assert found.standing is Standing.WORKING
 
     await place.venue.cancel(order.client_order_id)
-    await place.until(lambda: isinstance(place.of(order)[-1], VenueCanceled))
+    await place.until(lambda: place.ended(order, VenueCanceled))
 
 
 async def test_a_cancel_that_meets_a_trade_on_its_way_is_no_error(place: WirePlace) -> None:

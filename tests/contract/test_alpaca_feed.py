@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.contract.alpacas import QUICK, rest_of
 from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
 from tests.emulators.houses import COIN, STOCK, T0, bar, make_house, quote
@@ -47,7 +48,7 @@ class Following:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await asyncio.sleep(0.005)
 

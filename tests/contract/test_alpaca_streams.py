@@ -128,7 +128,7 @@ async def test_a_cancelled_order_that_had_traded_in_part_tells_both(place: WireP
     place.house.move(_quote(place.now + SECOND))
     await place.venue.cancel(order.client_order_id)
 
-    await place.until(lambda: isinstance(place.of(order)[-1], VenueCanceled))
+    await place.until(lambda: place.ended(order, VenueCanceled))
     kinds = [type(report) for report in place.of(order)]
     assert kinds == [VenueAcked, VenueFilled, VenueCanceled]
 

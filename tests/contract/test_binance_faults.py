@@ -139,7 +139,7 @@ async def check_fates(place: Account, wanted: list[tuple[Order, list[VenueReport
 
 
 async def test_a_trade_that_is_told_before_the_answer_is_ours_and_the_answer_still_an_ack() -> None:
-    async with binance_place(deadline_s=5.0) as place:
+    async with binance_place() as place:
         asked = place.order("buy", 3, "limit", limit="90")
         place.face.wire.faults.add(fault(FaultKind.DELAY, after=True, seconds=0.3))
 

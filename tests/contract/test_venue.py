@@ -72,7 +72,7 @@ async def test_a_resting_order_is_listed_until_it_is_cancelled(place: Place) -> 
 
     report = await place.venue.cancel(order.client_order_id)
     assert report is None or isinstance(report, VenueCanceled)
-    await place.until(lambda: report is not None or isinstance(place.of(order)[-1], VenueCanceled))
+    await place.until(lambda: report is not None or place.ended(order, VenueCanceled))
     assert (await place.venue.snapshot(0)).orders == ()
     found = await place.venue.find(order.client_order_id)
     assert found is not None

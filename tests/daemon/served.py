@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import environment
+from tests.conftest import PATIENCE
 from tradebot.daemon import places
 from tradebot.daemon.startlog import StartLog
-
-PATIENCE = 60.0  # seconds until a test gives up on a process; none should need them
 
 FLIP = '''
 """Long and flat in turns."""

@@ -10,7 +10,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.daemon.served import PATIENCE, Project
+from tests.conftest import PATIENCE
+from tests.daemon.served import Project
 from tradebot.daemon.startlog import TOO_MANY
 from tradebot.errors import ExitCode
 

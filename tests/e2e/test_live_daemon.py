@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import environment
-from tests.daemon.served import PATIENCE, Project
+from tests.conftest import PATIENCE
+from tests.daemon.served import Project
 from tradebot.errors import ExitCode
 
 KEY, SECRET = "key-0123456789", "secret-0123456789"

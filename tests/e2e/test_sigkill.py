@@ -21,7 +21,7 @@ from tradebot.store import connect
 from tradebot.store.replay import recorded
 from tradebot.store.verify import verify
 
-KILLS = 200 if PROVING else 3
+KILLS, BEGIN, PACE = (200, "2023-02-01", "12h") if PROVING else (3, "2023-10-15", "8d")
 
 CONFIG = """\
 version: 1
@@ -32,7 +32,7 @@ accounts:
     feed: sample
     cash: 10000 USD
     model: margin
-    replay: {from: 2023-02-01, to: "2023-12-30T03:00:00Z", pace: %s}
+    replay: {from: %s, to: "2023-12-30T03:00:00Z", pace: %s}
 strategies:
   - id: breakout
     class: atr_breakout.py:AtrBreakout
@@ -127,7 +127,7 @@ def _venue_fills(project: Path) -> list[dict[str, str]]:
 def test_daemon_killed_at_random_loses_nothing_and_sends_nothing_twice(
     kills: int, tmp_path: Path, rng: random.Random
 ) -> None:
-    (tmp_path / "tradebot.yaml").write_text(CONFIG % ("12h" if PROVING else "8d"))
+    (tmp_path / "tradebot.yaml").write_text(CONFIG % (BEGIN, PACE))
     starts: list[float] = []
     seen: list[tuple[int, str]] = []
     for _ in range(kills):

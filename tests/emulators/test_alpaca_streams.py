@@ -10,6 +10,7 @@ import aiohttp
 import msgpack
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.emulators.alpacas import KEY, SECRET, Alpaca, alpaca
 from tests.emulators.houses import T0, bar, quote
 from tradebot.core.model import MINUTE, SECOND
@@ -31,7 +32,7 @@ class Talk:
             await self.socket.send_str(json.dumps(words))
 
     async def hear(self) -> Any:
-        message = await asyncio.wait_for(self.socket.receive(), 5)
+        message = await asyncio.wait_for(self.socket.receive(), PATIENCE)
         if message.type is aiohttp.WSMsgType.BINARY:
             return json.loads(message.data) if message.data[:1] == b"{" else msgpack.unpackb(message.data)
         return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else message.type.name

@@ -395,12 +395,7 @@ def test_calm_bars_that_pass_in_the_tight_loop_lead_to_the_same_facts(number: in
 
 
 def test_random_worlds_reach_what_they_are_made_for() -> None:
-    seen: dict[str, int] = {}
-    for number in range(9):
-        for recorded in run(number).facts:
-            kind = type(recorded.fact).__name__
-            seen[kind] = seen.get(kind, 0) + 1
-    wanted = {
+    missing = {
         "OrderFilled",
         "OrderReplaced",
         "TargetSuspended",
@@ -408,4 +403,8 @@ def test_random_worlds_reach_what_they_are_made_for() -> None:
         "SplitApplied",
         "ParentProgressed",
     }
-    assert wanted <= seen.keys(), seen
+    for number in range(9):
+        missing -= {type(recorded.fact).__name__ for recorded in run(number).facts}
+        if not missing:
+            return
+    pytest.fail(f"never seen in 9 worlds: {sorted(missing)}")

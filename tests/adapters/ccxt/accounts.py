@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Any
 
+from tests.conftest import PATIENCE
 from tests.emulators.binance.exchanges import ORDERS, make_face, opened
 from tests.emulators.houses import asked
 from tradebot.adapters.ccxt.budget import Budget
@@ -54,9 +55,9 @@ class Account:
         self._running = asyncio.get_running_loop().create_task(self.venue.run(self.links.append))
         await self.until(lambda: any(isinstance(link, Connected) for link in self.links))
 
-    async def until(self, holds: Callable[[], object], *, within: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something holds."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await asyncio.sleep(0.005)
 
@@ -68,6 +69,14 @@ class Account:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         await self.venue.close()
+
+
+@contextmanager
+def impatient(exchange: Exchange) -> Iterator[None]:
+    """Give up soon on answers that never come; whatever else is asked must not have to hurry."""
+    usual, exchange.deadline_s = exchange.deadline_s, 0.3
+    yield
+    exchange.deadline_s = usual
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.emulators.binance.exchanges import T0, bar, make_face, opened, quote
 from tradebot.adapters.ccxt.feed import CcxtFeed
 from tradebot.core.model import HOUR, MINUTE, SECOND, Bar, Quote
@@ -43,8 +44,8 @@ class Place:
         streams = 2 if len({s.interval > 0 for s in wanted}) == 2 else 1
         await self.until(lambda: sum(1 for names in self.face.sockets._streams.values() if names) >= streams)
 
-    async def until(self, holds: Callable[[], object], within: float = 10.0) -> None:
-        async with asyncio.timeout(within):
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await asyncio.sleep(0.005)
 

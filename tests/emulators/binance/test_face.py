@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.emulators.binance.exchanges import KEY, SECRET, T0, D, bar, make_face, opened, quote
 from tradebot.core.model import MINUTE, SECOND
 from tradebot.emulators.binance.face import BinanceFace
@@ -189,7 +190,7 @@ async def test_the_user_stream_tells_orders_trades_and_balances(place: Place, ra
         await asyncio.sleep(0)
 
     await place.order(newClientOrderId="a", type="MARKET", timeInForce=None, price=None)
-    orders, trades = await asyncio.wait_for(watching, 5)
+    orders, trades = await asyncio.wait_for(watching, PATIENCE)
 
     assert orders[-1]["clientOrderId"] == "a"
     assert [(t["id"], t["amount"], t["fee"]["currency"], t["info"]["c"]) for t in trades] == [
@@ -251,9 +252,9 @@ async def test_ccxt_follows_the_streams(place: Place, raw: Any) -> None:
             place.face.house.move(quote(101.0, 102.0, ts=T0 + second * SECOND))
 
     moving = asyncio.get_running_loop().create_task(move())
-    best = await asyncio.wait_for(raw.watch_bids_asks(["BTC/USDT", "ETH/USDT"]), 5)
-    candles = await asyncio.wait_for(raw.watch_ohlcv("BTC/USDT", "1m"), 5)
-    book = await asyncio.wait_for(raw.watch_order_book("BTC/USDT"), 5)
+    best = await asyncio.wait_for(raw.watch_bids_asks(["BTC/USDT", "ETH/USDT"]), PATIENCE)
+    candles = await asyncio.wait_for(raw.watch_ohlcv("BTC/USDT", "1m"), PATIENCE)
+    book = await asyncio.wait_for(raw.watch_order_book("BTC/USDT"), PATIENCE)
     moving.cancel()
 
     assert (best["BTC/USDT"]["bid"], best["BTC/USDT"]["ask"]) == ("101.00000000", "102.00000000")
