@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,19 @@ def test_orders_that_all_ended_unfilled_are_told_of(project: Path) -> None:
 
     assert result.fills == ()
     assert "nothing was traded: 5 orders ended before a price met them" in result.warnings
+
+
+def test_a_fee_in_a_third_asset_goes_through_the_base_where_prices_are_in_another(project: Path) -> None:
+    imported(project, "ACME/EUR", "--class", "crypto", *GRID)
+    account = [
+        "accounts.main.cash=[1000 USD, 5000 EUR, 1 BNB]",
+        "rates={EUR: 1.1 USD, BNB: 220 USD}",
+        "fees={kind: bps, bps: 10, asset: BNB}",
+    ]
+
+    result = held(project, "ACME/EUR", [NUMBERS, *account])
+
+    (fill,) = result.fills  # 10 at 101 EUR: 0.1 % of 1010 EUR, at 200 EUR a BNB
+    assert (fill.fee_asset, fill.fee) == ("BNB", Decimal("1.01"))
+    cash = 1000 + (5000 - 1010) * 1.1 + (1 - 0.00505) * 220
+    assert result.equity[-1] == pytest.approx(cash + 10 * 130 * 1.1, abs=1e-8)

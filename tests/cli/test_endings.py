@@ -314,6 +314,20 @@ def test_interrupted_is_130(tmp_path: Path) -> None:
     assert (child.returncode, err) == (130, "Interrupted.\n")
 
 
+def test_an_interrupt_that_a_library_turned_into_its_own_error_is_130(tmp_path: Path) -> None:
+    program = (
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tradebot.cli.border import main\nfrom tradebot.cli.root import root\n"
+        "@root.command('build')\ndef build():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt as exc:\n        raise ValueError('cannot build') from exc\nmain()\n"
+    )
+
+    done = process("build", cwd=tmp_path, program=program)
+
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 SPINNING = """
 from tradebot.api import BarStrategy
 

@@ -197,3 +197,13 @@ def test_completion_offers_the_commands_of_a_group(tmp_path: Path) -> None:
     assert offered == [
         f"plain,{name}" for name in ("list", "check", "import", "download", "resample", "synthetic")
     ]
+
+
+@pytest.mark.parametrize("words", ["tradebot config validate -c", "tradebot data import"])
+def test_completion_offers_files_where_a_file_is_asked_for(tmp_path: Path, words: str) -> None:
+    count = str(len(words.split()))
+    asked = {"_TRADEBOT_COMPLETE": "bash_complete", "COMP_WORDS": f"{words} ", "COMP_CWORD": count}
+
+    done = process(cwd=tmp_path, env=asked)
+
+    assert done.stdout == "file,\n"

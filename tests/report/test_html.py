@@ -240,6 +240,13 @@ def test_writing_replaces_the_file_whole_and_leaves_nothing_beside_it(tmp_path: 
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_page_that_cannot_be_put_in_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_html(tmp_path / "report.html", make_result([1.0, 2.0]))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
 def test_plotly_is_loaded_only_when_a_page_is_made() -> None:
     code = (
         "import sys, tradebot.report.html; before = 'plotly' in sys.modules; "

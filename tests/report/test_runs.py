@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def test_a_claim_is_not_given_again_after_it_was_saved(store: RunStore) -> None:
     store.save(small(run_id), report=False)
     assert store.claim("x", START) == f"{run_id}-2"
     assert [p.name for p in store.root.iterdir() if p.name.endswith(".part")] == []
+
+
+def test_a_claim_is_not_given_again_while_its_run_is_being_written(store: RunStore) -> None:
+    run_id = store.claim("x", START)
+    given: list[str] = []
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        saving = beside.submit(store.save, make_result([1.0, 2.0], run_id=run_id))
+        while not saving.done():
+            given.append(store.claim("x", START))
+            (store.root / f".{given[-1]}.claim").rmdir()
+    assert saving.result() == store.root / run_id
+    assert run_id not in given
+    assert [path.name for path in store.root.iterdir()] == [run_id]
 
 
 def test_a_stored_run_is_never_overwritten(store: RunStore) -> None:

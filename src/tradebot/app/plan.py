@@ -253,7 +253,8 @@ def fee_model(
 ) -> FeeModel:
     """Return the venue's fee model for these instruments.
 
-    A fee in a third asset needs a fixed rate to the quote asset, which must be that of them all.
+    A fee in a third asset needs a fixed rate to the quote asset, which must be that of them all, or both
+    one to a third.
     """
     if isinstance(fees, sim_words.NoFee):
         return NoFees()
@@ -272,12 +273,14 @@ def fee_model(
         raise refuse("fees.asset", f"{message}, was {fees.asset}")
     if fees.asset == quote:
         return BpsFees(maker=maker, taker=taker)
-    rate = rates.get(fees.asset)
-    if not isinstance(rate, Money) or rate.asset != quote:
-        raise refuse(
-            "fees.asset", f"fees in {fees.asset} need a fixed rate: rates: {{{fees.asset}: 300 {quote}}}"
-        )
-    return ThirdAssetFees(maker=maker, taker=taker, asset=fees.asset, per_quote=Decimal(1) / rate.amount)
+    rate, own = rates.get(fees.asset), rates.get(quote)
+    if isinstance(rate, Money) and rate.asset == quote:
+        own = Money(Decimal(1), quote)
+    if not isinstance(rate, Money) or not isinstance(own, Money) or rate.asset != own.asset:
+        message = f"fees in {fees.asset} need a fixed rate: rates: {{{fees.asset}: 300 {quote}}}"
+        raise refuse("fees.asset", f"{message}, or fixed rates of both {fees.asset} and {quote} to the base")
+    per_quote = own.amount / rate.amount
+    return ThirdAssetFees(maker=maker, taker=taker, asset=fees.asset, per_quote=per_quote)
 
 
 def slippage_model(slippage: sim_words.Slippage) -> SlippageModel:

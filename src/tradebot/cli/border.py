@@ -26,6 +26,7 @@ from tradebot.daemon import ending
 from tradebot.errors import ExitCode, Interrupted, PluginError, TradebotError
 
 _COMPLETE = "_TRADEBOT_COMPLETE"
+_interrupts: list[int] = []
 
 
 def main() -> NoReturn:
@@ -40,6 +41,7 @@ def main() -> NoReturn:
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
+    _interrupts.append(number)
     raise Interrupted
 
 
@@ -77,6 +79,10 @@ def run(args: Sequence[str]) -> int:
     except OSError as exc:
         return _end_of_system(exc, debug, words)
     except Exception as exc:
+        # A library that calls us back may turn an interrupt into an error of its own (pydantic does).
+        if _interrupts:
+            out.note("Interrupted.")
+            return INTERRUPTED
         return _fail(failure.of_bug(exc), ExitCode.BUG, debug, exc, words)
 
 

@@ -22,7 +22,7 @@ def with_config(function: F) -> F:
 def only_config(function: F) -> F:
     """Add `-c/--config`."""
     return click.option(
-        "-c", "--config", "config_file", metavar="FILE",
+        "-c", "--config", "config_file", metavar="FILE", type=click.Path(readable=False),
         help="The configuration; without it tradebot.yaml, then config/tradebot.yaml.",
     )(function)  # fmt: skip
 

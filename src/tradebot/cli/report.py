@@ -70,6 +70,7 @@ def _shown(store: RunStore, run_id: str, *, page: bool, as_json: bool) -> Path:
         if page:
             store.write_report(run_id)
     except OSError as exc:
+        exc.filename = exc.filename or str(path)  # a full disk names no file
         lost = exc  # a folder of others keeps no page, and hides no figure
     if as_json:
         out.as_json(to_dict(result, metrics))

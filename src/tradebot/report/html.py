@@ -104,9 +104,12 @@ def write_html(
 ) -> Path:
     """Write the page to `path`, whole or not at all, and return the path; `parts` are made where not given."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.writelines(_page(result, metrics, parts or draft(result)))
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.writelines(_page(result, metrics, parts or draft(result)))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 

@@ -118,7 +118,7 @@ class RunStore:
         self._make_root()
         part = self.root / f".{result.run_id}.{os.getpid()}{_PART}"
         try:
-            self._begin(result.run_id, part)
+            part.mkdir()
             self._write(part, result, metrics or measure(result), config=config, report=report, page=page)
             part.rename(final)  # fails when another process stored this id first: its folder is not empty
             _sync(self.root)
@@ -126,6 +126,8 @@ class RunStore:
             raise StoreError(f"{final}: the run could not be stored: {exc}") from exc
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            # Not before the run is in its place: until then only the claim says that the name is taken.
+            shutil.rmtree(self._claim(result.run_id), ignore_errors=True)
         return final
 
     def list(self) -> tuple[RunEntry, ...]:
@@ -198,13 +200,6 @@ class RunStore:
             self._claim(run_id).rmdir()
             return False
         return True
-
-    def _begin(self, run_id: str, part: Path) -> None:
-        # A claim becomes the folder being written, and only one process can rename it.
-        try:
-            self._claim(run_id).rename(part)
-        except FileNotFoundError:
-            part.mkdir()
 
     def _make_root(self) -> None:
         try:
