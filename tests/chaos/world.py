@@ -29,12 +29,16 @@ from tradebot.core.messages import Dividend, Input, Slice, Split
 from tradebot.core.model import (
     MINUTE,
     Bar,
+    MarketData,
     Order,
     Quote,
+    rebased,
 )
 from tradebot.core.ports import IdPolicy
+from tradebot.core.rules import ANOTHER_LIFE
 from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon.account import Phase
+from tradebot.daemon.adopting import adopt
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience
 from tradebot.daemon.runner import event_stream
@@ -110,6 +114,7 @@ class World:
         self.broken: Broken | None = None
         self._unheard: list[Halt] = []
         self._starts: list[float] = []
+        self._adopts = False  # the next process only takes the venue's word
         self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
         self._plan()
 
@@ -150,6 +155,7 @@ class World:
         self._plan_troubles()
         self.agenda.at(0.2, self._begin)
         self.agenda.at(self.quiet_after, self._calm)
+        self.agenda.at(self.quiet_after + 150.0, self._owner_takes)
         self.agenda.at(end, self._end)
 
     def _plan_troubles(self) -> None:
@@ -168,9 +174,8 @@ class World:
         ]
         for chance, most, act in acts:
             if rng.random() < chance * strength:
-                if act == self._back_up:
-                    # An order that is longer on its way than a backup takes to be brought back is nobody's.
-                    self.server.calm_at = 0.0
+                if act == self._back_up:  # what makes a backup dangerous is an order that is still on its way
+                    self.faults.rates["request very late"] = 0.2 * strength
                 for _ in range(rng.randint(1, most)):
                     self.agenda.at(rng.uniform(5.0, self.quiet_after - 5.0), act)
         self._kills = 0.75 if strength else 0.0
@@ -292,6 +297,20 @@ class World:
         if self.life is not None:
             self.life.kill_turn = self.life.kill_commit = None
 
+    def _owner_takes(self) -> None:
+        """Take what turned up under our ids and is unknown to a journal that was put back."""
+        life = self.life
+        if life is None or not any(halt.rule == ANOTHER_LIFE for halt in life.account.parts.halts.all):
+            return
+        self.faults.saw("another life taken")
+
+        async def take() -> None:
+            _, ended = await adopt(life.account, "taken")
+            for halt in [h for h in life.account.parts.halts.all if h.key in ended]:
+                await life.account.halt(replace(halt, level=HaltLevel.NONE, reason="adopted"))
+
+        life.loop.create_task(take())
+
     def _end(self) -> None:
         self.is_over = True
 
@@ -334,7 +353,8 @@ class World:
                 replayed=self.auditor.restart,
                 saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
-                past=lambda: list(self.bars),
+                adopts=self._adopts,
+                past=self._past,
                 missed=self._missed,
             )
         )
@@ -361,6 +381,14 @@ class World:
         now = self.server.now()
         return [e for e in self.events if progress.get(event_stream(e), -1) < e.ts <= now]
 
+    def _past(self) -> list[Slice]:
+        """Return the bars so far in today's units, as stored data are given to a start."""
+        splits = [e for e in self.events if isinstance(e, Split) and e.ts <= self.server.now()]
+        return [
+            Slice(piece.ts, tuple(_in_todays_units(bar, splits) for bar in piece.items))
+            for piece in self.bars
+        ]
+
     def _die(self, why: str) -> None:
         """The process is gone, at once; what it had sent is on its way, what it had committed is on disk."""
         life = self.life
@@ -375,7 +403,10 @@ class World:
         self._bury(life)
         if self._newest is not None and life.account.phase is Phase.READY:
             self._newest = None  # the backup had all that matters: from here on it is the journal
-        if self._newest is not None and why == "refused a backup":
+        self._adopts = why == "refused a backup" and self._newest is None
+        if self._adopts:
+            self.faults.saw("another life taken at a start")
+        elif self._newest is not None and why == "refused a backup":
             self._image, self._newest = self._newest, None  # the right file turns up again
         elif self._backup is not None and self.faults.is_on:
             self.faults.saw("backup restored")
@@ -489,6 +520,13 @@ class World:
         self.owner.check()
         acted = {e.instrument for e in self.events if isinstance(e, Split | Dividend)}
         check_rest(life.ledger, self.setup, self.server, halts, shrunk=self.auditor.shrunk, acted=acted)
+
+
+def _in_todays_units(bar: MarketData, splits: Sequence[Split]) -> MarketData:
+    for split in splits:
+        if isinstance(bar, Bar) and split.instrument == bar.instrument and bar.ts <= split.ts:
+            bar = rebased(bar, float(split.ratio))
+    return bar
 
 
 class _Watched(Disk):
