@@ -27,7 +27,7 @@ from tradebot.daemon.executor import Inline
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.reconciler import Patience, Reconciler
-from tradebot.daemon.runner import Runner
+from tradebot.daemon.runner import Archive, Runner
 from tradebot.store.journal import Identity, Journal
 
 IDENTITY = Identity(instance="tb", venue="chaos", account="main", mode="paper")
@@ -142,6 +142,8 @@ class Birth:
     missed: Callable[[dict[str, int]], Sequence[Input]]
     saw: Callable[[str], None]
     extra_halts: tuple[Halt, ...] = ()
+    archive: Callable[[Path], Archive | None]
+    surround: Callable[[TradingAccount, VirtualLoop], None]
     adopts: bool = False  # nothing but to take the venue's word, as `reconcile --adopt` without a daemon
 
 
@@ -184,12 +186,12 @@ def begin(birth: Birth) -> Life:
     runner = kit.runner(
         engine,
         record=disk,
-        archive=None,
+        archive=birth.archive(folder),
         clock=clock,
         executor=Inline(),
         watch=lambda recorded: life.account.note(recorded),
     )
-    halts = HaltFlag(folder / HALTS)
+    halts = HaltFlag(folder / HALTS, birth.setup.hide)
     link = birth.link
     outbox = kit.outbox(link, clock, halts, runner.post, deadline=birth.deadline)
     runner.outbox = outbox
@@ -243,6 +245,8 @@ def begin(birth: Birth) -> Life:
         Start(ts=clock.now(), run_id=f"r{birth.number}", epoch=wall, config_digest="c", code_digest="d"),
         birth.extra_halts,
     )
+
+    birth.surround(account, loop)
 
     async def live() -> None:
         await account.start()

@@ -37,11 +37,11 @@ from tradebot.core.model import (
 from tradebot.core.ports import IdPolicy
 from tradebot.core.rules import ANOTHER_LIFE
 from tradebot.core.scope import EVERYTHING, HaltLevel
-from tradebot.daemon.account import Phase
+from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.adopting import adopt
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience
-from tradebot.daemon.runner import event_stream
+from tradebot.daemon.runner import Archive, event_stream
 from tradebot.errors import InvariantError, StoreError
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
@@ -353,6 +353,8 @@ class World:
                 replayed=self.auditor.restart,
                 saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
+                archive=self.archive,
+                surround=self.surround,
                 adopts=self._adopts,
                 past=self._past,
                 missed=self._missed,
@@ -412,6 +414,13 @@ class World:
             self.faults.saw("backup restored")
             self._newest, self._image, self._backup = self._image, self._backup, None
         self.agenda.after(self.rng.choice([1.2, 5.0, 70.0]), self._begin)
+
+    def archive(self, folder: Path) -> Archive | None:
+        """Return where the inputs of a new process are kept."""
+        return None
+
+    def surround(self, account: TradingAccount, loop: VirtualLoop) -> None:
+        """Put beside a new process whatever else is to live with it."""
 
     def _bury(self, life: Life) -> None:
         life.link.is_dead = True

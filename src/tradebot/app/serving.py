@@ -113,7 +113,8 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
             )
             _settle_memory()
             shell.surround(daemon, {o.account.name: o.journal.progress for o in opened})
-            async with ControlServer(where.socket, Control(daemon).answer):
+            hide = outside.redactor.redact
+            async with ControlServer(where.socket, Control(daemon).answer, hide=hide):
                 code = int(await daemon.run())
         log.info("stopped", exit_code=code)
         return code
