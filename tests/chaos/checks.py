@@ -63,8 +63,7 @@ class Auditor:
         self.resting = {
             key: wish.suspended.because for key, wish in ledger.wishes.items() if wish.suspended is not None
         }
-        # An order may arrive whose parent an older journal has not heard of.
-        self.parents.update({i: p.opened for i, p in ledger.parents.items()})
+        self.parents = {i: p.opened for i, p in ledger.parents.items()}
         self.halts = dict(ledger.halts)
 
     # --- commits ------------------------------------------------------------------------------------
@@ -154,6 +153,8 @@ class Auditor:
         order_id = order.client_order_id.partition("~")[0]
         if server.taken[order_id] > 1:
             raise Broken(f"the venue must see an id once, saw it again: {order}")
+        if order_id not in self.intended:
+            return  # of a life that the journal which was put back knows nothing of: nobody counts with it
         if order.parent_id is not None:
             self._child(order, server)
         excess = self.amounts.excess(order, server)
@@ -166,7 +167,8 @@ class Auditor:
         seen: dict[tuple[object, ...], Order] = {}
         for working in self.server.exchange.sim.blotter.orders.values():
             order = working.order
-            if order.purpose is Purpose.PROTECT and order.client_order_id not in self.let_go:
+            is_known = order.client_order_id.partition("~")[0] in self.intended
+            if order.purpose is Purpose.PROTECT and is_known and order.client_order_id not in self.let_go:
                 key = (order.strategy, order.instrument, order.kind, order.side)
                 if key in seen:
                     raise Broken(f"protection must never be doubled, {order} came beside {seen[key]}")
@@ -177,7 +179,7 @@ class Auditor:
         known = self.children.setdefault(order.parent_id, [])
         done = ZERO
         for order_id in known:
-            if order_id in self.let_go:
+            if order_id in self.let_go or order_id not in self.intended:
                 continue
             found = server.exchange.find(order_id)
             if found is not None:

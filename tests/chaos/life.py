@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.chaos.disk import FILE, HALTS, Disk
@@ -19,13 +19,15 @@ from tradebot.core.engine import Engine
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Input, Slice, Start, TimerDue
 from tradebot.core.reconcile import Finding
+from tradebot.core.rules import ANOTHER_LIFE, MISMATCH
+from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.daemon.account import Parts, TradingAccount
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.reconciler import Patience, Reconciler
-from tradebot.daemon.runner import Runner
+from tradebot.daemon.runner import Archive, Runner
 from tradebot.store.journal import Identity, Journal
 
 IDENTITY = Identity(instance="tb", venue="chaos", account="main", mode="paper")
@@ -140,6 +142,9 @@ class Birth:
     missed: Callable[[dict[str, int]], Sequence[Input]]
     saw: Callable[[str], None]
     extra_halts: tuple[Halt, ...] = ()
+    archive: Callable[[Path], Archive | None]
+    surround: Callable[[TradingAccount, VirtualLoop], None]
+    adopts: bool = False  # nothing but to take the venue's word, as `reconcile --adopt` without a daemon
 
 
 def _counting(kind: type[Reconciler], saw: Callable[[str], None]) -> type[Reconciler]:
@@ -181,12 +186,12 @@ def begin(birth: Birth) -> Life:
     runner = kit.runner(
         engine,
         record=disk,
-        archive=None,
+        archive=birth.archive(folder),
         clock=clock,
         executor=Inline(),
         watch=lambda recorded: life.account.note(recorded),
     )
-    halts = HaltFlag(folder / HALTS)
+    halts = HaltFlag(folder / HALTS, birth.setup.hide)
     link = birth.link
     outbox = kit.outbox(link, clock, halts, runner.post, deadline=birth.deadline)
     runner.outbox = outbox
@@ -200,6 +205,7 @@ def begin(birth: Birth) -> Life:
         clock,
         instance=IDENTITY.instance,
         patience=birth.patience,
+        adopts=birth.adopts,
     )
     last = [0]
     told: list[Input] = []
@@ -240,8 +246,15 @@ def begin(birth: Birth) -> Life:
         birth.extra_halts,
     )
 
+    birth.surround(account, loop)
+
     async def live() -> None:
         await account.start()
+        if birth.adopts:
+            for halt in account.parts.halts.all:
+                if halt.rule in (ANOTHER_LIFE, MISMATCH):
+                    await account.halt(replace(halt, level=HaltLevel.NONE, reason="adopted"))
+            account.stop("done directly")
         await account.run()
 
     life = Life(disk, link, loop, account, ledger, engine, loop.create_task(live()), post=runner.post)

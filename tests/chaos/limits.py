@@ -15,7 +15,7 @@ from decimal import Decimal
 from tests.chaos.venue import Server
 from tradebot.core import facts as f
 from tradebot.core.ledger import Ledger
-from tradebot.core.model import Order, Purpose
+from tradebot.core.model import Order, Purpose, Quote
 from tradebot.core.recorder import is_own_id
 from tradebot.core.setup import Limits
 
@@ -47,7 +47,6 @@ class LimitsKept:
         self._fills: dict[str, None] = {}
         self._ended: dict[str, None] = {}
         self._known: dict[str, _Known] = {}
-        self._prices: dict[str, float] = {}
         self._split: dict[str, None] = {}
 
     def restart(self, ledger: Ledger) -> None:
@@ -56,6 +55,7 @@ class LimitsKept:
             return
         self._fills = {x: None for r in ledger.orders.values() for x in r.fill_ids}
         self._ended = {i: None for i, r in ledger.orders.items() if not r.is_open}
+        self._orders = {i: r.order for i, r in ledger.orders.items()}
         book = ledger.accounts.get("main")
         self._foreign = {} if book is None else {name: book.qty(name) for name in book.lots}
         for record in ledger.orders.values():
@@ -81,7 +81,6 @@ class LimitsKept:
         order = fact.order
         price = fact.price if isinstance(fact, f.OrderIntended) else float(order.limit_price or 0)
         self._orders[order.client_order_id] = order
-        self._prices[order.instrument] = price
         if order.purpose is not Purpose.TARGET or is_reducing:
             self._exempt[order.client_order_id] = None
             return
@@ -126,6 +125,8 @@ class LimitsKept:
         for working, left in self._working(name, server):
             if working.client_order_id == order.replaces:
                 continue
+            if working.client_order_id.partition("~")[0] not in self._orders:
+                continue  # of a life that the journal knows nothing of
             if working.client_order_id in known.ended or (
                 working.ts >= order.ts and self._is_exempt(working)
             ):
@@ -134,7 +135,9 @@ class LimitsKept:
         if name == order.instrument:
             buys, sells = (buys + order.qty, ZERO) if order.side.sign > 0 else (ZERO, sells + order.qty)
             return float((held + buys) if buys else (sells - held)) * known.price
-        return float(max(abs(held + buys), abs(held - sells))) * self._prices.get(name, 0.0)
+        mark = server.exchange.sim.marks[name]
+        price = (mark.bid + mark.ask) / 2 if isinstance(mark, Quote) else mark.close
+        return float(max(abs(held + buys), abs(held - sells))) * price
 
     def _working(self, name: str, server: Server) -> Iterator[tuple[Order, Decimal]]:
         for w in server.exchange.sim.blotter.orders.values():

@@ -32,6 +32,7 @@ _SEEN = (
     *("owner traded", "owner rested an order", "owner moved money", "owner resumed", "owner said paused"),
     *("owner said no_new_risk", "owner said cancel_entries", "owner said flatten"),
     *("verdict BOOKED", "verdict LIVE", "verdict OVER", "verdict UNKNOWN", "verdict FOREIGN"),
+    "verdict FROM_ANOTHER_LIFE",
     *(
         "verdict BACK",
         "verdict FOREIGN_TRADE",

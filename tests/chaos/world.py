@@ -34,11 +34,13 @@ from tradebot.core.model import (
     Quote,
 )
 from tradebot.core.ports import IdPolicy
+from tradebot.core.rules import ANOTHER_LIFE
 from tradebot.core.scope import EVERYTHING, HaltLevel
-from tradebot.daemon.account import Phase
+from tradebot.daemon.account import Phase, TradingAccount
+from tradebot.daemon.adopting import adopt
 from tradebot.daemon.halts import Halt, HaltFlag
 from tradebot.daemon.reconciler import Patience
-from tradebot.daemon.runner import event_stream
+from tradebot.daemon.runner import Archive, event_stream
 from tradebot.errors import InvariantError, StoreError
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
@@ -111,6 +113,7 @@ class World:
         self.broken: Broken | None = None
         self._unheard: list[Halt] = []
         self._starts: list[float] = []
+        self._adopts = False  # the next process only takes the venue's word
         self.owner = Owner(self.server, random.Random(self.rng.random()), self.faults.saw)
         self._plan()
 
@@ -151,6 +154,7 @@ class World:
         self._plan_troubles()
         self.agenda.at(0.2, self._begin)
         self.agenda.at(self.quiet_after, self._calm)
+        self.agenda.at(self.quiet_after + 150.0, self._owner_takes)
         self.agenda.at(end, self._end)
 
     def _plan_troubles(self) -> None:
@@ -169,9 +173,8 @@ class World:
         ]
         for chance, most, act in acts:
             if rng.random() < chance * strength:
-                if act == self._back_up:
-                    # An order that is longer on its way than a backup takes to be brought back is nobody's.
-                    self.server.calm_at = 0.0
+                if act == self._back_up:  # what makes a backup dangerous is an order that is still on its way
+                    self.faults.rates["request very late"] = 0.2 * strength
                 for _ in range(rng.randint(1, most)):
                     self.agenda.at(rng.uniform(5.0, self.quiet_after - 5.0), act)
         self._kills = 0.75 if strength else 0.0
@@ -293,6 +296,20 @@ class World:
         if self.life is not None:
             self.life.kill_turn = self.life.kill_commit = None
 
+    def _owner_takes(self) -> None:
+        """Take what turned up under our ids and is unknown to a journal that was put back."""
+        life = self.life
+        if life is None or not any(halt.rule == ANOTHER_LIFE for halt in life.account.parts.halts.all):
+            return
+        self.faults.saw("another life taken")
+
+        async def take() -> None:
+            _, ended = await adopt(life.account, "taken")
+            for halt in [h for h in life.account.parts.halts.all if h.key in ended]:
+                await life.account.halt(replace(halt, level=HaltLevel.NONE, reason="adopted"))
+
+        life.loop.create_task(take())
+
     def _end(self) -> None:
         self.is_over = True
 
@@ -335,7 +352,10 @@ class World:
                 replayed=self.auditor.restart,
                 saw=self.faults.saw,
                 extra_halts=self._crash_guard(),
-                past=lambda: list(in_todays_units(self.bars, self.events, self.server.now())),
+                archive=self.archive,
+                surround=self.surround,
+                adopts=self._adopts,
+                past=self._past,
                 missed=self._missed,
             )
         )
@@ -362,6 +382,10 @@ class World:
         now = self.server.now()
         return [e for e in self.events if progress.get(event_stream(e), -1) < e.ts <= now]
 
+    def _past(self) -> list[Slice]:
+        """Return the bars so far in today's units, as stored data are given to a start."""
+        return list(in_todays_units(self.bars, self.events, self.server.now()))
+
     def _die(self, why: str) -> None:
         """The process is gone, at once; what it had sent is on its way, what it had committed is on disk."""
         life = self.life
@@ -376,12 +400,22 @@ class World:
         self._bury(life)
         if self._newest is not None and life.account.phase is Phase.READY:
             self._newest = None  # the backup had all that matters: from here on it is the journal
-        if self._newest is not None and why == "refused a backup":
+        self._adopts = why == "refused a backup" and self._newest is None
+        if self._adopts:
+            self.faults.saw("another life taken at a start")
+        elif self._newest is not None and why == "refused a backup":
             self._image, self._newest = self._newest, None  # the right file turns up again
         elif self._backup is not None and self.faults.is_on:
             self.faults.saw("backup restored")
             self._newest, self._image, self._backup = self._image, self._backup, None
         self.agenda.after(self.rng.choice([1.2, 5.0, 70.0]), self._begin)
+
+    def archive(self, folder: Path) -> Archive | None:
+        """Return where the inputs of a new process are kept."""
+        return None
+
+    def surround(self, account: TradingAccount, loop: VirtualLoop) -> None:
+        """Put beside a new process whatever else is to live with it."""
 
     def _bury(self, life: Life) -> None:
         life.link.is_dead = True

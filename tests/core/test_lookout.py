@@ -118,6 +118,16 @@ class NoWayOut(SimVenue):
             super().send(command, now)
 
 
+def test_what_was_left_at_once_is_bought_back_at_the_next_bar() -> None:
+    world = World(spec(Script(1), exits=kept(stop_loss=0.10, after_exit="at_once")))
+    world.bars((100,), (100,), (88,), (92,), (95,))
+    assert [(x.fill.side.value, x.fill.price) for x in world.of(f.OrderFilled)] == [
+        ("buy", D(100)),
+        ("sell", D(92)),
+        ("buy", D(95)),
+    ]
+
+
 def test_a_way_out_that_is_refused_too_often_is_said_to_be_open() -> None:
     strategy = spec(Script(1), exits=kept(stop_loss=0.10), retry=RetryRules(times=2, first=HOUR, factor=1.0))
     world = World(strategy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 
@@ -152,6 +153,22 @@ def test_risk_by_atr_follows_wilder() -> None:
     assert sizer.full(1_000.0, 9.0, 1.0) == pytest.approx(0.01 * 1_000.0 / (2.0 * atr), rel=1e-15)
     sizer.forget()
     assert sizer.full(1_000.0, 9.0, 1.0) is None
+
+
+def test_a_sizer_that_was_shown_its_lookback_sizes_as_one_that_saw_everything(rng: random.Random) -> None:
+    specs = (
+        FixedRisk(risk=0.01, atr_multiple=2.0, atr_window=3, max_fraction=1e9),
+        VolatilityTarget(annual=0.2, window=5, periods_per_year=252.0, max_fraction=1e9),
+    )
+    closes = [100.0 * (1.0 + rng.uniform(-0.2, 0.2)) for _ in range(400)]
+    bars = [make_bar("X", i, 1, c, c * 1.01, c * 0.98, c) for i, c in enumerate(closes)]
+    for spec_ in specs:
+        lived, again = Sizer(spec_), Sizer(spec_)
+        for bar in bars:
+            lived.observe(bar)
+        for bar in bars[-lived.lookback :]:
+            again.observe(bar)
+        assert again.full(1_000.0, 9.0, 1.0) == lived.full(1_000.0, 9.0, 1.0)  # to the last bit
 
 
 def test_a_decision_that_leads_to_no_fact_leaves_the_ledger_as_it_was() -> None:

@@ -121,6 +121,33 @@ def test_a_start_that_is_stopped_keeps_its_lock_until_nothing_of_it_writes(proje
     assert [start["is_clean"] for start in starts(project)] == [True]
 
 
+def test_a_second_signal_ends_a_stop_that_hangs_and_the_log_says_so(project: Project) -> None:
+    gate = project.folder / "gate"
+    os.mkfifo(gate)
+    project.write(body=f"self.bars < 10 or open({str(gate)!r}).read()", more="limits: {time_budget: 10m}")
+    with project.start() as daemon:
+        daemon.until("phase", phase="ready")
+        with gate.open("w"):  # the strategy is in the middle of its call, and stays there
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.until("stopping", reason="SIGTERM")
+            daemon.process.send_signal(signal.SIGTERM)
+            cut = daemon.until("cut_short")
+            assert daemon.ended() == ExitCode.FAILED
+    assert (cut["reason"], cut["exit_code"]) == ("SIGTERM, and it was stopping already", 1)
+    assert [start["is_clean"] for start in starts(project)] == [False]
+
+
+def test_a_start_without_data_to_play_ends_with_78_and_names_the_account(project: Project) -> None:
+    file = project.root / "tradebot.yaml"
+    file.write_text(file.read_text().replace("2010-01-01", "2031-01-01").replace("2019-12-31", "2031-12-31"))
+    with project.start() as daemon:
+        assert daemon.ended() == ExitCode.CONFIG
+    assert "accounts.main: there must be data to play: SPX: no data between" in "\n".join(daemon.text)
+    assert [start["is_clean"] for start in starts(project)] == [
+        True
+    ]  # no crash: trying again changes nothing
+
+
 def test_an_account_that_was_renamed_while_it_holds_refuses_to_start_and_is_named(project: Project) -> None:
     project.write(body="return ctx.target(weight=1.0 if self.bars > 7 else 0.0)")
     with project.start() as daemon:

@@ -3,19 +3,17 @@
 Every place that holds secrets holds a canary; a strategy and an import that raise carry one, too.
 """
 
-import base64
 import json
 import signal
-import sqlite3
 import urllib.request
-import zlib
-from collections.abc import Iterator
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
 
+from tests import canaries
+from tests.canaries import written
 from tests.cli.conftest import process
 from tests.daemon.served import Project
 from tradebot.daemon import places
@@ -26,7 +24,7 @@ from tradebot.errors import ExitCode, TradebotError
 FILE, SYSTEMD, VARIABLE, KEY, SECRET, VENDOR = (
     f"sparrow{x}feathers" for x in ("quiet", "amber", "rapid", "lofty", "mossy", "dusky")
 )
-CANARIES = (FILE, SYSTEMD, VARIABLE, KEY, SECRET, VENDOR)
+found = partial(canaries.found, (FILE, SYSTEMD, VARIABLE, KEY, SECRET, VENDOR))
 
 FAILS = """if self.bars > 20:
             import os
@@ -54,39 +52,6 @@ def env(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
         "TRADEBOT_MINE_SECRET": SECRET,
         "APCA_API_SECRET_KEY": VENDOR,
     }
-
-
-def found(what: str, data: bytes) -> list[str]:
-    """Return which canaries are in some bytes, plain or as programs write them."""
-    lower = data.lower()
-    return [
-        f"{canary} in {what}"
-        for canary in CANARIES
-        if canary.encode() in lower
-        or canary.encode().hex().encode() in lower
-        or base64.b64encode(canary.encode())[2:-4] in data
-    ]
-
-
-def written(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield every file below a folder, and what is packed inside of the archive."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield str(path), path.read_bytes()
-        if path.name == "archive.db":
-            with closing(sqlite3.connect(path)) as db:
-                for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    for row in db.execute(f"SELECT * FROM {name}"):
-                        for value in row:
-                            if isinstance(value, bytes):
-                                yield f"{path}:{name}", _unpacked(value)
-
-
-def _unpacked(value: bytes) -> bytes:
-    try:
-        return zlib.decompress(value)
-    except zlib.error:
-        return value
 
 
 NOTIFY = """notify:

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.store.stage import batches, book, made, world_facts, written
 from tradebot.core.codec import encode
 from tradebot.core.facts import Recorded
 from tradebot.core.ledger import Ledger
-from tradebot.errors import StoreError
+from tradebot.errors import Busy, StoreError
 from tradebot.store import connect
 from tradebot.store.journal import Journal
 from tradebot.store.verify import verify
@@ -230,6 +231,34 @@ def test_facts_that_must_survive_a_power_cut_are_synced_and_others_are_not(tmp_p
         ]
     assert synced == [2, 1, 2]
     assert settings == ["wal", 1, 5000, 2, 0]
+
+
+def test_a_file_is_never_closed_under_a_thread_that_writes_to_it(tmp_path: Path) -> None:
+    """SQLite would end the process: such a file stays open until it comes back, or the process ends."""
+    facts = world_facts(0)[:40]
+    ledger, journal = Ledger(), made(tmp_path / "j.db")
+    journal.replay(ledger)
+    book(ledger, facts)
+    is_inside, may_go_on = threading.Event(), threading.Event()
+
+    def hang() -> int:
+        is_inside.set()
+        may_go_on.wait()
+        return 0
+
+    journal.db.set_progress_handler(hang, 1)
+    writer = threading.Thread(target=lambda: journal.append(facts, durable=True))
+    writer.start()
+    assert is_inside.wait(30)
+    journal.close(within=0.0)
+    with pytest.raises(Busy):
+        made(tmp_path / "j.db")  # nobody else may write what is still being written
+    may_go_on.set()
+    writer.join(30)
+    journal.close()
+    assert ledger_text(replayed(tmp_path / "j.db")) == ledger_text(ledger)
+    with pytest.raises(StoreError, match="closed database"):
+        journal.append((), durable=False)
 
 
 def test_an_old_sqlite_is_warned_of_by_both_versions() -> None:

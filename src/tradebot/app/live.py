@@ -191,7 +191,7 @@ class _Live(Assembly):
             executor=executor,
             watch=lambda recorded: self.account.note(recorded),
         )
-        halts = HaltFlag(self.request.places.halt)
+        halts = HaltFlag(self.request.places.halt, self.request.hide)
         paper = None if matching is None else self._venue(ends.instruments, matching)
         venue = paper or ends.venue
         assert venue is not None

@@ -11,8 +11,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, TextIO
 import structlog
 
 from tradebot.app.adapters import place_of
+from tradebot.app.misfits import refuse
 from tradebot.app.opening import Opening
 from tradebot.app.orphans import Choice, check_accounts
 from tradebot.app.rehearsal import rehearsed
@@ -53,7 +54,7 @@ from tradebot.daemon.sending import DeadMan, send_by_apprise
 from tradebot.daemon.shell import Means, Shell
 from tradebot.daemon.startlog import TOO_MANY, WINDOW, StartLog
 from tradebot.daemon.telling import Log
-from tradebot.errors import Busy, ExitCode, TradebotError
+from tradebot.errors import Busy, DataError, ExitCode, TradebotError
 
 LOG_FILE = "tradebot.log"
 _NOT_TRIED_AGAIN = (ExitCode.USAGE, ExitCode.BUSY, ExitCode.PERMISSION, ExitCode.CONFIG)
@@ -112,7 +113,8 @@ async def serve(config: Config, project: Path, where: places.Places, outside: Ou
             )
             _settle_memory()
             shell.surround(daemon, {o.account.name: o.journal.progress for o in opened})
-            async with ControlServer(where.socket, Control(daemon).answer):
+            hide = outside.redactor.redact
+            async with ControlServer(where.socket, Control(daemon).answer, hide=hide):
                 code = int(await daemon.run())
         log.info("stopped", exit_code=code)
         return code
@@ -181,12 +183,24 @@ async def _open(
         )
         ready = await opening.of(request)
         # In a thread: a long replay must not keep us from asking systemd for time.
-        one = await _whole(opener.run(ready), deadline, log)
+        with _playable(config, project, name):
+            one = await _whole(opener.run(ready), deadline, log)
         held.callback(one.close)
         held.push(deadline.begins)
         opened.append(one)
         log.info("opened", account=name, after_s=round(time.monotonic() - since, 3))
     return opened
+
+
+@contextmanager
+def _playable(config: Config, project: Path, name: str) -> Iterator[None]:
+    """Say of an account without stored data to play that somebody must act: starting again finds none either."""
+    try:
+        yield
+    except DataError as exc:
+        if place_of(config, project, name) is not None:
+            raise
+        raise refuse(f"accounts.{name}", f"there must be data to play: {exc}") from exc
 
 
 async def _whole(work: Coroutine[Any, Any, Opened], deadline: _Deadline, log: Log) -> Opened:

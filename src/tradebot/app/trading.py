@@ -58,7 +58,7 @@ class Request:
 
     `since`: market data up to then (ns UTC) passed while the daemon was down. The venue has met them;
     strategies are shown them and not listened to. `adopts`: the venue's word is taken for everything.
-    `hide` takes secrets out of what a strategy's error says.
+    `hide` takes secrets out of what a strategy's error and a venue's words say.
     """
 
     config: Config
@@ -174,7 +174,7 @@ class Assembly:
             executor=executor,
             watch=lambda recorded: account.note(recorded),
         )
-        halts = HaltFlag(self.request.places.halt)
+        halts = HaltFlag(self.request.places.halt, self.request.hide)
         outbox = Outbox(venue, clock, halts, runner.post)
         runner.outbox = outbox
         runner.timers = timeline = self._timeline(venue, outline.events)

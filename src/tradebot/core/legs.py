@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from tradebot.core.facts import BarsCounted, SkipEnded, StrategyFailed, TargetSet
 from tradebot.core.ledger import Key, Ledger
 from tradebot.core.market import Valuer
-from tradebot.core.model import Bar, Instrument
+from tradebot.core.model import Bar, ExitRules, Instrument
 from tradebot.core.recorder import Recorder
 from tradebot.core.setup import StrategySpec
 from tradebot.core.sizing import Sizer
@@ -170,6 +170,15 @@ class Leg:
         self.skip_rule, self.repeats = "", 0
 
 
+def _counts_bars(exits: ExitRules) -> bool:
+    """Return whether exits leave or let a target rest by bars; what the engine itself leaves rests one at least."""
+    return (
+        exits.max_bars is not None
+        or isinstance(exits.after_exit, int)
+        or (exits.is_local and exits.after_exit == "at_once")
+    )
+
+
 class Seat:
     """A deciding object with its legs and the inputs it waits for."""
 
@@ -225,8 +234,7 @@ class Seat:
         self.period = -1
         self.history: deque[Bar] = deque(maxlen=max(decider.lookback, 1))
         self.keeps_history = spec.renew is not None
-        timed = spec.exits.max_bars is not None or isinstance(spec.exits.after_exit, int)
-        self.needs_counting = timed
+        self.needs_counting = _counts_bars(spec.exits)
         self.unsaved = 0  # calls since its memory was saved
         self.has_more = False  # something is to be done after each call
         self.key: Key = (spec.id, next(iter(legs)))
@@ -253,9 +261,7 @@ class Seat:
         self.leg = leg if self.is_single else None
         # A position keeps the terms of its entry, whatever is configured today.
         exits, rest = leg.wish.exits, leg.wish.suspended
-        timed = (exits is not None and exits.max_bars is not None) or (
-            rest is not None and rest.bars is not None
-        )
+        timed = (exits is not None and _counts_bars(exits)) or (rest is not None and rest.bars is not None)
         self.needs_counting = self.needs_counting or leg.sizer.needs_bars or timed
         self.history = deque(maxlen=max(self.decider.lookback, leg.sizer.lookback, 1))
 

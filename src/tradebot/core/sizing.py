@@ -9,7 +9,10 @@ For all kinds the quantity is `weight * full`, with `full` in units of the base 
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from math import sqrt
 
 from tradebot.core.model import Bar
@@ -56,7 +59,8 @@ class FixedRisk:
     """full = min(risk * equity / distance, max_fraction * equity / (price * multiplier)).
 
     `distance` is what a unit loses when the stop is hit: `stop * price * multiplier`, or
-    `atr_multiple * ATR(atr_window) * multiplier` (Wilder). Ignores gaps through the stop.
+    `atr_multiple * ATR(atr_window) * multiplier` (Wilder, of the last 20 windows: what lies before them
+    is 1e-9 of it, and no restart could know it). Ignores gaps through the stop.
     """
 
     risk: float
@@ -81,8 +85,8 @@ class Sizer:
         )
         self._close: float | None = None
         self._returns: list[float] = []
-        self._atr: float | None = None
-        self._ranges: list[float] = []
+        self._atr: float | None = None  # of `_ranges`, once it was asked for
+        self._ranges: deque[float] = deque(maxlen=max(self.lookback - 1, 0))
 
     @property
     def lookback(self) -> int:
@@ -90,7 +94,7 @@ class Sizer:
         if isinstance(self.spec, VolatilityTarget):
             return self.spec.window + 1
         if isinstance(self.spec, FixedRisk) and self.spec.atr_multiple is not None:
-            return 20 * self.spec.atr_window
+            return 20 * self.spec.atr_window + 1  # the first range needs the close before it
         return 0
 
     def observe(self, bar: Bar) -> None:
@@ -104,16 +108,8 @@ class Sizer:
         elif isinstance(self.spec, FixedRisk):
             high_low = bar.high - bar.low
             reach = high_low if last is None else max(high_low, abs(bar.high - last), abs(bar.low - last))
-            self._push_range(reach, self.spec.atr_window)
-
-    def _push_range(self, reach: float, window: int) -> None:
-        if self._atr is not None:
-            self._atr += (reach - self._atr) / window
-            return
-        self._ranges.append(reach)
-        if len(self._ranges) == window:
-            self._atr = sum(self._ranges) / window
-            self._ranges.clear()
+            self._ranges.append(reach)
+            self._atr = None
 
     def forget(self) -> None:
         """Drop the memory, before it is shown the last bars again in other prices."""
@@ -158,5 +154,16 @@ class Sizer:
         if not isinstance(spec, FixedRisk):
             return None
         if spec.atr_multiple is not None:
+            if self._atr is None and len(self._ranges) >= spec.atr_window:
+                self._atr = _wilder(self._ranges, spec.atr_window)
             return spec.atr_multiple * self._atr if self._atr else None
         return spec.stop * price if spec.stop else None
+
+
+def _wilder(ranges: Iterable[float], window: int) -> float:
+    """Return Wilder's average: the mean of the first `window`, then each new one with the weight 1/window."""
+    following = iter(ranges)
+    average = sum(islice(following, window)) / window
+    for reach in following:
+        average += (reach - average) / window
+    return average

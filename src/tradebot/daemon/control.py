@@ -57,10 +57,15 @@ class ControlServer:
         *,
         bounds: Bounds = Bounds(),
         allowed: frozenset[int] | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
-        """`allowed` are the user ids that may speak: this process's own and root's if None."""
+        """`allowed` are the user ids that may speak: this process's own and root's if None.
+
+        `hide` takes secrets out of what is said of an error.
+        """
         self.path = path
         self._answer = answer
+        self._hide = hide
         self._bounds = bounds
         self._allowed = frozenset((os.geteuid(), 0)) if allowed is None else allowed
         self._log = structlog.get_logger("tradebot.control")
@@ -186,7 +191,7 @@ class ControlServer:
         except TimeoutError:
             answer = refusal(504, "Busy", f"no answer within {self._bounds.answer_within:g} s")
         except TradebotError as exc:
-            answer = refusal(400, type(exc).__name__, str(exc))
+            answer = refusal(400, type(exc).__name__, self._hide(str(exc)))
         response = web.Response(
             status=answer.status,
             body=json.dumps(answer.body, allow_nan=False).encode(),

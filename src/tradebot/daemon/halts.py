@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradebot.core.messages import SetHalt
@@ -43,9 +43,13 @@ class Halt:
 class HaltFlag:
     """The halts of one account, in memory and in `path`; a path of None keeps none on disk."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Read the file. Raises StoreError when it cannot be understood: then nothing may be sent."""
+    def __init__(self, path: Path | None, hide: Callable[[str], str] = str) -> None:
+        """Read the file; `hide` takes secrets out of the reason of what is latched.
+
+        Raises StoreError when it cannot be understood: then nothing may be sent.
+        """
         self._path = path
+        self._hide = hide
         self._halts: dict[HaltKey, Halt] = {}
         self._booked: dict[HaltKey, int] = {}  # when the engine booked what stands
         if path is not None and path.exists():
@@ -64,7 +68,7 @@ class HaltFlag:
         if halt.level is HaltLevel.NONE:
             self._halts.pop(halt.key, None)
         else:
-            self._halts[halt.key] = halt
+            self._halts[halt.key] = replace(halt, reason=self._hide(halt.reason))
         self._write()
 
     def of(self, scope: Scope, rule: str) -> Halt | None:

@@ -24,13 +24,12 @@ from tradebot.core.model import Bar, Order, Quote
 from tradebot.core.ports import Clock, IdPolicy, VenueOrder, VenueSnapshot
 from tradebot.daemon.paperfile import Logged, PaperFile
 from tradebot.sim.exchange import Exchange
-from tradebot.sim.state import dump, load
+from tradebot.sim.state import dump, load, request_of
 from tradebot.sim.venue import Request
 
 _LONG = 256  # calls after which the state is written anew
 
 _MARKET: dict[str, type[Bar | Quote]] = {"Bar": Bar, "Quote": Quote}
-_REQUESTS: dict[str, type[Request]] = {c.__name__: c for c in (SubmitOrder, CancelOrder, ReplaceOrder)}
 E = TypeVar("E", SessionOpen | SessionClose, Split, Dividend)
 _EVENTS: dict[str, type[SessionOpen | SessionClose | Split | Dividend]] = {
     c.__name__: c for c in (SessionOpen, SessionClose, Split, Dividend)
@@ -210,7 +209,7 @@ class PaperVenue:
             self._done[_stream(item)] = item.ts
             return self.exchange.on_market(item)
         if call.kind == "send":
-            self.exchange.send(cast(Request, from_plain(_REQUESTS[name], data[1])), cast(int, data[2]))
+            self.exchange.send(request_of(name, data[1]), cast(int, data[2]))
             return None
         self._event_again(from_plain(_EVENTS[name], data[1]))
         return None

@@ -25,13 +25,15 @@ _END_WITHIN = 10.0
 class Hooks:
     """What the outside is told: `ready` once, `beat` after every whole cycle, `stopping` once.
 
-    `failing`: an account ends by an error of ours.
+    `failing`: an account ends by an error of ours. `cut_short`: the process ends now with code 1, in the
+    middle of an orderly end, and why; it does not return.
     """
 
     ready: Callable[[], None] = lambda: None
     beat: Callable[[], None] = lambda: None
     stopping: Callable[[str], None] = lambda reason: None
     failing: Callable[[TradingAccount, TradebotError], None] = lambda account, exc: None
+    cut_short: Callable[[str], None] = lambda reason: os._exit(int(ExitCode.FAILED))
 
 
 def ending_signals() -> Sequence[signal.Signals]:
@@ -139,10 +141,13 @@ class Daemon:
             account.stop(reason)
         if self._deadline is None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(_STOP_WITHIN, os._exit, int(ExitCode.FAILED))
+            reason = f"an orderly end must take at most {_STOP_WITHIN:g} s, did not come"
+            self._deadline = loop.call_later(_STOP_WITHIN, self._hooks.cut_short, reason)
 
     def _signalled(self, name: str) -> None:
         self._signals += 1
         if self._signals > 1:
-            os._exit(int(ExitCode.FAILED))  # asked twice: recovery copes, as after any other end
+            self._hooks.cut_short(
+                f"{name}, and it was stopping already"
+            )  # recovery copes, as after any other end
         self.stop(name)

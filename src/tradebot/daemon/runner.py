@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
 from tradebot.core.engine import Engine
@@ -148,7 +149,7 @@ class Runner:
             return
         if len(self._queue) >= QUEUE_LIMIT:
             self._make_room()
-        self._queue.append(entry)
+        self._queue.append(entry._replace(message=_without_secrets(entry.message, self.engine.setup.hide)))
         self._wake.set()
 
     def _make_room(self) -> None:
@@ -242,6 +243,16 @@ class Runner:
                 self.outbox.put(command, since)
             else:
                 raise InvariantError("a command needs an outbox before it can be sent")
+
+
+def _without_secrets(message: Input, hide: Callable[[str], str]) -> Input:
+    """Return an input whose words, which a venue or a library may have chosen, can be written down."""
+    for name in ("reason", "because"):
+        words = getattr(message, name, "")
+        hidden = hide(words) if words else words
+        if hidden != words:
+            message = replace(message, **{name: hidden})  # type: ignore[type-var]
+    return message
 
 
 def _must_last(facts: Sequence[Recorded], commands: Sequence[Command]) -> bool:

@@ -21,6 +21,7 @@ from tradebot.core.scope import EVERYTHING, HaltLevel, Scope
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.alerts import Severity
 from tradebot.daemon.courier import Courier
+from tradebot.daemon.ending import at_the_latest
 from tradebot.daemon.executor import OwnThread
 from tradebot.daemon.figures import Figures, Seen
 from tradebot.daemon.halts import Halt
@@ -38,6 +39,7 @@ _TICK = 2.0
 _BEATS_LATE = 30.0  # a heartbeat older than this is no life
 _MORE_TIME = 30.0
 _LONGEST_STEP = 1_800.0
+_LAST_LINE = 1.0  # seconds that the log may take when nobody waits any more
 _LAST_WORDS = 15.0  # seconds that a last message may take; loading its libraries is most of them
 
 Streams = Callable[[], Mapping[str, int]]
@@ -82,7 +84,13 @@ class Shell:
         reserve: Callable[[], None],
     ) -> None:
         """`label` is PAPER or LIVE; `budget` the seconds of one call; `reserve` frees a little disk."""
-        self.hooks = Hooks(ready=self._ready, beat=self._beat, stopping=self._stopping, failing=self._failing)
+        self.hooks = Hooks(
+            ready=self._ready,
+            beat=self._beat,
+            stopping=self._stopping,
+            failing=self._failing,
+            cut_short=self._cut_short,
+        )
         self.metrics = means.figures.metrics
         self._means = means
         self._label = label
@@ -202,6 +210,14 @@ class Shell:
         self._means.courier.tell(
             Severity.INFO, "stop", "stopping", f"{reason}. Positions and their exits stay."
         )
+
+    def _cut_short(self, reason: str) -> None:
+        """End the process now; a log that does not take the reason holds it up for a moment only."""
+        code = int(ExitCode.FAILED)
+        at_the_latest(code, _LAST_LINE, self._means.ended)
+        self._means.log.critical("cut_short", reason=reason, exit_code=code)
+        self._means.logs.stop()
+        self._means.ended(code)
 
     def _failing(self, account: TradingAccount, exc: TradebotError) -> None:
         """Latch a halt when facts could not be recorded: a full disk must not trade again by itself."""

@@ -192,8 +192,14 @@ def _pending(row: tuple[int, int, Request, Decimal]) -> list[Plain]:
 
 def _load_pending(row: list[Plain]) -> tuple[int, int, Request, Decimal]:
     at, seq, kind, command, filled = row
-    request = cast(Request, from_plain(_REQUESTS[str(kind)], command))
-    return cast(int, at), cast(int, seq), request, Decimal(str(filled))
+    return cast(int, at), cast(int, seq), request_of(str(kind), command), Decimal(str(filled))
+
+
+def request_of(kind: str, plain: Plain) -> Request:
+    """Return a request that was written down; a replace of an older program did not say what had filled."""
+    if kind == ReplaceOrder.__name__ and isinstance(plain, dict):
+        plain = {"filled": None, **plain}
+    return cast(Request, from_plain(_REQUESTS[kind], plain))
 
 
 def _session(session: Session) -> Object:

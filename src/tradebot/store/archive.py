@@ -57,6 +57,7 @@ class Archive:
         self._run_id = run_id
         self._cap = cap
         self._waiting = 0
+        self._in_use = connect.InUse()
         self._packed: int = db.execute("SELECT coalesce(sum(length(data)), 0) FROM packs").fetchone()[0]
 
     @classmethod
@@ -103,7 +104,7 @@ class Archive:
             return
         data = "".join(encode_input(seen, message) + "\n" for seen, message in inputs)
         row = (self._run_id, INPUTS_VERSION, inputs[0][0], inputs[-1][0], len(inputs), data)
-        with connect.explained(self.path, "archiving inputs"):
+        with self._in_use, connect.explained(self.path, "archiving inputs"):
             with connect.transaction(self._db):
                 self._db.execute("INSERT INTO tail VALUES (NULL,?,?,?,?,?,?)", row)
             self._waiting += len(data)
@@ -140,14 +141,20 @@ class Archive:
             found: int = self._db.execute(query, (run_id,)).fetchone()[0]
             return found
 
-    def close(self) -> None:
-        """Let go of the file; more than once is fine."""
-        try:
-            with connect.explained(self.path, "closing"):
-                self._db.close()
-        finally:
-            if self._lock is not None:
-                self._lock.release()
+    def close(self, within: float = connect.CLOSE_WITHIN) -> None:
+        """Let go of the file; more than once is fine.
+
+        An `append` that does not come back in so many seconds keeps it until the process ends.
+        """
+        with self._in_use.closing(within) as is_free:
+            if not is_free:
+                return
+            try:
+                with connect.explained(self.path, "closing"):
+                    self._db.close()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
     def __enter__(self) -> Archive:
         return self

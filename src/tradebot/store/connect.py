@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ from tradebot.errors import Busy, StoreError
 # Below it two connections that write or checkpoint at once may corrupt the file (the WAL-reset bug).
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 5000
+CLOSE_WITHIN = 5.0  # seconds
 
 _WORDS = {
     sqlite3.SQLITE_FULL: "the disk or its quota is full; free space, then start again",
@@ -64,6 +67,34 @@ def failure(exc: sqlite3.Error, path: Path, doing: str) -> StoreError:
     words = _WORDS.get(code & 0xFF) if isinstance(code, int) else None
     said = f"{exc}" if words is None else f"{words} ({exc})"
     return StoreError(f"{path}: {doing} failed: {said}")
+
+
+class InUse:
+    """Keep a connection from being closed while a thread is in the middle of using it: that ends the process.
+
+    `with` it while using; `closing` waits for whoever does so.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: object, exc: object, trace: object) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def closing(self, within: float) -> Iterator[bool]:
+        """Yield whether the connection may be closed; if not, it is left to the end of the process."""
+        is_free = self._lock.acquire(timeout=within)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._lock.release()
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

@@ -63,6 +63,7 @@ class Journal:
         self._ledger: Ledger | None = None
         self._is_durable = True  # as `open_writer` leaves the connection
         self._file = _file_at(path)
+        self._in_use = connect.InUse()
 
     @classmethod
     def open(
@@ -152,7 +153,7 @@ class Journal:
         if durable:
             self._check_there()
         rows = [codec.encode(one) for one in facts]
-        with connect.explained(self.path, "writing facts"):
+        with self._in_use, connect.explained(self.path, "writing facts"):
             self._set_durable(durable)
             with connect.transaction(self.db):
                 self.db.executemany("INSERT INTO journal VALUES (?,?,?,?,?,?,?)", rows)
@@ -178,14 +179,20 @@ class Journal:
         with connect.explained(self.path, "checkpointing"):
             self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def close(self) -> None:
-        """Let go of the file; more than once is fine."""
-        try:
-            with connect.explained(self.path, "closing"):
-                self.db.close()
-        finally:
-            if self._lock is not None:
-                self._lock.release()
+    def close(self, within: float = connect.CLOSE_WITHIN) -> None:
+        """Let go of the file; more than once is fine.
+
+        An `append` that does not come back in so many seconds keeps it until the process ends.
+        """
+        with self._in_use.closing(within) as is_free:
+            if not is_free:
+                return
+            try:
+                with connect.explained(self.path, "closing"):
+                    self.db.close()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
     def __enter__(self) -> Journal:
         return self
