@@ -6,6 +6,7 @@ TRADEBOT_PROVE=1, which raises the counts of generated cases.
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "p
 settings.register_profile("sample", max_examples=50, **_SHARED)
 settings.register_profile("prove", max_examples=2_000, **_SHARED)
 settings.load_profile("prove" if PROVING else "sample")
+
+# What tests write lies in memory where the machine has plenty: the files are real, and flushing them to the
+# disk, which no test can look at, costs nothing. (64 MB are what a container has that was not given more.)
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4e9:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_report_header() -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from pathlib import Path
 
 import numpy as np
-import pytest
 
+from tests.cli.conftest import process
 from tests.core.world import COIN
 from tradebot.app.backtest import BacktestRequest, backtest
 from tradebot.app.beside import Beside
@@ -21,6 +20,11 @@ from tradebot.data.series import Provenance
 from tradebot.report.result import RunResult
 
 SHIPPED = Path(__file__).parents[2] / "strategies" / "ma_crossover.py"
+ALONE = """
+import os, signal
+from tradebot.app.beside import Beside
+here = os.getpid()
+"""
 CONFIG = """\
 version: 1
 accounts:
@@ -35,8 +39,15 @@ strategies:
 """
 
 
-def test_it_is_worked_out_by_another_process_and_comes_back() -> None:
-    assert Beside(lambda: [os.getpid()], copy=True).result() != [os.getpid()]
+def alone(folder: Path, body: str) -> str:
+    """Run a program beside which no thread runs: where one does, as may be in a test's process, no copy is made."""
+    done = process(program=ALONE + body, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_it_is_worked_out_by_another_process_and_comes_back(tmp_path: Path) -> None:
+    assert alone(tmp_path, "print(Beside(lambda: [os.getpid()], copy=True).result() == [here])") == "False"
 
 
 def test_without_a_copy_it_is_worked_out_when_it_is_asked_for() -> None:
@@ -56,23 +67,26 @@ def test_beside_other_threads_no_copy_is_made() -> None:
         other.join()
 
 
-def test_what_it_raises_is_raised_here() -> None:
-    def divides() -> float:
-        return 1 / 0
+def test_what_it_raises_is_raised_here(tmp_path: Path) -> None:
+    body = """
+try:
+    Beside(lambda: 1 / 0, copy=True).result()
+except ZeroDivisionError:
+    print("raised", os.getpid() == here)
+"""
+    assert alone(tmp_path, body) == "raised True"
 
-    with pytest.raises(ZeroDivisionError):
-        Beside(divides, copy=True).result()
 
+def test_a_copy_that_dies_is_made_good_here(tmp_path: Path) -> None:
+    body = """
+def dies():
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
 
-def test_a_copy_that_dies_is_made_good_here() -> None:
-    here = os.getpid()
-
-    def dies() -> str:
-        if os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return "alive"
-
-    assert Beside(dies, copy=True).result() == "alive"
+print(Beside(dies, copy=True).result())
+"""
+    assert alone(tmp_path, body) == "alive"
 
 
 def test_a_long_backtest_gives_its_results_away_before_their_verdicts(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ _BLOCKS = 20
 _SEEDS = int(os.environ.get("TRADEBOT_CHAOS_SEEDS") or (100_000 if PROVING else 2_000))
 _FIRST = SEED * 1_000_003
 _ONE = os.environ.get("TRADEBOT_CHAOS_ONE")
+_SEEN_FILE = Path(__file__).parents[2] / "build" / "chaos.txt"  # how often everything happened
 _ENOUGH = 1_000  # seeds, from which on everything must have been seen
 
 # What must have happened: every fault, every way to die, every way back. A fault that never fires proves
@@ -69,14 +70,16 @@ def _run(seed: int, folder: Path) -> Report:
 
 
 @pytest.mark.parametrize("block", range(_BLOCKS))
-def test_the_daemon_comes_to_rest_in_agreement_with_its_venue(block: int, memory: Path, shared: Path) -> None:
+def test_the_daemon_comes_to_rest_in_agreement_with_its_venue(
+    block: int, tmp_path: Path, shared: Path
+) -> None:
     if _ONE is not None:
         seeds = [int(_ONE)] if block == 0 else []
     else:
         seeds = [_FIRST + i for i in range(block, _SEEDS, _BLOCKS)]
     counts: Counter[str] = Counter()
     for seed in seeds:
-        counts.update(_run(seed, memory).counts)
+        counts.update(_run(seed, tmp_path).counts)
     (shared / f"{block}.json").write_text(json.dumps(counts), encoding="utf-8")
     told = list(shared.glob("*.json"))
     if len(told) == _BLOCKS and len(seeds) * _BLOCKS >= _ENOUGH:  # the last block counts for all
@@ -87,11 +90,12 @@ def _check_seen(told: list[Path]) -> None:
     total: Counter[str] = Counter()
     for file in told:
         total.update(json.loads(file.read_text(encoding="utf-8")))
-    (told[0].parent / "total.txt").write_text("\n".join(f"{n:8} {name}" for name, n in total.most_common()))
+    _SEEN_FILE.parent.mkdir(exist_ok=True)
+    _SEEN_FILE.write_text("\n".join(f"{n:8} {name}" for name, n in total.most_common()), encoding="utf-8")
     never = [name for name in _SEEN if not total[name]]
     assert not never, f"never seen in {_SEEDS} seeds: {', '.join(never)}"
 
 
-def test_one_seed_gives_one_trace(memory: Path) -> None:
+def test_one_seed_gives_one_trace(tmp_path: Path) -> None:
     for seed in range(_FIRST, _FIRST + 3):
-        assert _run(seed, memory) == World(seed, memory / f"again{seed}").run()
+        assert _run(seed, tmp_path) == World(seed, tmp_path / f"again{seed}").run()

@@ -34,15 +34,15 @@ def _caught_after(kit: Kit, policy: IdPolicy, folder: Path) -> int | None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_daemon_with_a_mistake_is_caught(name: str, policy: IdPolicy, memory: Path) -> None:
-    assert _caught_after(MUTANTS[name], policy, memory) is not None
+def test_a_daemon_with_a_mistake_is_caught(name: str, policy: IdPolicy, tmp_path: Path) -> None:
+    assert _caught_after(MUTANTS[name], policy, tmp_path) is not None
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(("one", "other"), list(combinations(MUTANTS, 2)))
-def test_a_daemon_with_two_mistakes_is_caught(one: str, other: str, policy: IdPolicy, memory: Path) -> None:
-    assert _caught_after(paired(MUTANTS[one], MUTANTS[other]), policy, memory) is not None
+def test_a_daemon_with_two_mistakes_is_caught(one: str, other: str, policy: IdPolicy, tmp_path: Path) -> None:
+    assert _caught_after(paired(MUTANTS[one], MUTANTS[other]), policy, tmp_path) is not None
 
 
-def test_a_daemon_that_nets_buys_against_sells_is_caught(memory: Path) -> None:
-    assert _caught_after(NETS_SIDES, IdPolicy.FOR_EVER, memory) is not None
+def test_a_daemon_that_nets_buys_against_sells_is_caught(tmp_path: Path) -> None:
+    assert _caught_after(NETS_SIDES, IdPolicy.FOR_EVER, tmp_path) is not None
