@@ -292,3 +292,13 @@ def test_each_account_has_its_own_count_of_what_was_sent(tradebot: Tradebot, sma
 
     assert both[0]["trades"]
     assert [run["denials"] for run in both] == [{}, {}]
+
+
+def test_bars_that_cannot_be_made_are_missing_data_and_no_wrong_word(tradebot: Tradebot, small: Path) -> None:
+    ended = tradebot("backtest", "--no-report", "--set", f"{FAST}.interval=2d")
+
+    assert (ended.code, ended.err) == (
+        ExitCode.FAILED,
+        "Error: no such bars of SPX are stored, and none can be made: "
+        "an interval must divide a day, or be 1d or 1w; was 2d\n",
+    )

@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.core.model import ALWAYS_OPEN, DAY, HOUR, MINUTE, SECOND, WEEK, Instrument
-from tradebot.data.arrays import BarArrays, QuoteArrays
-from tradebot.data.build import bars_from_quotes, bars_from_trades
+from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.importing import read_bar_file
 from tradebot.data.merge import utc_text
 from tradebot.data.resample import resample
-from tradebot.errors import DataError, InvariantError, UsageError
+from tradebot.errors import DataError, UsageError
 
 MakeBars = Callable[..., BarArrays]
 CLOCK = sessions(ALWAYS_OPEN)
@@ -170,34 +169,3 @@ def test_nothing_is_lost_invented_or_seen_early(
     assert early.digest() == late.take(slice(0, len(early))).digest()
     if len(bars):
         assert (early.ts <= bars.ts[:cut][-1]).all()
-
-
-def test_trades_become_bars_that_close_with_their_last_trade() -> None:
-    ts = np.array([1, 30 * SECOND, MINUTE, MINUTE + 1, 3 * MINUTE + 1], np.int64)
-    price = np.array([10.0, 12.0, 9.0, 11.0, 8.0])
-    bars = bars_from_trades(ts, price, np.ones(5), instrument="X", interval=MINUTE)
-    # A trade at the full minute belongs to the minute that ends; the last minute is not over.
-    assert bars.ts.tolist() == [MINUTE, 2 * MINUTE]
-    assert bars.bar(0)[3:] == (10.0, 12.0, 9.0, 9.0, 3.0)
-    assert bars.bar(1)[3:] == (11.0, 11.0, 11.0, 11.0, 1.0)
-    over = bars_from_trades(ts, price, np.ones(5), instrument="X", interval=MINUTE, until=4 * MINUTE)
-    assert over.ts.tolist() == [MINUTE, 2 * MINUTE, 4 * MINUTE]
-
-
-def test_quotes_become_bars_of_the_mid_without_volume(make_quotes: Callable[..., QuoteArrays]) -> None:
-    quotes = make_quotes(121, start=1)
-    bars = bars_from_quotes(quotes, MINUTE)
-    assert len(bars) == 2
-    assert bars.volume.tolist() == [0.0, 0.0]
-    assert bars.high.tolist() == [104.5, 104.5]
-
-
-def test_trades_out_of_order_are_refused() -> None:
-    with pytest.raises(InvariantError, match="ordered by ts"):
-        bars_from_trades(np.array([2, 1]), np.ones(2), np.ones(2), instrument="X", interval=MINUTE)
-    assert (
-        len(
-            bars_from_trades(np.empty(0, np.int64), np.empty(0), np.empty(0), instrument="X", interval=MINUTE)
-        )
-        == 0
-    )

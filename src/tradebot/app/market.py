@@ -24,7 +24,7 @@ from tradebot.data.arrays import BarArrays, Ints, Mask, QuoteArrays
 from tradebot.data.calendars import sessions
 from tradebot.data.catalogue import Catalogue, bundled_root
 from tradebot.data.importing import read_bar_file
-from tradebot.data.resample import resample
+from tradebot.data.resample import resample, why_not
 from tradebot.data.series import Provenance
 from tradebot.errors import DataError
 
@@ -152,6 +152,8 @@ def load_file(
     except DataError as exc:
         raise DataError(f"{exc}\na feed is read without options; tradebot data import has them") from exc
     if bars.interval != interval:
+        if problem := why_not(bars.interval, interval):
+            raise DataError(f"{path}: {problem}")
         bars = resample(bars, interval, sessions(instrument.calendar)).bars
     if end is not None:
         bars = bars.between(None, end)
@@ -183,7 +185,11 @@ def _stored_interval(catalogue: Catalogue, name: str, interval: int) -> int:
     stored = catalogue.intervals(name)
     if interval in stored:
         return interval
-    fitting = [i for i in stored if i < interval and not interval % i]
+    shorter = [i for i in stored if 0 < i < interval and not interval % i]
+    fitting = [i for i in shorter if not why_not(i, interval)]
+    if shorter and not fitting:
+        problem = why_not(max(shorter), interval)
+        raise DataError(f"no such bars of {name} are stored, and none can be made: {problem}")
     return max(fitting) if fitting else interval
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tradebot.config.nodes import MapNode, Node, ScalarNode, SeqNode, dotted
+from tradebot.config.nodes import Node, ScalarNode, SeqNode, dotted
 from tradebot.config.plain import read_plain
 from tradebot.config.shown import Text, safe
 from tradebot.errors import Problem
@@ -93,16 +93,3 @@ class Builder:
         node.bad = True
         problem = Problem(file=node.mark.file, line=node.mark.line, key=dotted(path), message=message)
         self.problems.append(problem)
-
-
-def node_at(root: MapNode, path: tuple[str | int, ...]) -> Node | None:
-    """Return the node at `path`, None where the file has none."""
-    node: Node = root
-    for part in path:
-        if isinstance(node, MapNode) and part in node.items:
-            node = node.items[str(part)]
-        elif isinstance(node, SeqNode) and isinstance(part, int) and 0 <= part < len(node.items):
-            node = node.items[part]
-        else:
-            return None
-    return node

@@ -48,7 +48,8 @@ def resample(
     left out unless `keep_incomplete`. Raises UsageError if the interval is not longer or not a
     multiple, DataError if a bar lies in two buckets.
     """
-    _require_multiple(bars.interval, interval)
+    if problem := why_not(bars.interval, interval):
+        raise UsageError(problem)
     if not len(bars):
         none = np.empty(0, np.int64)
         return Resampled(
@@ -86,14 +87,16 @@ def resample(
     return Resampled(bars=joined, complete=complete, sources=sources, outside=int((~inside).sum()))
 
 
-def _require_multiple(source: int, target: int) -> None:
+def why_not(source: int, target: int) -> str:
+    """Return why bars of one interval cannot be joined to another, "" when they can."""
     if target <= source or target % source or target > WEEK or (target > DAY and target % DAY):
-        raise UsageError(
+        return (
             f"bars of {interval_name(source)} can be joined to a longer multiple of that, up to 1w; "
             f"was {interval_name(target)}"
         )
     if (target < DAY and DAY % target) or (target > DAY and target != WEEK):
-        raise UsageError(f"an interval must divide a day, or be 1d or 1w; was {interval_name(target)}")
+        return f"an interval must divide a day, or be 1d or 1w; was {interval_name(target)}"
+    return ""
 
 
 def _clock_buckets(bars: BarArrays, interval: int) -> tuple[Ints, Ints]:

@@ -160,12 +160,6 @@ class KernelRun:
             yield KernelFill(row[k.F_BAR], row[k.F_DECIDED], kind, purpose, fill)
 
     @property
-    def cash_after(self) -> Floats:
-        """The strategy's cash in the quote asset after each fill, as floats."""
-        cash: Floats = self.log[:, k.F_CASH] / 1e8
-        return cash
-
-    @property
     def position_after(self) -> Floats:
         """The signed quantity held after each fill, as floats."""
         held: Floats = self.log[:, k.F_POS] / float(1 / self.plan.qty_unit)
