@@ -130,22 +130,18 @@ def test_a_backup_beside_the_writer_is_a_whole_private_journal(tmp_path: Path, r
     assert sorted(p.name for p in tmp_path.glob("copy.db*")) in (["copy.db", "copy.db.lock"], ["copy.db"])
 
 
-def test_a_restored_journal_says_so_until_it_is_settled(tmp_path: Path, rng: random.Random) -> None:
+def test_a_restored_journal_says_so_and_goes_on(tmp_path: Path, rng: random.Random) -> None:
     path, copy = tmp_path / "j.db", tmp_path / "copy.db"
     written(path, world_facts(0)[:80], rng)
     backup(path, copy)
     path.unlink()
     assert restore(copy, path, now=77) is None
     with Journal.open(path, create=False) as journal:
-        assert journal.restored_at == 77
+        assert journal.meta["restored_at"] == "77"
         ledger = Ledger()
         journal.replay(ledger)
         journal.append(book(ledger, world_facts(0)[80:90]), durable=True)
-        assert journal.restored_at == 77
-        journal.settle_restore()
-        assert journal.restored_at is None
-    with Journal.open(path, create=False) as journal:
-        assert (journal.restored_at, journal.last_seq) == (None, 90)
+        assert journal.last_seq == 90
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

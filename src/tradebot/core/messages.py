@@ -1,5 +1,8 @@
 """Define what enters the core (inputs) and what it asks of the world (commands).
 
+This is the door to all of them. What tells of a market only, and commands, are defined apart, in `happenings` and
+`commands`: whoever needs no others, and must start fast, takes them there.
+
 Inputs are what happened outside, each with `ts`, the moment it happened; when it was seen is given to
 `Engine.decide` beside it. Commands are imperative and carry everything their receiver needs. Facts,
 the third kind of message, live in `facts`.

@@ -27,7 +27,7 @@ from tradebot.store.projections import project
 from tradebot.store.replay import derive, last_seq, replay
 
 NO_PROGRESS: Mapping[str, int] = MappingProxyType({})
-RESTORED_AT = "restored_at"
+RESTORED_AT = "restored_at"  # in `meta`: when this file took the place of another (ns UTC)
 RUN_PREFIX = "run/"  # the streams of `progress` that say until when a run was alive
 
 _PROGRESS = """
@@ -106,21 +106,6 @@ class Journal:
             _check_identity(journal, identity)
             undo.pop_all()
             return journal
-
-    @property
-    def restored_at(self) -> int | None:
-        """When this file was restored from a backup that nobody has traded on yet (ns UTC), else None.
-
-        The venue may then know orders and fills that the journal does not.
-        """
-        found = self.meta.get(RESTORED_AT)
-        return None if found is None else int(found)
-
-    def settle_restore(self) -> None:
-        """Note that what the venue knew beyond the backup has been read back."""
-        with connect.explained(self.path, "noting the end of a restore"):
-            self.db.execute("DELETE FROM meta WHERE key = ?", (RESTORED_AT,))
-        self.meta = {key: value for key, value in self.meta.items() if key != RESTORED_AT}
 
     @property
     def is_readonly(self) -> bool:

@@ -42,7 +42,7 @@ def restore(saved: Path, path: Path, *, now: int, force: bool = False) -> Path |
     """Put a copy of the backup `saved` in the place of the journal at `path`.
 
     Returns where the old file was put aside, None when there was none. The new file says that it was
-    restored at `now` (ns UTC), so that the next start asks the venue for what the backup cannot know.
+    restored at `now` (ns UTC). What it cannot know every start asks the venue for.
 
     Raises StoreError when the backup is not sound, belongs to another account, or is older than the
     journal (or the journal cannot be read) without `force`; Busy while a daemon writes it.
