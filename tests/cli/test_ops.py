@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from pytest_httpserver import HTTPServer
 
 from tests.cli.conftest import Tradebot
@@ -74,8 +75,8 @@ def test_what_did_not_arrive_is_1_and_says_why_without_secrets(
 
 
 def test_address_is_taken_from_a_private_file(
-    tradebot: Tradebot, project: Path, httpserver: HTTPServer, monkeypatch
-) -> None:  # type: ignore[no-untyped-def]
+    tradebot: Tradebot, project: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     httpserver.expect_request("/hook", method="POST").respond_with_data("ok")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(project / "xdg"))
     with_notify(project, '{url: "${NOTIFY_URL}"}')

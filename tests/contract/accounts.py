@@ -22,7 +22,7 @@ from tradebot.config.loader import parse
 from tradebot.core import facts as f
 from tradebot.core.model import MINUTE, SECOND, Bar, Instrument
 from tradebot.core.ports import Feed, LiveVenue
-from tradebot.daemon.account import Phase
+from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.places import AccountPlaces
 from tradebot.emulators.serving import Face
@@ -210,7 +210,7 @@ class Desk:
     # --- what is seen -------------------------------------------------------------------------------
 
     @property
-    def account(self) -> Any:
+    def account(self) -> TradingAccount:
         assert self.opened is not None
         return self.opened.account
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -186,6 +187,11 @@ async def test_the_last_trade_that_the_stream_lost_is_read_before_the_end_is_tol
         assert [f.fill.qty for f in place.fills()] == [D("0.4"), D("0.3")]
 
 
+def has_stood(place: Account, times: int) -> bool:
+    """Return whether the private stream has stood so often."""
+    return sum(isinstance(event, Connected) for event in place.links) >= times
+
+
 async def test_many_reconnects_lose_no_trade_and_no_memory() -> None:
     rounds = 150 if PROVING else 12
     async with account(cash={"USDT": D(10**9)}) as place:
@@ -198,8 +204,7 @@ async def test_many_reconnects_lose_no_trade_and_no_memory() -> None:
                 await socket.suffer(SocketFault.DROP)
             place.face.house.move(quote(88.0, 89.0, ts=T0 + (2 * n + 1) * SECOND // 10))  # unheard
             place.face.house.move(quote(99.0, 100.0, ts=T0 + (2 * n + 2) * SECOND // 10))
-            up = n + 2
-            await place.until(lambda up=up: sum(isinstance(e, Connected) for e in place.links) >= up)  # type: ignore[misc]
+            await place.until(partial(has_stood, place, n + 2))
             await place.venue.offset()
 
         shown = await place.venue.snapshot(0)
@@ -278,7 +283,9 @@ async def test_a_cancel_goes_before_what_waits_for_the_budget() -> None:
         await place.cancel("t1a")
 
         assert not looking.done()
-        assert place.face.house.find("t1a").standing is Standing.CANCELED  # type: ignore[union-attr]
+        state = place.face.house.find("t1a")
+        assert state is not None
+        assert state.standing is Standing.CANCELED
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
 

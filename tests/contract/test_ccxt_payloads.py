@@ -82,7 +82,9 @@ def test_every_recorded_order_and_trade_of_binance_is_read(binance: Exchange, sh
         assert found is not None
         assert f"{found.qty:f}".rstrip("0").rstrip(".") == body["origQty"].rstrip("0").rstrip(".")
         assert found.venue_order_id == str(body["orderId"])
-    for body in read(folder / "account_trades_response.json"):
+    trades = read(folder / "account_trades_response.json")
+    assert trades
+    for body in trades:
         parsed = binance.raw.parse_trade(body)
         fill = fill_of(parsed, table(parsed["symbol"]), "")
         assert fill is not None
@@ -257,9 +259,11 @@ async def test_mangled_messages_never_end_the_reader(
         message = mangled(rng.choice(user if is_user else market), rng)
         binance.raw.handle_message(clients[0] if is_user else clients[1], message)
 
-    for raw in binance.raw.orders or ():
+    assert binance.raw.orders
+    for raw in binance.raw.orders:
         taken(lambda raw: raw, raw, lambda p, s: order_of(p, s, "binance"))
-    for raw in binance.raw.myTrades or ():
+    assert binance.raw.myTrades
+    for raw in binance.raw.myTrades:
         fill = taken(lambda raw: raw, raw, lambda p, s: fill_of(p, s, ""))
         assert fill is None or is_sane_fill(fill)
 

@@ -43,7 +43,7 @@ from tradebot.core.ports import (
     VenueOrder,
     VenueSnapshot,
 )
-from tradebot.daemon.account import Phase
+from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.places import AccountPlaces
 from tradebot.errors import VenueUnreachable
@@ -273,9 +273,9 @@ class HouseVenue(_End):
     def cannot_rest(self, kind: OrderKind, instrument: Instrument) -> str:
         return "the house has no trailing stops" if kind is OrderKind.TRAILING_STOP else ""
 
-    def report(self, report: object) -> None:
+    def report(self, report: VenueReport) -> None:
         if self._sink is not None and self.house.is_reachable:
-            self._reports(report)  # type: ignore[arg-type]
+            self._reports(report)
 
     async def run(self, sink: Callable[[LinkEvent], None]) -> None:
         await self._up(sink)
@@ -428,7 +428,7 @@ class World:
     # --- what is seen -------------------------------------------------------------------------------
 
     @property
-    def account(self):  # type: ignore[no-untyped-def]
+    def account(self) -> TradingAccount:
         assert self.opened is not None
         return self.opened.account
 

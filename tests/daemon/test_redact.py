@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -40,7 +41,7 @@ secrets = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), mi
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
-def test_secret_in_this_form_is_hidden(form) -> None:  # type: ignore[no-untyped-def]
+def test_secret_in_this_form_is_hidden(form: Callable[[str], str]) -> None:
     text = form(CANARY)
 
     assert HIDDEN in Redactor([Secret(CANARY)]).redact(f"before {text} after")

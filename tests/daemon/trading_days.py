@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,13 +106,13 @@ def config(day: str, more: str = "") -> Config:
     return parse(text.encode(), "tradebot.yaml", (), env={}).config
 
 
-def opened(words: Config, root: Path, wall: int, **terms: object) -> Opened:
+def opened(words: Config, root: Path, wall: int, **terms: Any) -> Opened:
     """Open the account with its state beside the project."""
     folder = root / "state"
     folder.mkdir(exist_ok=True)
     places = AccountPlaces(folder=folder)
     return open_account(
-        Request(config=words, project=root, account="main", places=places, wall=wall, **terms)  # type: ignore[arg-type]
+        Request(config=words, project=root, account="main", places=places, wall=wall, **terms)
     )
 
 

@@ -71,9 +71,10 @@ def test_every_input_reads_back_equal(kind: Any, data: st.DataObject) -> None:
 
 @given(ts=TIMES, items=st.lists(DATA, max_size=4).map(tuple))
 def test_market_data_read_back_equal(ts: int, items: tuple[Any, ...]) -> None:
-    found = decode_input(encode_input(3, m.Slice(ts, items)))
-    assert found == (3, m.Slice(ts, items))
-    assert [type(item) for item in found.message.items] == [type(item) for item in items]  # type: ignore[union-attr]
+    number, message = decode_input(encode_input(3, m.Slice(ts, items)))
+    assert (number, message) == (3, m.Slice(ts, items))
+    assert isinstance(message, m.Slice)
+    assert [type(item) for item in message.items] == [type(item) for item in items]
 
 
 def test_what_cannot_be_true_is_archived_as_it_was_seen() -> None:
