@@ -19,6 +19,7 @@ from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
 from tradebot.core.model import Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
+from tradebot.core.resting import in_the_way
 from tradebot.core.risk import FOR_DATA, WAITING, judge
 from tradebot.core.setup import AccountSpec, Setup
 from tradebot.core.underway import NOTHING, Way, working
@@ -99,6 +100,15 @@ class Gate:
     def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
         """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""
         order, word = self._judged(leg, order)
+        ending = (
+            []
+            if isinstance(word, Denied)
+            else in_the_way(self._setup.resting.beside, order, self._ledger.open_orders(leg.key))
+        )
+        if ending:
+            for record in ending:
+                self.cancel(record, "makes way")
+            word = Denied(rule="makes_way", reason="waits for the end of an order that rests in its way")
         if isinstance(word, Denied):
             self._deny(leg, order, word)
             return word

@@ -1,6 +1,6 @@
 """Keep the protective exits that do not rest at the venue: see them crossed, and leave.
 
-Owns `exits.where: engine`. Every quote and every closed bar of an instrument is held against the
+Owns `exits.where: engine`, and what has made way at a venue for another order (`resting`). Every quote and every closed bar of an instrument is held against the
 levels before the strategies are called; a level that was reached ends the position with a market
 order, and the target rests as it does after any exit. What it knows beyond the position, the best
 price a trailing stop has seen, is a fact and survives a restart.
@@ -20,8 +20,9 @@ from tradebot.core.desk import Desk
 from tradebot.core.exits import stop_of, target_of, trail_of
 from tradebot.core.facts import ExitCrossed, TrailMoved
 from tradebot.core.legs import Leg
-from tradebot.core.model import Bar, Quote, Side
+from tradebot.core.model import Bar, Purpose, Quote, Side
 from tradebot.core.recorder import Recorder
+from tradebot.core.resting import Beside, Resting
 
 
 class _Seen(NamedTuple):
@@ -42,17 +43,18 @@ class Level(NamedTuple):
 class Lookout:
     """Watches the legs whose exits the engine keeps."""
 
-    def __init__(self, recorder: Recorder, desk: Desk) -> None:
+    def __init__(self, recorder: Recorder, desk: Desk, resting: Resting) -> None:
         self._rec = recorder
         self._ledger = recorder.ledger
         self._desk = desk
+        self._stands_in = resting.beside is not Beside.ALL
         self.watched: dict[str, list[Leg]] = {}
 
     def watch(self, legs: Iterable[Leg]) -> None:
         """Watch those of `legs` that need it; a position keeps the terms of its entry."""
         for leg in legs:
-            entry = leg.wish.exits
-            if leg.spec.exits.is_local or (entry is not None and entry.is_local):
+            terms = [exits for exits in (leg.spec.exits, leg.wish.exits) if exits is not None]
+            if any(exits.is_local or (self._stands_in and exits.any) for exits in terms):
                 self.watched.setdefault(leg.instrument.id, []).append(leg)
 
     def look(self, item: Bar | Quote) -> None:
@@ -65,7 +67,9 @@ class Lookout:
         """Return the exits that are kept for a position, the worst for it first."""
         exits, position = leg.wish.exits, self._position(leg)
         entry = None if position is None else position.entry_price
-        if exits is None or not exits.is_local or position is None or entry is None:
+        if exits is None or position is None or entry is None:
+            return []
+        if not exits.is_local and not (self._stands_in and self._is_alone(leg)):
             return []
         if abs(position.qty) < leg.instrument.lot_size:
             return []
@@ -119,9 +123,14 @@ class Lookout:
                     seen=reached,
                 )
             )
-            self._desk.leave(leg, name)
+            is_local = leg.wish.exits is not None and leg.wish.exits.is_local
+            self._desk.leave(leg, name if is_local else "crossed")
             return True
         return False
+
+    def _is_alone(self, leg: Leg) -> bool:
+        """Return whether nothing that protects the position rests, or may rest, at the venue."""
+        return all(r.order.purpose is not Purpose.PROTECT for r in self._ledger.open_orders(leg.key))
 
     def _position(self, leg: Leg) -> Position | None:
         return self._ledger.subs[leg.spec.id].positions.get(leg.instrument.id)

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, VenueReport
 from tradebot.core.model import Bar, Book, Fill, Instrument, Order, OrderKind, Quote, Side
+from tradebot.core.resting import Resting
 
 
 class IdPolicy(Enum):
@@ -228,10 +229,11 @@ class LiveVenue(Venue, Protocol):
 
     Its cursors are moments (ns UTC): a start asks for what came since its last fact, with a day to spare.
     `can_replace`: `replace` is one atomic step there. Where it is not, nothing asks for it: the engine
-    cancels, and sends anew once the cancel is confirmed.
+    cancels, and sends anew once the cancel is confirmed. `resting`: how it keeps protective orders.
     """
 
     can_replace: bool
+    resting: Resting
 
     async def run(self, sink: Callable[[LinkEvent], None]) -> None:
         """Keep the private stream up until cancelled; its reports go where `listen` said.

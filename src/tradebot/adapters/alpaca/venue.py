@@ -44,6 +44,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import IdPolicy, LinkEvent, VenueOrder, VenueSnapshot
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import PermissionRefused, VenueError, VenueUnreachable
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class AlpacaVenue:
     id_policy = IdPolicy.FOR_EVER
     absence_is_proof = False
     can_replace = True
+    resting = Resting(beside=Beside.NOTHING)
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import SECOND, Fill, Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import LinkEvent, Standing, VenueOrder, VenueSnapshot
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import BadData, RateLimited, VenueError
 
 OVERLAP = 60 * SECOND  # a look reaches back beyond the last one: what was late is not missed
@@ -47,6 +48,7 @@ class CcxtVenue:
 
     absence_is_proof = False
     can_replace = False
+    resting = Resting(beside=Beside.ADDING)
 
     def __init__(
         self,
