@@ -173,7 +173,7 @@ class Desk:
     async def minute(self, close: float) -> None:
         """Let a minute pass, and what follows from it."""
         last = self.house.last(self.instrument.id)
-        start = close if last is None else last.close
+        start = last.close if isinstance(last, Bar) else close
         self.now += MINUTE
         cycles = 0 if self.opened is None else self.account.parts.runner.cycles
         self.house.move(

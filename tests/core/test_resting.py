@@ -8,6 +8,7 @@ from tests.core.world import D, Script, World, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, OrderKind, Purpose
+from tradebot.core.recorder import is_own_id, stop_id, target_id
 from tradebot.core.resting import Beside, Resting
 from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import ExecutionSpec, OrderStyle
@@ -127,3 +128,61 @@ def test_it_goes_on_after_a_restart_in_between() -> None:
 
     assert w.position() == 0
     assert w.working() == []
+
+
+PAIRED = Resting(beside=Beside.NOTHING, pairs=True)
+BOTH = {"stop_loss": 0.10, "take_profit": 0.10}
+
+
+def paired(script: Script, **terms: object) -> World:
+    return World(spec(script, exits=BOTH, **terms), resting=PAIRED, checks_protection=False)
+
+
+def test_a_pair_is_sent_at_once_under_ids_that_belong_together() -> None:
+    w = paired(Script(1.0)).bars((100,), (100,), (100,))
+
+    assert w.working() == [("limit", "protect", D(-10)), ("stop", "protect", D(-10))]
+    target, stop = (r.order for r in w.ledger.open_orders(("s", "COIN")))
+    assert stop.client_order_id == stop_id(target.client_order_id)
+    assert target_id(stop.client_order_id) == target.client_order_id
+    assert is_own_id(stop.client_order_id, "tb") and is_own_id(target.client_order_id, "tb")
+    assert target.group_id == stop.group_id
+    assert w.engine.kept_exits() == {}
+
+
+def test_a_pair_that_has_to_change_ends_whole_before_the_next_one() -> None:
+    w = paired(Script(0.5, None, 1.0)).bars(*[(100,)] * 6)
+
+    assert w.working() == [("limit", "protect", D(-10)), ("stop", "protect", D(-10))]
+    assert lone(w) == [
+        ("target", ""),
+        ("protect", ""),
+        ("protect", "protect"),
+        ("target", ""),
+        ("protect", ""),
+        ("protect", "protect"),
+    ]
+
+
+def test_what_is_left_of_a_pair_stays_and_the_engine_keeps_the_other_half() -> None:
+    w = paired(Script(1.0)).bars((100,), (100,), (100,))
+    _, stop = w.ledger.open_orders(("s", "COIN"))
+    w.venue.send(m.CancelOrder(client_order_id=stop.order.client_order_id), w.now)
+    w.bars((100,), (100,))
+    assert w.working() == [("limit", "protect", D(-10))]
+    assert [x.exit for x in w.engine.kept_exits()["s", "COIN"]] == ["stop_loss"]
+
+    w.bars((89,), (88,), (88,))
+
+    assert w.position() == 0
+    assert w.working() == []
+
+
+def test_a_pair_that_nobody_can_vouch_for_is_not_sent_again() -> None:
+    w = paired(Script(0.5, None, 1.0)).bars((100,), (100,))
+    for record in w.ledger.open_orders(("s", "COIN")):
+        if record.order.purpose is Purpose.PROTECT:
+            w.tell(m.VenueUnknown(ts=w.now, client_order_id=record.order.client_order_id, reason="no answer"))
+    w.tell(m.Reconciled(ts=w.now, account="main"))
+
+    assert [purpose for purpose, _ in lone(w)] == ["target", "protect", "protect"]

@@ -14,6 +14,8 @@ from tradebot.core.model import Instrument, OrderKind
 from tradebot.core.ports import LiveVenue
 from tradebot.errors import ConfigError, Problem
 
+_PAIR = {"stop_loss", "take_profit"}
+
 
 def check_exits(
     config: Config, account: str, venue: LiveVenue, instruments: Mapping[str, Instrument]
@@ -30,7 +32,7 @@ def check_exits(
             for key, kind in wanted.items()
             for reason in _reasons(venue, kind, [instruments[n] for n in words.instruments])
         ]
-        if len(wanted) > 1:
+        if len(wanted) > 1 and not (venue.resting.pairs and set(wanted) == _PAIR):
             why.append(f"{' and '.join(wanted)} cannot both rest there: one holds what the other would need")
         if why:
             message = f"must be able to rest at {place}, or say `where: engine`: {'; '.join(why)}"

@@ -25,8 +25,9 @@ from tradebot.core.messages import SetTimer
 from tradebot.core.model import SECOND, Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import decimal_of, qty_down
-from tradebot.core.recorder import Recorder
+from tradebot.core.recorder import Recorder, stop_id
 from tradebot.core.resting import Beside, Resting, keeps_away
+from tradebot.core.view import Denied
 
 
 class Guard:
@@ -85,6 +86,9 @@ class Guard:
                 self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
         if wanted and self._is_kept_away(leg, Side.of(-position.qty)):
             return  # they rest again once what keeps them away is over; until then the lookout watches
+        if self._resting.pairs and wanted.keys() == {OrderKind.STOP, OrderKind.LIMIT}:
+            self._protect_by_pair(leg, wanted, resting)
+            return
         group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
         for kind, order in wanted.items():
             found = resting.get(kind)
@@ -96,8 +100,31 @@ class Guard:
                 denied = self._gate.replace(leg, found, _in_group(order, group))
             else:
                 continue
-            if denied is not None and denied.rule == "max_messages_per_second":
-                self._again_at(leg, self._rec.now + SECOND)
+            self._soon_if_many(leg, denied)
+
+    def _protect_by_pair(
+        self, leg: Leg, wanted: dict[OrderKind, Order], resting: dict[OrderKind, OrderRecord]
+    ) -> None:
+        """Rest a target and a stop as one group: it is sent whole, and ends before another takes its place.
+
+        What is left of a group whose other half the venue ended stays while it has the right size: the other
+        half trades, or the lookout keeps it.
+        """
+        if any(not _same(record, wanted[kind]) for kind, record in resting.items()):
+            for record in resting.values():
+                if record.status is not Status.UNKNOWN:
+                    self._gate.cancel(record, "exits follow the position")
+        elif not any(r.order.purpose is Purpose.PROTECT for r in self._ledger.open_orders(leg.key)):
+            target = wanted[OrderKind.LIMIT]
+            group = f"g{target.client_order_id}"
+            stop = replace(wanted[OrderKind.STOP], client_order_id=stop_id(target.client_order_id))
+            self._soon_if_many(
+                leg, self._gate.send_pair(leg, _in_group(target, group), _in_group(stop, group))
+            )
+
+    def _soon_if_many(self, leg: Leg, denied: Denied | None) -> None:
+        if denied is not None and denied.rule == "max_messages_per_second":
+            self._again_at(leg, self._rec.now + SECOND)
 
     def come_back(self, leg: Leg) -> None:
         """Rest exits again that had made way for an order that is over now."""

@@ -20,9 +20,15 @@ from tradebot.core.desk import Desk
 from tradebot.core.exits import stop_of, target_of, trail_of
 from tradebot.core.facts import ExitCrossed, TrailMoved
 from tradebot.core.legs import Leg
-from tradebot.core.model import Bar, Purpose, Quote, Side
+from tradebot.core.model import Bar, OrderKind, Purpose, Quote, Side
 from tradebot.core.recorder import Recorder
 from tradebot.core.resting import Beside, Resting
+
+_EXITS = {
+    OrderKind.STOP: "stop_loss",
+    OrderKind.TRAILING_STOP: "trailing_stop",
+    OrderKind.LIMIT: "take_profit",
+}
 
 
 class _Seen(NamedTuple):
@@ -69,7 +75,7 @@ class Lookout:
         entry = None if position is None else position.entry_price
         if exits is None or position is None or entry is None:
             return []
-        if not exits.is_local and not (self._stands_in and self._is_alone(leg)):
+        if not exits.is_local and not self._stands_in:
             return []
         if abs(position.qty) < leg.instrument.lot_size:
             return []
@@ -79,7 +85,8 @@ class Lookout:
             ("trailing_stop", trail_of(exits, out, self._best(leg, position, entry), tick)),
             ("take_profit", target_of(exits, out, entry, tick)),
         )
-        return [Level(name, price) for name, price in found if price is not None]
+        resting = () if exits.is_local else self._resting(leg)
+        return [Level(name, price) for name, price in found if price is not None and name not in resting]
 
     def rebase(self, leg: Leg, ratio: Decimal) -> None:
         """Bring the best price seen into the units after a split."""
@@ -128,9 +135,10 @@ class Lookout:
             return True
         return False
 
-    def _is_alone(self, leg: Leg) -> bool:
-        """Return whether nothing that protects the position rests, or may rest, at the venue."""
-        return all(r.order.purpose is not Purpose.PROTECT for r in self._ledger.open_orders(leg.key))
+    def _resting(self, leg: Leg) -> list[str]:
+        """Return the exits that rest, or may rest, at the venue."""
+        orders = (record.order for record in self._ledger.open_orders(leg.key))
+        return [_EXITS[order.kind] for order in orders if order.purpose is Purpose.PROTECT]
 
     def _position(self, leg: Leg) -> Position | None:
         return self._ledger.subs[leg.spec.id].positions.get(leg.instrument.id)

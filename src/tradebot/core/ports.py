@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, VenueReport
+from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, SubmitPair, VenueReport
 from tradebot.core.model import Bar, Book, Fill, Instrument, Order, OrderKind, Quote, Side
 from tradebot.core.resting import Resting
 
@@ -98,6 +98,9 @@ class Venue(Protocol):
 
     async def submit(self, order: Order) -> VenueReport | None:
         """Send an order once; None: its fate comes as a report."""
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        """Send a target and its stop in one request, once; what is not told comes as reports."""
 
     async def cancel(self, client_order_id: str) -> VenueReport | None:
         """Cancel a working order; None: its fate comes as a report."""

@@ -25,9 +25,10 @@ class Beside(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resting:
-    """How a venue keeps protective orders."""
+    """How a venue keeps protective orders. `pairs`: a target and a stop rest as one group, sent in one request."""
 
     beside: Beside = Beside.ALL
+    pairs: bool = False
 
 
 FREELY = Resting()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradebot.core.messages import SubmitPair
 from tradebot.core.model import AssetClass, Instrument, Order, OrderKind, Purpose, Tif
 
 TIFS = {
@@ -57,6 +58,31 @@ def sibling_inability(order: Order, resting: Order) -> str:
         f"Alpaca holds the shares for {resting.kind.value} order {resting.client_order_id} already: "
         "one protective order can rest for a position there"
     )
+
+
+def pair_inability(pair: SubmitPair, instrument: Instrument) -> str:
+    """Return why a target and a stop cannot rest as one group, empty when they can."""
+    target, stop = pair.target, pair.stop
+    if instrument.asset_class is AssetClass.CRYPTO:
+        return "Alpaca joins no orders for crypto"
+    if target.kind is not OrderKind.LIMIT or stop.kind is not OrderKind.STOP:
+        return f"Alpaca joins a limit and a stop, these are {target.kind.value} and {stop.kind.value}"
+    if (target.side, target.qty, target.tif) != (stop.side, stop.qty, stop.tif):
+        return "Alpaca joins orders of one side, quantity and time in force"
+    if target.qty != target.qty.to_integral_value():
+        return "Alpaca joins orders for whole shares only"
+    return (
+        "" if target.tif in (Tif.DAY, Tif.GTC) else f"Alpaca joins day and gtc orders, not {target.tif.value}"
+    )
+
+
+def pair_body_of(pair: SubmitPair, instrument: Instrument) -> dict[str, object]:
+    """Return the JSON of a target that brings its stop along; only the target keeps an id of ours."""
+    body = body_of(pair.target, instrument)
+    limit = body.pop("limit_price")
+    assert pair.stop.stop_price is not None
+    stop = {"stop_price": plain(pair.stop.stop_price)}
+    return {**body, "order_class": "oco", "take_profit": {"limit_price": limit}, "stop_loss": stop}
 
 
 def body_of(order: Order, instrument: Instrument) -> dict[str, object]:
