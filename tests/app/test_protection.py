@@ -8,6 +8,7 @@ from tradebot.adapters.alpaca.orders import kind_inability
 from tradebot.app.protection import check_exits
 from tradebot.config.loader import parse
 from tradebot.core.model import Instrument, OrderKind
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import ConfigError
 
 CONFIG = """\
@@ -73,3 +74,21 @@ def test_what_cannot_rest_is_named_with_the_way_out(exits: str, said: str) -> No
 )
 def test_alpaca_rests_no_stops_of_crypto(kind: OrderKind, instrument: Instrument, can: bool) -> None:
     assert (kind_inability(kind, instrument) == "") is can
+
+
+class Strict(Venue):
+    """Takes nothing beside what protects."""
+
+    resting = Resting(beside=Beside.NOTHING, pairs=True)
+
+
+def test_a_stop_beside_which_another_strategy_could_not_trade_is_refused() -> None:
+    words = CONFIG.format(exits="stop_loss: 8%, take_profit: 9%")
+    second = words[words.index("  - id") :].replace("id: above", "id: other")
+    alone, both = (
+        parse(text.encode(), "tradebot.yaml", (), env={}).config for text in (words, words + second)
+    )
+
+    check_exits(alone, "main", Strict(), {COIN.id: COIN})
+    with pytest.raises(ConfigError, match="COIN/USD is traded by other, too"):
+        check_exits(both, "main", Strict(), {COIN.id: COIN})
