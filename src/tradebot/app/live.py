@@ -252,6 +252,7 @@ class _Live(Assembly):
             since=0 if is_here else self._venue_since(is_new),
             is_opening=is_new and not is_here,
             adopts=self.request.adopts,
+            halts_strangers=self.config.accounts[self.name].not_mine == "halt" and not is_here,
         )
 
     def _venue_since(self, is_new: bool) -> int:

@@ -220,10 +220,12 @@ class CcxtVenue:
 
     async def snapshot(self, since: int) -> VenueSnapshot:
         """As the port says; the first one raises PermissionRefused for keys that must not be used."""
+        began = self._exchange.now()
         if not self._is_checked:
             await self.reader.check_key(self._account_id, is_live=self._is_live)
             self._is_checked = True
-        began = self._exchange.now()
+            if since > began - OVERLAP:
+                self._since = since  # an account that is opened: what was before is in what it holds
         since = max(since, self._since)
         orders = await self.reader.open_orders()
         fills = await self.reader.trades(since)
