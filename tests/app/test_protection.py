@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.contract.places import SHARE
 from tests.daemon.live import COIN, HouseVenue
 from tests.emulators.houses import STOCK
 from tradebot.adapters.alpaca.orders import kind_inability
@@ -66,13 +67,14 @@ def test_what_cannot_rest_is_named_with_the_way_out(exits: str, said: str) -> No
     ("kind", "instrument", "can"),
     [
         (OrderKind.STOP, STOCK, True),
-        (OrderKind.TRAILING_STOP, STOCK, True),
+        (OrderKind.TRAILING_STOP, STOCK, False),
+        (OrderKind.TRAILING_STOP, SHARE, True),
         (OrderKind.LIMIT, COIN, True),
         (OrderKind.STOP, COIN, False),
         (OrderKind.TRAILING_STOP, COIN, False),
     ],
 )
-def test_alpaca_rests_no_stops_of_crypto(kind: OrderKind, instrument: Instrument, can: bool) -> None:
+def test_alpaca_rests_no_stops_of_crypto_and_trails_whole_shares(kind: OrderKind, instrument: Instrument, can: bool) -> None:
     assert (kind_inability(kind, instrument) == "") is can
 
 

@@ -29,6 +29,8 @@ from tradebot.core.recorder import Recorder, stop_id
 from tradebot.core.resting import Beside, Resting, keeps_away
 from tradebot.core.view import Denied
 
+_PAIR = {OrderKind.STOP, OrderKind.LIMIT}
+
 
 class Guard:
     """Compares protective orders that should rest with those that do."""
@@ -86,7 +88,7 @@ class Guard:
                 self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
         if wanted and self._is_kept_away(leg, Side.of(-position.qty)):
             return  # they rest again once what keeps them away is over; until then the lookout watches
-        if self._resting.pairs and wanted.keys() == {OrderKind.STOP, OrderKind.LIMIT}:
+        if self._resting.pairs and wanted.keys() == _PAIR:
             self._protect_by_pair(leg, wanted, resting)
             return
         group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
@@ -153,6 +155,8 @@ class Guard:
             orders[OrderKind.TRAILING_STOP] = self._order(
                 leg, side, size, OrderKind.TRAILING_STOP, trail=trail
             )
+        if self._resting.in_whole and orders.keys() == _PAIR and size != size.to_integral_value():
+            del orders[OrderKind.LIMIT]  # the stop rests alone, and the lookout keeps the target
         return orders
 
     def _order(

@@ -263,7 +263,8 @@ class Connection:
     a module `opening` that offers `open_feed(connection) -> Feed` and `open_venue(connection, instruments) ->
     LiveVenue`; neither connects or waits. `account` is our name of the account, `mode` "paper" or "live", `feed` the
     place's own word for its data ("iex"; "" the usual one), `account_id` what the venue's own id of the
-    account must be ("" is not compared). `url` is a loopback address instead of the venue's own; keys are
+    account must be ("" is not compared). `is_fractional`: parts of a share are traded, where the place has
+    them. `url` is a loopback address instead of the venue's own; keys are
     empty where none are needed.
     """
 
@@ -276,6 +277,7 @@ class Connection:
     key: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
     passphrase: str = field(default="", repr=False)
+    is_fractional: bool = False
 
 
 class Clock(Protocol):

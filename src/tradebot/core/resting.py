@@ -25,10 +25,14 @@ class Beside(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resting:
-    """How a venue keeps protective orders. `pairs`: a target and a stop rest as one group, sent in one request."""
+    """How a venue keeps protective orders.
+
+    `pairs`: a target and a stop rest as one group, sent in one request; `in_whole`: of whole units only.
+    """
 
     beside: Beside = Beside.ALL
     pairs: bool = False
+    in_whole: bool = False
 
 
 FREELY = Resting()

@@ -36,16 +36,22 @@ def inability(order: Order, instrument: Instrument) -> str:
     if order.expires_at is not None:
         return "Alpaca ends no order at a time of its owner's choice"
     why = kind_inability(order.kind, instrument)
-    if not why and instrument.asset_class is AssetClass.CRYPTO:
+    if why:
+        return why
+    if instrument.asset_class is AssetClass.CRYPTO:
         if order.tif not in _CRYPTO_TIFS and order.tif is not Tif.DAY:
             return f"Alpaca takes tif gtc and ioc for crypto, this is {order.tif.value}"
-    return why
+    elif order.qty != order.qty.to_integral_value() and order.tif not in (Tif.DAY, Tif.GTC):
+        return f"Alpaca takes parts of a share for the day only, this is {order.tif.value}"
+    return ""
 
 
 def kind_inability(kind: OrderKind, instrument: Instrument) -> str:
     """Return why Alpaca has no orders of a kind for an instrument, empty when it has."""
     if instrument.asset_class is AssetClass.CRYPTO and kind not in _CRYPTO_KINDS:
         return f"Alpaca has no {kind.value} orders for crypto; use market, limit or stop_limit"
+    if kind is OrderKind.TRAILING_STOP and instrument.lot_size < 1:
+        return "Alpaca has no trailing_stop orders for parts of a share"
     if instrument.asset_class not in (AssetClass.CRYPTO, AssetClass.STOCK):
         return f"Alpaca trades stocks, ETFs and crypto; {instrument.id} is {instrument.asset_class.value}"
     return ""

@@ -59,7 +59,7 @@ class AlpacaVenue:
     id_policy = IdPolicy.FOR_EVER
     absence_is_proof = False
     can_replace = True
-    resting = Resting(beside=Beside.NOTHING, pairs=True)
+    resting = Resting(beside=Beside.NOTHING, pairs=True, in_whole=True)
 
     def __init__(
         self,
