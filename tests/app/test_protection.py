@@ -74,7 +74,9 @@ def test_what_cannot_rest_is_named_with_the_way_out(exits: str, said: str) -> No
         (OrderKind.TRAILING_STOP, COIN, False),
     ],
 )
-def test_alpaca_rests_no_stops_of_crypto_and_trails_whole_shares(kind: OrderKind, instrument: Instrument, can: bool) -> None:
+def test_alpaca_rests_no_stops_of_crypto_and_trails_whole_shares(
+    kind: OrderKind, instrument: Instrument, can: bool
+) -> None:
     assert (kind_inability(kind, instrument) == "") is can
 
 
