@@ -2,12 +2,14 @@
 
 import pytest
 
+from tests.contract.places import SHARE
 from tests.daemon.live import COIN, HouseVenue
 from tests.emulators.houses import STOCK
 from tradebot.adapters.alpaca.orders import kind_inability
 from tradebot.app.protection import check_exits
 from tradebot.config.loader import parse
 from tradebot.core.model import Instrument, OrderKind
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import ConfigError
 
 CONFIG = """\
@@ -65,11 +67,32 @@ def test_what_cannot_rest_is_named_with_the_way_out(exits: str, said: str) -> No
     ("kind", "instrument", "can"),
     [
         (OrderKind.STOP, STOCK, True),
-        (OrderKind.TRAILING_STOP, STOCK, True),
+        (OrderKind.TRAILING_STOP, STOCK, False),
+        (OrderKind.TRAILING_STOP, SHARE, True),
         (OrderKind.LIMIT, COIN, True),
         (OrderKind.STOP, COIN, False),
         (OrderKind.TRAILING_STOP, COIN, False),
     ],
 )
-def test_alpaca_rests_no_stops_of_crypto(kind: OrderKind, instrument: Instrument, can: bool) -> None:
+def test_alpaca_rests_no_stops_of_crypto_and_trails_whole_shares(
+    kind: OrderKind, instrument: Instrument, can: bool
+) -> None:
     assert (kind_inability(kind, instrument) == "") is can
+
+
+class Strict(Venue):
+    """Takes nothing beside what protects."""
+
+    resting = Resting(beside=Beside.NOTHING, pairs=True)
+
+
+def test_a_stop_beside_which_another_strategy_could_not_trade_is_refused() -> None:
+    words = CONFIG.format(exits="stop_loss: 8%, take_profit: 9%")
+    second = words[words.index("  - id") :].replace("id: above", "id: other")
+    alone, both = (
+        parse(text.encode(), "tradebot.yaml", (), env={}).config for text in (words, words + second)
+    )
+
+    check_exits(alone, "main", Strict(), {COIN.id: COIN})
+    with pytest.raises(ConfigError, match="COIN/USD is traded by other, too"):
+        check_exits(both, "main", Strict(), {COIN.id: COIN})

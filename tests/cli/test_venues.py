@@ -12,7 +12,7 @@ def test_an_exchange_is_described_with_what_is_not_done_there(tradebot: Tradebot
     assert ended.code == ExitCode.OK
     assert ended.out.startswith("Binance (binance): proven against an emulator of it\n")
     assert "client order ids          at most 36 characters, unique among working orders only\n" in ended.out
-    assert "  rest a trailing stop at the exchange\n" in ended.out
+    assert "a target and a stop as one-cancels-other\n" in ended.out
 
 
 def test_the_description_is_data_too(tradebot: Tradebot) -> None:
@@ -20,6 +20,7 @@ def test_the_description_is_data_too(tradebot: Tradebot) -> None:
 
     assert (found["id"], found["is_proven"], found["missing"]) == ("kraken", False, [])
     assert found["facts"]["orders"] == "market, limit, stop, stop-limit"
+    assert any("one-cancels-other" in words for words in found["not_done"])
 
 
 def test_an_unknown_exchange_is_refused_with_those_there_are(tradebot: Tradebot) -> None:

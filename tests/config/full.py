@@ -69,7 +69,7 @@ def full(sizings: Sequence[int] = range(len(SIZINGS))) -> Tree:
                  "fills": {"volume_cap": "none", "trail": {"reference": "close"}},
                  "replay": {"from": "2010-01-01", "to": "2019-12-31", "pace": "1d"}},
         "broker": {"venue": "alpaca", "feed": "iex", "account_id": "'12345'", "keys": "alpaca-paper",
-                   "capital": "5000 USD", "not_mine": "halt", "fees": deepcopy(FEES[3]), "slippage": deepcopy(SLIPPAGES[4])},
+                   "capital": "5000 USD", "shares": "fractional", "not_mine": "halt", "fees": deepcopy(FEES[3]), "slippage": deepcopy(SLIPPAGES[4])},
         "coins": {"venue": "binance", "keys": "binance-paper", "fees": deepcopy(FEES[2]), "slippage": deepcopy(SLIPPAGES[3])},
     }  # fmt: skip
     return {

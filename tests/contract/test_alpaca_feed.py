@@ -77,6 +77,19 @@ async def following(
         await feed.close()
 
 
+async def test_a_place_that_answers_nothing_at_first_is_asked_again() -> None:
+    async with following() as me:
+        fault = Fault(route="GET /v2/assets/*", kind=FaultKind.STATUS, status=502, times=2)
+        me.venue.face.wire.faults.add(fault)
+        async with me.running(Series(BTC, 0)):
+            await me.until(lambda: bool(me.of(Connected)))
+
+    assert [type(event) for event in me.events if isinstance(event, Connected | Disconnected)][:2] == [
+        Disconnected,
+        Disconnected,
+    ]
+
+
 async def test_bars_and_quotes_of_stocks_and_crypto_arrive_as_the_engine_takes_them() -> None:
     async with following() as me, me.running(Series(SPY, MINUTE), Series(SPY, 0), Series(BTC, MINUTE)):
         me.venue.house.move(bar(101.0, ts=T0 + MINUTE))

@@ -72,7 +72,10 @@ async def test_a_stop_rests_at_the_exchange_over_a_restart_and_covers_what_the_f
 
 @pytest.mark.parametrize(
     ("exits", "said"),
-    [("stop_loss: 5%, take_profit: 20%", "cannot both rest there"), ("trailing: 5%", "trailing")],
+    [
+        ("trailing: 5%, take_profit: 20%", "cannot both rest there"),
+        ("stop_loss: 5%, trailing: 5%", "cannot both rest there"),
+    ],
 )
 async def test_exits_that_cannot_rest_there_are_refused_before_anything_is_bought(
     tmp_path: Path, exits: str, said: str

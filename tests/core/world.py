@@ -33,6 +33,7 @@ from tradebot.core.model import (
 )
 from tradebot.core.orders import Status
 from tradebot.core.quantize import qty_down
+from tradebot.core.resting import FREELY, Resting
 from tradebot.core.setup import AccountSpec, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Strategy, Target
@@ -180,6 +181,7 @@ class World:
         needs_reconcile: bool = False,
         remembers: bool = False,
         flatten_collar: float | None = None,
+        resting: Resting = FREELY,
         start: int = START,
         delays: Delays = NO_DELAYS,
         **venue: Any,
@@ -194,6 +196,7 @@ class World:
             "needs_reconcile": needs_reconcile,
             "remembers": remembers,
             "flatten_collar": flatten_collar,
+            "resting": resting,
         }
         self.engine = Engine(self._setup(strategies))
         self.ledger = self.engine.ledger

@@ -43,6 +43,7 @@ from tradebot.core.ports import (
     VenueOrder,
     VenueSnapshot,
 )
+from tradebot.core.resting import FREELY
 from tradebot.daemon.account import Phase, TradingAccount
 from tradebot.daemon.executor import Inline
 from tradebot.daemon.places import AccountPlaces
@@ -262,6 +263,7 @@ class HouseVenue(_End):
     id_policy = IdPolicy.FOR_EVER
     absence_is_proof = False
     can_replace = True
+    resting = FREELY
 
     def __init__(self, house: House) -> None:
         super().__init__(house)

@@ -21,10 +21,10 @@ from tradebot.daemon.control_client import Client
 from tradebot.errors import ExitCode, TradebotError
 
 # Of letters only: nothing about them looks like a key, so that only who knows them can hide them.
-FILE, SYSTEMD, VARIABLE, KEY, SECRET, VENDOR = (
-    f"sparrow{x}feathers" for x in ("quiet", "amber", "rapid", "lofty", "mossy", "dusky")
+FILE, SYSTEMD, VARIABLE, KEY, SECRET, PHRASE, VENDOR = (
+    f"sparrow{x}feathers" for x in ("quiet", "amber", "rapid", "lofty", "mossy", "ochre", "dusky")
 )
-found = partial(canaries.found, (FILE, SYSTEMD, VARIABLE, KEY, SECRET, VENDOR))
+found = partial(canaries.found, (FILE, SYSTEMD, VARIABLE, KEY, SECRET, PHRASE, VENDOR))
 
 FAILS = """if self.bars > 20:
             import os
@@ -39,7 +39,11 @@ def env(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
     for folder, name, text in (
         (tmp_path / "config/tradebot/credentials", "HOOK", f"{base.replace('http', 'json')}/hook/{FILE}"),
         (tmp_path / "systemd", "PING", f"{base}/ping/{SYSTEMD}"),
-        (tmp_path / "config/tradebot/credentials", "mine", f"key={KEY}\nsecret={SECRET}\n"),
+        (
+            tmp_path / "config/tradebot/credentials",
+            "mine",
+            f"key={KEY}\nsecret={SECRET}\npassphrase={PHRASE}\n",
+        ),
     ):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / name).write_text(text)

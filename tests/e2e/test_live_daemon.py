@@ -50,10 +50,12 @@ KEYS = {"TRADEBOT_HOUSE_KEY": KEY, "TRADEBOT_HOUSE_SECRET": SECRET}
 class House:
     """An emulated exchange whose market only moves when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, venue: str = "binance", market: str = "ETH/USDT=2500", *words: str, seconds: int = 300
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tradebot", "emulate", "binance", "--still", "--json", "--for", "300",
-             "--market", "ETH/USDT=2500", "--key", KEY, "--secret", SECRET],
+            [sys.executable, "-m", "tradebot", "emulate", venue, "--still", "--json", "--for", str(seconds),
+             "--market", market, "--key", KEY, "--secret", SECRET, *words],
             env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -64,6 +66,14 @@ class House:
         asked = urllib.request.Request(
             f"{self._admin}/{path}", json.dumps(words).encode(), {"Content-Type": "application/json"}
         )
+        urllib.request.urlopen(asked, timeout=10).close()
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self._admin}/{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def delete(self, path: str) -> None:
+        asked = urllib.request.Request(f"{self._admin}/{path}", method="DELETE")
         urllib.request.urlopen(asked, timeout=10).close()
 
     def quote(self, bid: float) -> None:

@@ -42,6 +42,7 @@ def connection_of(config: Config, place: str, account: str, vault: Vault) -> Con
         feed="" if words.venue == "sim" or words.feed is None else words.feed,
         account_id=words.account_id or "",
         url=words.url or "",
+        is_fractional=words.shares == "fractional",
         key="" if keys is None else keys.key.reveal(),
         secret="" if keys is None else keys.secret.reveal(),
         passphrase="" if keys is None or keys.passphrase is None else keys.passphrase.reveal(),

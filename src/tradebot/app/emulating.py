@@ -51,10 +51,11 @@ def binance(wishes: Wishes) -> BinanceFace:
     return BinanceFace(binance_house(coins, wishes.cash, clock), {wishes.key: wishes.secret})
 
 
-def alpaca(wishes: Wishes) -> AlpacaFace:
-    """Return an emulated Alpaca whose markets have a past."""
+def alpaca(wishes: Wishes, *, ghost_s: float = 90.0) -> AlpacaFace:
+    """Return an emulated Alpaca whose markets have a past; a lost connection keeps its place for `ghost_s`."""
     clock = VenueClock(speed=wishes.speed)
-    face = AlpacaFace(alpaca_house(wishes.prices, wishes.cash, clock), {wishes.key: wishes.secret})
+    house = alpaca_house(wishes.prices, wishes.cash, clock)
+    face = AlpacaFace(house, {wishes.key: wishes.secret}, ghost_s=ghost_s)
     for number, (name, price) in enumerate(wishes.prices.items()):
         calendar = face.house.instruments[name].calendar
         market = Market(instrument=name, price=price)

@@ -180,11 +180,10 @@ class _Live(Assembly):
 
     def _core(self, ends: Ends, means: Means, outline: Outline, run_id: str) -> _Core:
         clock, matching = means.clock, None if ends.venue is not None else DataClock(self.ledger.seen)
-        can_replace = ends.venue is None or ends.venue.can_replace
         archive = Archive.open(self.request.places.archive, run_id=run_id, cap=ARCHIVE_CAP)
         executor = means.executor(self.name)
         runner = Runner(
-            Engine(self.setup(outline, can_replace=can_replace), self.ledger),
+            Engine(self.setup(outline, ends.venue), self.ledger),
             record=self.journal,
             archive=archive,
             clock=clock,
@@ -253,6 +252,7 @@ class _Live(Assembly):
             since=0 if is_here else self._venue_since(is_new),
             is_opening=is_new and not is_here,
             adopts=self.request.adopts,
+            halts_strangers=self.config.accounts[self.name].not_mine == "halt" and not is_here,
         )
 
     def _venue_since(self, is_new: bool) -> int:

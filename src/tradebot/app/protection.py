@@ -12,7 +12,10 @@ from tradebot.config.models import Config
 from tradebot.config.strategies import Exits
 from tradebot.core.model import Instrument, OrderKind
 from tradebot.core.ports import LiveVenue
+from tradebot.core.resting import Beside
 from tradebot.errors import ConfigError, Problem
+
+_PAIR = {"stop_loss", "take_profit"}
 
 
 def check_exits(
@@ -30,8 +33,10 @@ def check_exits(
             for key, kind in wanted.items()
             for reason in _reasons(venue, kind, [instruments[n] for n in words.instruments])
         ]
-        if len(wanted) > 1:
+        if len(wanted) > 1 and not (venue.resting.pairs and set(wanted) == _PAIR):
             why.append(f"{' and '.join(wanted)} cannot both rest there: one holds what the other would need")
+        if venue.resting.beside is Beside.NOTHING:
+            why += _shared(config, i, account)
         if why:
             message = f"must be able to rest at {place}, or say `where: engine`: {'; '.join(why)}"
             problems.append(
@@ -39,6 +44,18 @@ def check_exits(
             )
     if problems:
         raise ConfigError(problems)
+
+
+def _shared(config: Config, index: int, account: str) -> list[str]:
+    """Return which instruments another strategy of the account trades: it could send nothing beside a stop."""
+    mine = config.strategies[index]
+    others = [s for k, s in enumerate(config.strategies) if k != index and s.account == account]
+    return [
+        f"{name} is traded by {other.id}, too, and the venue takes nothing beside what protects it"
+        for other in others
+        for name in mine.instruments
+        if name in other.instruments
+    ]
 
 
 def _wanted(exits: Exits) -> dict[str, OrderKind]:

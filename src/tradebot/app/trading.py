@@ -28,7 +28,9 @@ from tradebot.core.happenings import in_todays_units
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import Rate, Slice, Split, Start
 from tradebot.core.model import SECOND, Instrument
+from tradebot.core.ports import LiveVenue
 from tradebot.core.recorder import base32
+from tradebot.core.resting import FREELY
 from tradebot.core.rules import TIME_BUDGET
 from tradebot.core.setup import Setup, StrategySpec
 from tradebot.daemon.account import Parts, TradingAccount
@@ -275,7 +277,8 @@ class Assembly:
 
     # --- engine and venue ---------------------------------------------------------------------------
 
-    def setup(self, outline: Outline, *, can_replace: bool = True) -> Setup:
+    def setup(self, outline: Outline, venue: LiveVenue | None = None) -> Setup:
+        """Describe the run to the engine; `venue` None: the simulated one."""
         shares = capital_of(self.config, self.name)
         words = {str(section["id"]): section for section in resolved(self.config)["strategies"]}
         settings = {name: json.dumps(section, sort_keys=True) for name, section in words.items()}
@@ -304,7 +307,8 @@ class Assembly:
             needs_reconcile=True,
             remembers=True,
             flatten_collar=0.01,
-            can_replace=can_replace,
+            can_replace=venue is None or venue.can_replace,
+            resting=FREELY if venue is None else venue.resting,
             hide=self.request.hide,
         )
 

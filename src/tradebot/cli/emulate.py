@@ -59,15 +59,19 @@ def binance(markets: tuple[str, ...], cash: tuple[str, ...], as_json: bool, **se
 @emulate.command("alpaca")
 @click.option("--market", "markets", multiple=True, metavar="SYMBOL=PRICE",
               help="A symbol and where its price is now; may be repeated.  [default: SPY=600, BTC/USD=50000]")  # fmt: skip
+@click.option("--ghost", "ghost_s", type=click.FloatRange(min=0.0), default=90.0, show_default=True, metavar="SECONDS",
+              help="How long the place of a connection that was lost stays taken.")  # fmt: skip
 @_serving
 @with_json
-def alpaca(markets: tuple[str, ...], cash: tuple[str, ...], as_json: bool, **served: Any) -> None:
+def alpaca(
+    markets: tuple[str, ...], cash: tuple[str, ...], ghost_s: float, as_json: bool, **served: Any
+) -> None:
     """Serve Alpaca: REST, market data, trade updates, until Ctrl-C."""
     from tradebot.app import emulating
 
     prices = _prices(markets or ("SPY=600", "BTC/USD=50000"))
     wishes = emulating.Wishes(prices=prices, cash=_cash(cash or ("100000 USD",)), **served)
-    _serve("Alpaca", emulating.alpaca(wishes), wishes, as_json)
+    _serve("Alpaca", emulating.alpaca(wishes, ghost_s=ghost_s), wishes, as_json)
 
 
 def _serve(name: str, face: Face, wishes: Wishes, as_json: bool) -> None:

@@ -124,6 +124,9 @@ class Account(Section):
         default=None, description="Address of an emulated venue on this machine, instead of the venue's own"
     )
     capital: Amount | None = Field(default=None, description="Most that tradebot may use of the account")
+    shares: Literal["whole", "fractional"] = Field(
+        default="whole", description="Whether parts of a share are traded, where the venue has them"
+    )
     not_mine: Literal["ignore", "halt"] = Field(
         default="ignore", description="What positions and orders that are not tradebot's mean"
     )

@@ -16,6 +16,21 @@ class SubmitOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitPair:
+    """Send a target and a stop of which one cancels the other, once and in one request; each has its own fate.
+
+    Only to a venue that takes pairs (`resting`).
+    """
+
+    target: Order
+    stop: Order
+
+    @property
+    def orders(self) -> tuple[Order, Order]:
+        return self.target, self.stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder:
     """Cancel a working order."""
 
@@ -42,4 +57,4 @@ class SetTimer:
     at: int
 
 
-Command = SubmitOrder | CancelOrder | ReplaceOrder | SetTimer
+Command = SubmitOrder | SubmitPair | CancelOrder | ReplaceOrder | SetTimer

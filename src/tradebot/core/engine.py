@@ -61,8 +61,8 @@ class Engine:
         self._parents = Parents(self._rec, self._gate)
         self._desk = Desk(self._rec, self._gate, self._parents, self.marks, self._valuers)
         self._parents.make_order = self._desk.order_for
-        self._guard = Guard(self._rec, self._gate)
-        self._lookout = Lookout(self._rec, self._desk)
+        self._guard = Guard(self._rec, self._gate, setup.resting)
+        self._lookout = Lookout(self._rec, self._desk, setup.resting)
         self._quoter = Quoter(self._rec, self._gate)
         self._breakers = Breakers(setup, self._rec, self._accounts, self.marks)
         self._memory = Memory(self._rec, self.marks, remembers=setup.remembers)

@@ -15,10 +15,11 @@ from tradebot.core.books import ZERO, AccountBook
 from tradebot.core.ledger import Key
 from tradebot.core.legs import Leg
 from tradebot.core.market import Valuer
-from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder
+from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder, SubmitPair
 from tradebot.core.model import Order, OrderKind, Purpose, Side, Tif
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
+from tradebot.core.resting import in_the_way
 from tradebot.core.risk import FOR_DATA, WAITING, judge
 from tradebot.core.setup import AccountSpec, Setup
 from tradebot.core.underway import NOTHING, Way, working
@@ -99,12 +100,36 @@ class Gate:
     def send(self, leg: Leg, order: Order, cause: int = 0) -> Denied | None:
         """Judge an order and send it, perhaps shrunk; returns the word against it, None when it left."""
         order, word = self._judged(leg, order)
+        ending = (
+            []
+            if isinstance(word, Denied)
+            else in_the_way(self._setup.resting.beside, order, self._ledger.open_orders(leg.key))
+        )
+        if ending:
+            for record in ending:
+                self.cancel(record, "makes way")
+            word = Denied(rule="makes_way", reason="waits for the end of an order that rests in its way")
         if isinstance(word, Denied):
             self._deny(leg, order, word)
             return word
         price = self._marks.get(order.instrument, 0.0)
         self._rec.fact(f.OrderIntended(ts=self._rec.now, order=order, price=price, compared=word), cause)
         self._rec.command(SubmitOrder(order=order))
+        return None
+
+    def send_pair(self, leg: Leg, target: Order, stop: Order) -> Denied | None:
+        """Judge a target and a stop and send both in one request, or neither."""
+        price = self._marks.get(target.instrument, 0.0)
+        passed: list[f.OrderIntended] = []
+        for order in (target, stop):
+            order, word = self._judged(leg, order)
+            if isinstance(word, Denied):
+                self._deny(leg, order, word)
+                return word
+            passed.append(f.OrderIntended(ts=self._rec.now, order=order, price=price, compared=word))
+        for fact in passed:
+            self._rec.fact(fact)
+        self._rec.command(SubmitPair(target=passed[0].order, stop=passed[1].order))
         return None
 
     def replace(self, leg: Leg, record: OrderRecord, order: Order) -> Denied | None:

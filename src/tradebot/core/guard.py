@@ -7,7 +7,8 @@ measured from the average entry price without fees.
 Each is replaced rather than cancelled and sent anew, so protection is never doubled and never
 missing; one that nobody can say the venue has is left until that is known. One that the venue refuses
 or ends by itself is sent again at once, then at growing distances, then given up with a fact: no loop
-can hammer a venue. Exits that the engine keeps (`exits.where: engine`) are the `lookout`'s.
+can hammer a venue. Where a venue takes nothing else beside them (`resting`), they make way for the
+strategy's orders and rest again after. Exits that the engine keeps are the `lookout`'s.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ from tradebot.core.messages import SetTimer
 from tradebot.core.model import SECOND, Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import decimal_of, qty_down
-from tradebot.core.recorder import Recorder
+from tradebot.core.recorder import Recorder, stop_id
+from tradebot.core.resting import Beside, Resting, keeps_away
+from tradebot.core.view import Denied
+
+_PAIR = {OrderKind.STOP, OrderKind.LIMIT}
 
 
 class Guard:
     """Compares protective orders that should rest with those that do."""
 
-    def __init__(self, recorder: Recorder, gate: Gate) -> None:
+    def __init__(self, recorder: Recorder, gate: Gate, resting: Resting) -> None:
         self._rec = recorder
         self._ledger: Ledger = recorder.ledger
         self._gate = gate
+        self._resting = resting
 
     def ended(self, leg: Leg, *, was_asked: bool) -> None:
         """See to it that the end of a protective order leaves no position without."""
@@ -80,6 +86,11 @@ class Guard:
                 resting[kind] = record
             else:
                 self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
+        if wanted and self._is_kept_away(leg, Side.of(-position.qty)):
+            return  # they rest again once what keeps them away is over; until then the lookout watches
+        if self._resting.pairs and wanted.keys() == _PAIR:
+            self._protect_by_pair(leg, wanted, resting)
+            return
         group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
         for kind, order in wanted.items():
             found = resting.get(kind)
@@ -91,8 +102,42 @@ class Guard:
                 denied = self._gate.replace(leg, found, _in_group(order, group))
             else:
                 continue
-            if denied is not None and denied.rule == "max_messages_per_second":
-                self._again_at(leg, self._rec.now + SECOND)
+            self._soon_if_many(leg, denied)
+
+    def _protect_by_pair(
+        self, leg: Leg, wanted: dict[OrderKind, Order], resting: dict[OrderKind, OrderRecord]
+    ) -> None:
+        """Rest a target and a stop as one group: it is sent whole, and ends before another takes its place.
+
+        What is left of a group whose other half the venue ended stays while it has the right size: the other
+        half trades, or the lookout keeps it.
+        """
+        if any(not _same(record, wanted[kind]) for kind, record in resting.items()):
+            for record in resting.values():
+                if record.status is not Status.UNKNOWN:
+                    self._gate.cancel(record, "exits follow the position")
+        elif not any(r.order.purpose is Purpose.PROTECT for r in self._ledger.open_orders(leg.key)):
+            target = wanted[OrderKind.LIMIT]
+            group = f"g{target.client_order_id}"
+            stop = replace(wanted[OrderKind.STOP], client_order_id=stop_id(target.client_order_id))
+            self._soon_if_many(
+                leg, self._gate.send_pair(leg, _in_group(target, group), _in_group(stop, group))
+            )
+
+    def _soon_if_many(self, leg: Leg, denied: Denied | None) -> None:
+        if denied is not None and denied.rule == "max_messages_per_second":
+            self._again_at(leg, self._rec.now + SECOND)
+
+    def come_back(self, leg: Leg) -> None:
+        """Rest exits again that had made way for an order that is over now."""
+        if self._resting.beside is not Beside.ALL:
+            self.protect(leg)
+
+    def _is_kept_away(self, leg: Leg, out: Side) -> bool:
+        working = (r.order for r in self._ledger.open_orders(leg.key))
+        sides = [order.side for order in working if order.purpose is not Purpose.PROTECT]
+        sides += [parent.opened.side for parent in self._ledger.active_parents(leg.key)]
+        return keeps_away(self._resting.beside, out, sides)
 
     def _wanted(self, leg: Leg, qty: Decimal, entry: float | None) -> dict[OrderKind, Order]:
         exits = self._ledger.wish(leg.key).exits
@@ -110,6 +155,8 @@ class Guard:
             orders[OrderKind.TRAILING_STOP] = self._order(
                 leg, side, size, OrderKind.TRAILING_STOP, trail=trail
             )
+        if self._resting.in_whole and orders.keys() == _PAIR and size != size.to_integral_value():
+            del orders[OrderKind.LIMIT]  # the stop rests alone, and the lookout keeps the target
         return orders
 
     def _order(

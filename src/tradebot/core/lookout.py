@@ -1,6 +1,6 @@
 """Keep the protective exits that do not rest at the venue: see them crossed, and leave.
 
-Owns `exits.where: engine`. Every quote and every closed bar of an instrument is held against the
+Owns `exits.where: engine`, and what has made way at a venue for another order (`resting`). Every quote and every closed bar of an instrument is held against the
 levels before the strategies are called; a level that was reached ends the position with a market
 order, and the target rests as it does after any exit. What it knows beyond the position, the best
 price a trailing stop has seen, is a fact and survives a restart.
@@ -20,8 +20,15 @@ from tradebot.core.desk import Desk
 from tradebot.core.exits import stop_of, target_of, trail_of
 from tradebot.core.facts import ExitCrossed, TrailMoved
 from tradebot.core.legs import Leg
-from tradebot.core.model import Bar, Quote, Side
+from tradebot.core.model import Bar, OrderKind, Purpose, Quote, Side
 from tradebot.core.recorder import Recorder
+from tradebot.core.resting import Beside, Resting
+
+_EXITS = {
+    OrderKind.STOP: "stop_loss",
+    OrderKind.TRAILING_STOP: "trailing_stop",
+    OrderKind.LIMIT: "take_profit",
+}
 
 
 class _Seen(NamedTuple):
@@ -42,17 +49,18 @@ class Level(NamedTuple):
 class Lookout:
     """Watches the legs whose exits the engine keeps."""
 
-    def __init__(self, recorder: Recorder, desk: Desk) -> None:
+    def __init__(self, recorder: Recorder, desk: Desk, resting: Resting) -> None:
         self._rec = recorder
         self._ledger = recorder.ledger
         self._desk = desk
+        self._stands_in = resting.beside is not Beside.ALL
         self.watched: dict[str, list[Leg]] = {}
 
     def watch(self, legs: Iterable[Leg]) -> None:
         """Watch those of `legs` that need it; a position keeps the terms of its entry."""
         for leg in legs:
-            entry = leg.wish.exits
-            if leg.spec.exits.is_local or (entry is not None and entry.is_local):
+            terms = [exits for exits in (leg.spec.exits, leg.wish.exits) if exits is not None]
+            if any(exits.is_local or (self._stands_in and exits.any) for exits in terms):
                 self.watched.setdefault(leg.instrument.id, []).append(leg)
 
     def look(self, item: Bar | Quote) -> None:
@@ -65,7 +73,9 @@ class Lookout:
         """Return the exits that are kept for a position, the worst for it first."""
         exits, position = leg.wish.exits, self._position(leg)
         entry = None if position is None else position.entry_price
-        if exits is None or not exits.is_local or position is None or entry is None:
+        if exits is None or position is None or entry is None:
+            return []
+        if not exits.is_local and not self._stands_in:
             return []
         if abs(position.qty) < leg.instrument.lot_size:
             return []
@@ -75,7 +85,8 @@ class Lookout:
             ("trailing_stop", trail_of(exits, out, self._best(leg, position, entry), tick)),
             ("take_profit", target_of(exits, out, entry, tick)),
         )
-        return [Level(name, price) for name, price in found if price is not None]
+        resting = () if exits.is_local else self._resting(leg)
+        return [Level(name, price) for name, price in found if price is not None and name not in resting]
 
     def rebase(self, leg: Leg, ratio: Decimal) -> None:
         """Bring the best price seen into the units after a split."""
@@ -119,9 +130,15 @@ class Lookout:
                     seen=reached,
                 )
             )
-            self._desk.leave(leg, name)
+            is_local = leg.wish.exits is not None and leg.wish.exits.is_local
+            self._desk.leave(leg, name if is_local else "crossed")
             return True
         return False
+
+    def _resting(self, leg: Leg) -> list[str]:
+        """Return the exits that rest, or may rest, at the venue."""
+        orders = (record.order for record in self._ledger.open_orders(leg.key))
+        return [_EXITS[order.kind] for order in orders if order.purpose is Purpose.PROTECT]
 
     def _position(self, leg: Leg) -> Position | None:
         return self._ledger.subs[leg.spec.id].positions.get(leg.instrument.id)

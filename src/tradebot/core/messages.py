@@ -18,6 +18,7 @@ from tradebot.core.commands import Command as Command
 from tradebot.core.commands import ReplaceOrder as ReplaceOrder
 from tradebot.core.commands import SetTimer as SetTimer
 from tradebot.core.commands import SubmitOrder as SubmitOrder
+from tradebot.core.commands import SubmitPair as SubmitPair
 from tradebot.core.happenings import Dividend as Dividend
 from tradebot.core.happenings import Rate as Rate
 from tradebot.core.happenings import SessionClose as SessionClose

@@ -16,8 +16,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, VenueReport
+from tradebot.core.messages import CashEvent, Dividend, ReplaceOrder, Split, SubmitPair, VenueReport
 from tradebot.core.model import Bar, Book, Fill, Instrument, Order, OrderKind, Quote, Side
+from tradebot.core.resting import Resting
 
 
 class IdPolicy(Enum):
@@ -97,6 +98,9 @@ class Venue(Protocol):
 
     async def submit(self, order: Order) -> VenueReport | None:
         """Send an order once; None: its fate comes as a report."""
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        """Send a target and its stop in one request, once; what is not told comes as reports."""
 
     async def cancel(self, client_order_id: str) -> VenueReport | None:
         """Cancel a working order; None: its fate comes as a report."""
@@ -228,10 +232,11 @@ class LiveVenue(Venue, Protocol):
 
     Its cursors are moments (ns UTC): a start asks for what came since its last fact, with a day to spare.
     `can_replace`: `replace` is one atomic step there. Where it is not, nothing asks for it: the engine
-    cancels, and sends anew once the cancel is confirmed.
+    cancels, and sends anew once the cancel is confirmed. `resting`: how it keeps protective orders.
     """
 
     can_replace: bool
+    resting: Resting
 
     async def run(self, sink: Callable[[LinkEvent], None]) -> None:
         """Keep the private stream up until cancelled; its reports go where `listen` said.
@@ -258,7 +263,8 @@ class Connection:
     a module `opening` that offers `open_feed(connection) -> Feed` and `open_venue(connection, instruments) ->
     LiveVenue`; neither connects or waits. `account` is our name of the account, `mode` "paper" or "live", `feed` the
     place's own word for its data ("iex"; "" the usual one), `account_id` what the venue's own id of the
-    account must be ("" is not compared). `url` is a loopback address instead of the venue's own; keys are
+    account must be ("" is not compared). `is_fractional`: parts of a share are traded, where the place has
+    them. `url` is a loopback address instead of the venue's own; keys are
     empty where none are needed.
     """
 
@@ -271,6 +277,7 @@ class Connection:
     key: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
     passphrase: str = field(default="", repr=False)
+    is_fractional: bool = False
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ never adopted silently. A missing report is not "flat".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -60,7 +60,7 @@ class Verdict(Enum):
 class Finding:
     """One line: what, ours, theirs, the verdict, and what the engine is to be told.
 
-    `adopting` is what it is told when the owner says that it is true all the same.
+    `instrument` is what somebody else's order or trade is in. `adopting` is what it is told when the owner says that it is true all the same.
     """
 
     kind: str
@@ -70,6 +70,7 @@ class Finding:
     verdict: Verdict
     inputs: tuple[Input, ...] = ()
     adopting: tuple[Input, ...] = ()
+    instrument: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,24 @@ def believed_over(ledger: Ledger, snapshot: VenueSnapshot) -> list[str]:
 
 def _is_over(record: OrderRecord) -> bool:
     return not record.is_open and record.status is not Status.FILLED
+
+
+def not_mine(
+    ledger: Ledger, findings: Iterable[Finding], account: str, known: Mapping[str, Instrument]
+) -> dict[str, str]:
+    """Return what is somebody else's in the instruments that are followed, in words by instrument.
+
+    Less than a lot is what was left over in sharing out, and nobody's.
+    """
+    found: dict[str, list[str]] = {}
+    unassigned = ledger.accounts[account].unassigned
+    for name, instrument in known.items():
+        if abs(unassigned.qty(name)) >= instrument.lot_size:
+            found.setdefault(name, []).append(f"a position of {_plain(unassigned.qty(name))}")
+    for finding in findings:
+        if finding.verdict is Verdict.FOREIGN and finding.instrument in known:
+            found.setdefault(finding.instrument, []).append(f"order {finding.what} ({finding.theirs})")
+    return {name: ", ".join(words) for name, words in found.items()}
 
 
 def compare_holdings(
@@ -202,6 +221,7 @@ def _fills(question: Question) -> Iterator[Finding]:
                 theirs=theirs,
                 verdict=Verdict.FOREIGN_TRADE,
                 inputs=(_changed(question, fill),),
+                instrument=fill.instrument,
             )
 
 
@@ -356,6 +376,7 @@ def _strangers(question: Question) -> Iterator[Finding]:
             ours="-",
             theirs=f"{order.standing.value}: {order.side.value} {_plain(order.qty)} {order.instrument}",
             verdict=Verdict.FROM_ANOTHER_LIFE if is_ours else Verdict.FOREIGN,
+            instrument=order.instrument,
         )
 
 

@@ -35,9 +35,22 @@ def base32(number: int, width: int) -> str:
     return digits
 
 
+_STOP = "x"  # no digit of base 32
+
+
+def stop_id(target_id: str) -> str:
+    """Return the id of the stop that is sent as a pair with a target: a venue may keep the target's only."""
+    return f"{target_id}{_STOP}"
+
+
+def target_id(client_order_id: str) -> str | None:
+    """Return the id of the target that a stop of this id was sent with; None for any other order."""
+    return client_order_id[:-1] if client_order_id.endswith(_STOP) else None
+
+
 def is_own_id(client_order_id: str, instance: str) -> bool:
     """Return whether an id has the form that this instance gives its orders, of whatever run."""
-    rest = client_order_id[2:]
+    rest = (target_id(client_order_id) or client_order_id)[2:]
     return (
         client_order_id.startswith(instance) and len(rest) >= 11 and all(letter in _BASE32 for letter in rest)
     )

@@ -185,6 +185,8 @@ class Reports:
         if leg is None:
             return
         if order.purpose is Purpose.PROTECT:
+            if was_asked and leg.skip_rule == "makes_way":
+                self._desk.work(leg)  # what it made way for goes first
             self._guard.ended(leg, was_asked=was_asked)
             # One that was cut short halfway is over, too: what stays is protected anew, for another exit.
             is_cut_short = bool(record.filled_qty and record.leaves) and not was_asked
@@ -195,3 +197,4 @@ class Reports:
             self._desk.work(leg)  # an order's time ends once a session: nothing to keep a distance from
         elif self._ledger.wish(leg.key).quotes is None:
             self._desk.retry(leg)
+        self._guard.come_back(leg)

@@ -179,7 +179,7 @@ def capital(view: View, order: Order) -> Verdict:
 
 
 # What one of these keeps back waits for an event that works it again; it is no refusal to try anew later.
-WAITING = ("reconciled", "price_missing", "data_age", "session_closed")
+WAITING = ("reconciled", "price_missing", "data_age", "session_closed", "makes_way")
 # Of these, what waits for the next price.
 FOR_DATA = ("price_missing", "data_age")
 

@@ -13,6 +13,7 @@ UNKNOWN_ORDER = "unknown_order"  # one whose fate stayed unknown
 FOREIGN_FILL = "foreign_fill"  # of an order that is not ours, told as one of ours
 MISMATCH = "mismatch"  # quantity or cash differs from the venue's, and nothing explains it
 ANOTHER_LIFE = "another_life"  # the venue has orders under our ids that the journal does not know
+NOT_MINE = "not_mine"  # something of its owner's own is in a symbol, and the owner wants to know
 STORE = "store"  # facts could not be recorded
 TIME_BUDGET = "time_budget"  # a strategy did not come back
 CRASH_LOOP = "crash_loop"

@@ -23,6 +23,7 @@ from tradebot.core.model import (
     Tif,
 )
 from tradebot.core.quantize import money
+from tradebot.core.resting import FREELY, Resting
 from tradebot.core.sizing import SizingSpec
 from tradebot.core.strategy import Strategy
 
@@ -196,8 +197,8 @@ class Setup:
     from bars is written down. `flatten_collar` (a fraction) is how far beyond the last price an owner's
     flatten first reaches where the account has no collar of its own; None: it goes to the market, as
     at the end of a backtest's data. `can_replace`: the venue puts one order in another's place in one
-    step; without it a quote that moves is cancelled, and sent anew with the next price. `hide` takes
-    secrets out of what a strategy's error says.
+    step; without it a quote that moves is cancelled, and sent anew with the next price. `resting`: how
+    the venue keeps protective orders. `hide` takes secrets out of what a strategy's error says.
     """
 
     instruments: Mapping[str, Instrument]
@@ -209,6 +210,7 @@ class Setup:
     remembers: bool = False
     flatten_collar: float | None = None
     can_replace: bool = True
+    resting: Resting = FREELY
     hide: Callable[[str], str] = str
 
     def quantum(self, asset: str) -> Decimal:

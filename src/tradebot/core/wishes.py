@@ -21,7 +21,7 @@ from tradebot.core.facts import (
 from tradebot.core.model import ExitRules, Side
 
 # Suspended for one of these, a leg is worked down to zero; for an exit only where the engine keeps it.
-FLATTENING = ("time", "flatten", "overshoot")
+FLATTENING = ("time", "flatten", "overshoot", "crossed")
 EXITS = ("stop_loss", "take_profit", "trailing_stop")
 REMEMBERED = 1000  # orders of one target; no sensible limit of repeats is above
 

@@ -18,6 +18,7 @@ from tradebot.core.messages import (
     Input,
     ReplaceOrder,
     SubmitOrder,
+    SubmitPair,
     VenueCancelRefused,
     VenueRefused,
     VenueReport,
@@ -27,7 +28,7 @@ from tradebot.core.model import Order
 from tradebot.core.ports import Clock, Venue
 from tradebot.daemon.halts import HaltFlag
 
-Request = SubmitOrder | CancelOrder | ReplaceOrder
+Request = SubmitOrder | SubmitPair | CancelOrder | ReplaceOrder
 Lane = tuple[str, str]
 
 _LANES_KEPT = 20_000
@@ -39,7 +40,7 @@ class _Waiting(NamedTuple):
 
 
 class Outbox:
-    """The only caller of a venue's submit, cancel and replace."""
+    """The only caller of a venue's submit, submit_pair, cancel and replace."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class Outbox:
         waiting = self._lanes.get(lane, deque())
         for entry in list(waiting)[1:]:
             command = entry.command
-            if not isinstance(command, CancelOrder) and command.order.client_order_id == order_id:
+            if any(order.client_order_id == order_id for order in _orders(command)):
                 waiting.remove(entry)
                 for report in self._not_sent(command, "taken back before it was sent"):
                     self._post(report)
@@ -126,9 +127,10 @@ class Outbox:
     def _lane(self, command: Request) -> Lane:
         if isinstance(command, CancelOrder):
             return self._lane_of.get(command.client_order_id, ("", command.client_order_id))
-        order = command.order
-        lane = (order.strategy, order.instrument)
-        self._lane_of[order.client_order_id] = lane
+        lane = ("", "")
+        for order in _orders(command):
+            lane = (order.strategy, order.instrument)
+            self._lane_of[order.client_order_id] = lane
         while len(self._lane_of) > _LANES_KEPT:
             del self._lane_of[next(iter(self._lane_of))]
         return lane
@@ -153,14 +155,16 @@ class Outbox:
     async def _send(self, command: Request, since: float | None) -> Iterable[VenueReport]:
         if isinstance(command, CancelOrder):
             return await self._cancel(command.client_order_id)
-        halt = self._halts.stops(command.order)
-        if halt is not None:
-            return self._not_sent(command, f"halted before it was sent: {halt.reason}")
+        for order in _orders(command):
+            if (halt := self._halts.stops(order)) is not None:
+                return self._not_sent(command, f"halted before it was sent: {halt.reason}")
         self.sent += 1
         if since is not None:
             self.latency(time.monotonic() - since)
         if isinstance(command, SubmitOrder):
             return await self._submit(command.order)
+        if isinstance(command, SubmitPair):
+            return await self._submit_pair(command)
         return await self._replace(command)
 
     async def _submit(self, order: Order) -> Iterable[VenueReport]:
@@ -170,6 +174,13 @@ class Outbox:
         except TimeoutError:
             report = self._unknown(order, "no answer")
         return () if report is None else (report,)
+
+    async def _submit_pair(self, pair: SubmitPair) -> Iterable[VenueReport]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._venue.submit_pair(pair)
+        except TimeoutError:
+            return tuple(self._unknown(order, "no answer") for order in pair.orders)
 
     async def _cancel(self, order_id: str) -> Iterable[VenueReport]:
         try:
@@ -194,19 +205,26 @@ class Outbox:
             ts=now, client_order_id=order.client_order_id, reason=f"{reason} in {self._deadline:g} s"
         )
 
-    def _not_sent(self, command: SubmitOrder | ReplaceOrder, reason: str) -> Iterable[VenueReport]:
+    def _not_sent(self, command: Request, reason: str) -> Iterable[VenueReport]:
         # It never left: the only case in which we know by ourselves that no venue has it.
-        now, order = self._clock.now(), command.order
-        refused = VenueRefused(ts=now, client_order_id=order.client_order_id, reason=reason)
-        if isinstance(command, SubmitOrder):
-            return (refused,)
+        now = self._clock.now()
+        refused = tuple(
+            VenueRefused(ts=now, client_order_id=order.client_order_id, reason=reason)
+            for order in _orders(command)
+        )
+        if not isinstance(command, ReplaceOrder):
+            return refused
         gone = VenueCancelRefused(ts=now, client_order_id=command.client_order_id, reason=reason)
-        return (gone, refused)
+        return (gone, *refused)
+
+
+def _orders(command: Request) -> tuple[Order, ...]:
+    """Return the orders that a command would bring to the venue."""
+    if isinstance(command, CancelOrder):
+        return ()
+    return command.orders if isinstance(command, SubmitPair) else (command.order,)
 
 
 def _ids(command: Request) -> tuple[str, ...]:
-    if isinstance(command, CancelOrder):
-        return (command.client_order_id,)
-    if isinstance(command, ReplaceOrder):
-        return (command.client_order_id, command.order.client_order_id)
-    return (command.order.client_order_id,)
+    ids = tuple(order.client_order_id for order in _orders(command))
+    return ids if isinstance(command, SubmitOrder | SubmitPair) else (command.client_order_id, *ids)

@@ -18,6 +18,7 @@ from tradebot.core.messages import (
     SessionOpen,
     Split,
     SubmitOrder,
+    SubmitPair,
     VenueReport,
 )
 from tradebot.core.model import Bar, Order, Quote
@@ -108,6 +109,11 @@ class PaperVenue:
     async def submit(self, order: Order) -> VenueReport | None:
         self._send(SubmitOrder(order=order))
         return None
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        for order in pair.orders:
+            self._send(SubmitOrder(order=order))
+        return ()
 
     async def cancel(self, client_order_id: str) -> VenueReport | None:
         self._send(CancelOrder(client_order_id=client_order_id))

@@ -23,9 +23,10 @@ from tradebot.core.reconcile import (
     believed_over,
     compare_holdings,
     compare_orders,
+    not_mine,
     unlisted,
 )
-from tradebot.core.rules import ANOTHER_LIFE, MISMATCH
+from tradebot.core.rules import ANOTHER_LIFE, MISMATCH, NOT_MINE
 from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.outbox import Outbox
 from tradebot.daemon.runner import Runner
@@ -68,11 +69,13 @@ class Reconciler:
         since: int = 0,
         is_opening: bool = False,
         adopts: bool = False,
+        halts_strangers: bool = False,
     ) -> None:
         """`since` is the cursor of the first look; 0: everything that the venue remembers.
 
         `is_opening`: the account was never traded here, so what it holds at the first look is its owner's.
-        `adopts`: the venue's word is taken for everything, as the owner said.
+        `adopts`: the venue's word is taken for everything, as the owner said. `halts_strangers`: a position or
+        an order of somebody else's halts its symbol (`not_mine: halt`).
         """
         self._runner = runner
         self._outbox = outbox
@@ -83,6 +86,7 @@ class Reconciler:
         self._cursor = since
         self._is_opening = is_opening
         self._adopts = adopts
+        self._halts_strangers = halts_strangers
         self._rests = ""  # why the venue is not asked any more
         self._absent: dict[str, tuple[int, float]] = {}  # looks in vain and since when
         self._said: dict[str, None] = {}  # unknown orders that were called absent
@@ -144,6 +148,8 @@ class Reconciler:
                 for message in finding.inputs:
                     await self._runner.settled(message)
             findings += await self._holdings()
+            if self._halts_strangers:
+                await self._halt_strangers(findings)
             self.looks += 1
             self.last = tuple(findings)
             return self.last
@@ -279,9 +285,19 @@ class Reconciler:
         known = self._runner.engine.setup.instruments
         return await self._runner.look(lambda: compare_holdings(ledger, snapshot, account, known))
 
+    async def _halt_strangers(self, findings: Sequence[Finding]) -> None:
+        known, account = self._runner.engine.setup.instruments, self._venue.account
+        found = await self._runner.look(lambda: not_mine(self._ledger, findings, account, known))
+        for name, words in found.items():
+            await self._stop(HaltKey(Scope(None, name), NOT_MINE), f"{name}: {words} is not tradebot's")
+
     async def _halt(self, finding: Finding, reason: str) -> None:
         key = halt_of(finding, self._venue.account)
         assert key is not None
+        await self._stop(key, reason)
+
+    async def _stop(self, key: HaltKey, reason: str) -> None:
+        """Let nothing increase the risk in a scope, and say so once."""
         known = await self._runner.look(lambda: self._ledger.halts.get(key))
         if known is None or known.reason != reason:
             now = self._clock.now()

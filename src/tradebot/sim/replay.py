@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from tradebot.core.engine import Engine
 from tradebot.core.facts import Recorded
 from tradebot.core.messages import (
-    CancelOrder,
     Command,
     Input,
-    ReplaceOrder,
     SetTimer,
     Slice,
     SubmitOrder,
+    SubmitPair,
 )
 from tradebot.core.recorder import NOTHING, Outcome
 from tradebot.sim.latency import NO_DELAYS, Delays
@@ -98,5 +97,8 @@ class Replay:
     def _send(self, command: Command, at: int) -> None:
         if isinstance(command, SetTimer):
             self.timeline.set_timer(command.key, command.at)
-        elif isinstance(command, SubmitOrder | CancelOrder | ReplaceOrder):
+        elif isinstance(command, SubmitPair):
+            for order in command.orders:
+                self.venue.send(SubmitOrder(order=order), at)
+        else:
             self.venue.send(command, at)

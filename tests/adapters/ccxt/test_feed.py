@@ -246,6 +246,19 @@ async def test_an_exchange_that_is_away_is_asked_again_with_growing_pauses() -> 
         ]
 
 
+async def test_what_nobody_had_asked_for_yet_is_learnt_when_it_is_followed() -> None:
+    # An account that starts while the exchange answers nothing goes on with what it was told before.
+    async with watched(()) as place:
+        await place.start(BARS)
+        assert await place.feed.history(BARS, T0, T0 + MINUTE) == []
+
+
+async def test_what_one_account_asks_for_does_not_take_anothers_away() -> None:
+    async with watched() as place:
+        await place.feed.instruments(["ETH/USDT"])
+        await place.start(BARS, Series("ETH/USDT", MINUTE))
+
+
 async def test_a_symbol_that_stops_trading_is_told_once() -> None:
     async with watched(status_s=0.05) as place:
         await place.start(BARS)

@@ -17,6 +17,7 @@ from tradebot.emulators.serving import serve
 from tradebot.errors import ConfigError, PermissionRefused, UsageError
 
 COINS = {"BTC/USDT": make_coin()}
+PHRASE = "sparrowpassphrase"
 
 
 def connection(place: str = "binance", **terms: Any) -> Connection:
@@ -102,10 +103,34 @@ def test_an_exchange_without_what_trading_needs_is_refused_by_name() -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    words = repr(connection())
+    words = repr(connection(passphrase=PHRASE))
 
     assert KEY not in words
     assert SECRET not in words
+    assert PHRASE not in words
+
+
+@pytest.mark.parametrize("place", ["okx", "kucoin", "bitget", "coinbaseexchange"])
+def test_an_exchange_with_passphrases_is_signed_to_with_one_and_refused_without(place: str) -> None:
+    with pytest.raises(PermissionRefused, match=f"keys of {place} come with a passphrase"):
+        open_venue(connection(place), COINS)
+
+    venue = open_venue(connection(place, passphrase=PHRASE), COINS)
+    assert venue._exchange.raw.password == PHRASE
+    assert PHRASE not in repr(venue._exchange)
+
+
+def test_the_passphrase_goes_to_the_exchange_and_nowhere_else() -> None:
+    venue = open_venue(connection("okx", passphrase=PHRASE), COINS)
+    signed = venue._exchange.raw.sign("account/balance", ["private"])
+
+    assert signed["headers"]["OK-ACCESS-PASSPHRASE"] == PHRASE
+    assert PHRASE not in signed["url"]
+
+
+def test_an_exchange_that_signs_with_a_wallet_is_refused() -> None:
+    with pytest.raises(ConfigError, match="signs with privateKey, walletAddress"):
+        open_venue(connection("hyperliquid"), COINS)
 
 
 def test_every_exchange_can_be_described() -> None:

@@ -132,7 +132,7 @@ def test_an_order_is_sent_in_exact_words_with_its_own_id(
         (make_order(qty=D("0.01"), limit_price=D("100")), "at least 5 USDT"),
         (make_order(tif=Tif.AT_OPEN), "time in force must be one of gtc, ioc, fok"),
         (make_order(client_order_id="x" * 37), "at most 36 characters"),
-        (make_order("trailing_stop", stop_price=None, trail=D("1")), "trailing stop is not sent"),
+        (make_order("trailing_stop", stop_price=None, trail=D("1")), "trails by a hundredth of a percent"),
         (make_order(activated_by="p"), "waits for another one"),
     ],
 )

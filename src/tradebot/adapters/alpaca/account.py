@@ -20,8 +20,10 @@ from tradebot.adapters.alpaca.parse import (
     Unreadable,
     amount,
     amount_or_none,
+    is_pair,
     moment,
     order_of,
+    orders_of,
     row_of,
     side_of,
     text,
@@ -32,6 +34,7 @@ from tradebot.adapters.alpaca.rest import Json, Refused, Rest
 from tradebot.core.messages import CashEvent
 from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, Fill, OrderKind
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.core.recorder import target_id
 from tradebot.errors import VenueUnreachable
 
 T = TypeVar("T")
@@ -43,6 +46,7 @@ _CENT = Decimal("0.01")
 _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 _ORDERS = 500
 _PAGE = 100
+_PAIRED_WITHIN = 5 * SECOND
 _KEPT = 20_000
 
 
@@ -96,15 +100,28 @@ class Account:
 
     async def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order by client id, working or over; None when Alpaca says that there is none."""
-        row = await self._maybe("/orders:by_client_order_id", {"client_order_id": client_order_id})
+        target = target_id(client_order_id)
+        row = await self._maybe("/orders:by_client_order_id", {"client_order_id": target or client_order_id})
         if row is None:
             return None
+        if target is not None:
+            return await self._stop_of(text(_object(row), "id"), client_order_id)
         found = _reading(lambda: order_of(row_of(row), self._symbols))
         self._note(found)
         heir = _object(row).get("replaced_by")
         if found.standing is Standing.REPLACED and isinstance(heir, str):
             return replace(found, by=await self._client_id(heir))
         return found
+
+    async def _stop_of(self, venue_id: str, client_order_id: str) -> VenueOrder | None:
+        """Return the stop that was sent as a pair with a target; None when that was sent alone."""
+        row = await self._maybe(f"/orders/{venue_id}", {"nested": "true"})
+        orders = [] if row is None else _reading(lambda: orders_of(row_of(row), self._symbols))
+        for order in orders[1:]:
+            if order.client_order_id == client_order_id:
+                self._note(order)
+                return order
+        return None
 
     async def offset(self, now: Callable[[], int]) -> int:
         """Return by how many ns the venue's clock is ahead, seen from the middle of the question."""
@@ -149,19 +166,20 @@ class Account:
         found: dict[str, VenueOrder] = {}
         after: dict[str, str] = {}
         while True:
-            params = {"status": "open", "limit": str(_ORDERS), "direction": "asc", "nested": "false"}
+            params = {"status": "open", "limit": str(_ORDERS), "direction": "asc", "nested": "true"}
             page = _rows(await self._get("/orders", params | after))
             fresh = 0
             for row in page:
                 try:
-                    order = order_of(row, self._symbols)
+                    orders = orders_of(row, self._symbols)
                 except Unreadable:
                     continue  # ours are then asked for by id; others' are not our business
-                fresh += order.venue_order_id not in found
-                found[order.venue_order_id] = order
-                self._note(order)
+                fresh += orders[0].venue_order_id not in found
+                for order in orders:
+                    found[order.venue_order_id] = order
+                    self._note(order)
             if len(page) < _ORDERS or not fresh:
-                return list(found.values())
+                return [order for order in found.values() if order.standing is Standing.WORKING]
             after = {"after": text(page[-1], "submitted_at")}
 
     async def _activities(self, kind: str, after: int) -> list[Row]:
@@ -237,7 +255,25 @@ class Account:
             row = await self._maybe(f"/orders/{venue_id}", {})
             known = "" if row is None else str(_object(row).get("client_order_id") or "")
             self._remember(venue_id, known)
-        return known
+            if row is not None and is_pair(_object(row)):
+                await self._note_pairs(_object(row))
+        return self._client_ids.get(venue_id, known)
+
+    async def _note_pairs(self, half: Row) -> None:
+        """Learn whose stop it is: no order names the one it came with, so those of the moment are listed."""
+        sent = _reading(lambda: moment(half, "submitted_at"))
+        params = {
+            "status": "all",
+            "symbols": text(half, "symbol"),
+            "after": stamp(sent - _PAIRED_WITHIN),
+            "until": stamp(sent + _PAIRED_WITHIN),
+            "limit": str(_ORDERS),
+            "direction": "asc",
+            "nested": "true",
+        }
+        for row in _rows(await self._get("/orders", params)):
+            for order in _reading(lambda: orders_of(row, self._symbols)):  # noqa: B023
+                self._note(order)
 
     def _note(self, order: VenueOrder) -> None:
         self._remember(order.venue_order_id, order.client_order_id)

@@ -29,7 +29,7 @@ from tradebot.core.ports import (
     SymbolStatus,
     Trading,
 )
-from tradebot.errors import VenueUnreachable
+from tradebot.errors import VenueError, VenueUnreachable
 
 # Two minutes without a bar of anything: perhaps night, perhaps a mute socket.
 WATCHFUL = replace(PATIENT, silent=150.0)
@@ -75,7 +75,7 @@ class AlpacaFeed:
 
     async def run(self, wanted: Sequence[Series], sink: Callable[[FeedEvent], None]) -> None:
         """Hand over what comes until cancelled; returns only after AuthFailed."""
-        await self.instruments([series.instrument for series in wanted])
+        await self._learn([series.instrument for series in wanted], sink)
         halves: dict[str, list[Series]] = {}
         for series in wanted:
             is_crypto = self._instruments[series.instrument].asset_class is AssetClass.CRYPTO
@@ -93,6 +93,18 @@ class AlpacaFeed:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _learn(self, names: Sequence[str], sink: Callable[[FeedEvent], None]) -> None:
+        """Know what is followed, however long that takes: an account may go on with what it was told before."""
+        pause = self._pauses.first
+        while True:
+            try:
+                await self.instruments(names)
+                return
+            except VenueError as exc:
+                sink(Disconnected(ts=self._now(), reason=str(exc)))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._pauses.longest)
 
     async def history(self, series: Series, start: int, end: int) -> Sequence[BarClosed]:
         """Return the closed bars with start < ts <= end, oldest first."""

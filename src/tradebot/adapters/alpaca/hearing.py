@@ -67,7 +67,7 @@ class Hearing:
             if message.get("stream") != "trade_updates":
                 continue
             try:
-                update = update_of(message.get("data"), self._symbols)
+                update = self._known.named(update_of(message.get("data"), self._symbols))
             except Unreadable:
                 self.unreadable += 1
                 self._look()
@@ -102,7 +102,9 @@ class Hearing:
                 self._look()  # one in between was not told
             self._known.is_told(fill.fill_id)
             if order.standing is Standing.FILLED:
-                self._known.sent.pop(order_id, None)
+                sent = self._known.sent.pop(order_id, None)
+                if sent is not None and sent.group_id is not None:
+                    self._look()  # the end of the other half is not always told
             self.tell(VenueFilled(ts=ts, fill=fill))
         elif update.event in ("new", "accepted"):
             venue_id = order.venue_order_id

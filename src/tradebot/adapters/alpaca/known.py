@@ -6,8 +6,10 @@ Nothing here is needed to be right: after a restart it is empty, and everything 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.adapters.alpaca.parse import Update
 from tradebot.core.messages import (
     VenueCanceled,
     VenueCancelRefused,
@@ -18,6 +20,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Order
 from tradebot.core.ports import Standing, VenueOrder, VenueSnapshot
+from tradebot.core.recorder import target_id
 
 _KEPT = 20_000
 
@@ -28,6 +31,7 @@ class Known:
     def __init__(self) -> None:
         self.sent: dict[str, Order] = {}
         self._ids: dict[str, str] = {}
+        self._stops: dict[str, str] = {}  # Alpaca's ids of stops that came with a target: our id of it
         self._traded: dict[str, Decimal] = {}
         self._told: dict[str, None] = {}
 
@@ -38,10 +42,20 @@ class Known:
         """Remember what Alpaca calls an order, and how much of it has traded."""
         order_id = order.client_order_id
         self._ids[order_id] = order.venue_order_id
+        if target_id(order_id) is not None:
+            self._stops[order.venue_order_id] = order_id
         self._traded[order_id] = max(self.traded(order_id), order.filled_qty)
-        for kept in (self._ids, self._traded):
+        for kept in (self._ids, self._stops, self._traded):
             while len(kept) > _KEPT:
                 del kept[next(iter(kept))]
+
+    def named(self, update: Update) -> Update:
+        """Return what is told of an order with our id of it, where Alpaca gave it one of its own."""
+        ours = self._stops.get(update.order.venue_order_id)
+        if ours is None:
+            return update
+        fill = None if update.fill is None else replace(update.fill, client_order_id=ours)
+        return replace(update, order=replace(update.order, client_order_id=ours), fill=fill)
 
     def traded(self, client_order_id: str) -> Decimal:
         return self._traded.get(client_order_id, Decimal(0))

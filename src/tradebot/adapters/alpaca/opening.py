@@ -25,7 +25,9 @@ def open_feed(connection: Connection) -> AlpacaFeed:
     if feed not in _FEEDS:
         raise UsageError(f"accounts.{connection.account}.feed must be iex or sip at Alpaca, was {feed}")
     rest = _rest(connection, "market data of Alpaca need keys, those of a free paper account will do")
-    return AlpacaFeed(rest, feed, key=connection.key, secret=connection.secret)
+    return AlpacaFeed(
+        rest, feed, key=connection.key, secret=connection.secret, is_fractional=connection.is_fractional
+    )
 
 
 def open_venue(connection: Connection, instruments: Mapping[str, Instrument]) -> AlpacaVenue:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradebot.core.messages import SubmitPair
 from tradebot.core.model import AssetClass, Instrument, Order, OrderKind, Purpose, Tif
 
 TIFS = {
@@ -35,16 +36,22 @@ def inability(order: Order, instrument: Instrument) -> str:
     if order.expires_at is not None:
         return "Alpaca ends no order at a time of its owner's choice"
     why = kind_inability(order.kind, instrument)
-    if not why and instrument.asset_class is AssetClass.CRYPTO:
+    if why:
+        return why
+    if instrument.asset_class is AssetClass.CRYPTO:
         if order.tif not in _CRYPTO_TIFS and order.tif is not Tif.DAY:
             return f"Alpaca takes tif gtc and ioc for crypto, this is {order.tif.value}"
-    return why
+    elif order.qty != order.qty.to_integral_value() and order.tif not in (Tif.DAY, Tif.GTC):
+        return f"Alpaca takes parts of a share for the day only, this is {order.tif.value}"
+    return ""
 
 
 def kind_inability(kind: OrderKind, instrument: Instrument) -> str:
     """Return why Alpaca has no orders of a kind for an instrument, empty when it has."""
     if instrument.asset_class is AssetClass.CRYPTO and kind not in _CRYPTO_KINDS:
         return f"Alpaca has no {kind.value} orders for crypto; use market, limit or stop_limit"
+    if kind is OrderKind.TRAILING_STOP and instrument.lot_size < 1:
+        return "Alpaca has no trailing_stop orders for parts of a share"
     if instrument.asset_class not in (AssetClass.CRYPTO, AssetClass.STOCK):
         return f"Alpaca trades stocks, ETFs and crypto; {instrument.id} is {instrument.asset_class.value}"
     return ""
@@ -57,6 +64,31 @@ def sibling_inability(order: Order, resting: Order) -> str:
         f"Alpaca holds the shares for {resting.kind.value} order {resting.client_order_id} already: "
         "one protective order can rest for a position there"
     )
+
+
+def pair_inability(pair: SubmitPair, instrument: Instrument) -> str:
+    """Return why a target and a stop cannot rest as one group, empty when they can."""
+    target, stop = pair.target, pair.stop
+    if instrument.asset_class is AssetClass.CRYPTO:
+        return "Alpaca joins no orders for crypto"
+    if target.kind is not OrderKind.LIMIT or stop.kind is not OrderKind.STOP:
+        return f"Alpaca joins a limit and a stop, these are {target.kind.value} and {stop.kind.value}"
+    if (target.side, target.qty, target.tif) != (stop.side, stop.qty, stop.tif):
+        return "Alpaca joins orders of one side, quantity and time in force"
+    if target.qty != target.qty.to_integral_value():
+        return "Alpaca joins orders for whole shares only"
+    return (
+        "" if target.tif in (Tif.DAY, Tif.GTC) else f"Alpaca joins day and gtc orders, not {target.tif.value}"
+    )
+
+
+def pair_body_of(pair: SubmitPair, instrument: Instrument) -> dict[str, object]:
+    """Return the JSON of a target that brings its stop along; only the target keeps an id of ours."""
+    body = body_of(pair.target, instrument)
+    limit = body.pop("limit_price")
+    assert pair.stop.stop_price is not None
+    stop = {"stop_price": plain(pair.stop.stop_price)}
+    return {**body, "order_class": "oco", "take_profit": {"limit_price": limit}, "stop_loss": stop}
 
 
 def body_of(order: Order, instrument: Instrument) -> dict[str, object]:

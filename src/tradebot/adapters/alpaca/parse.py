@@ -7,13 +7,14 @@ which, and whoever asked decides what is left out or asked again. Refuses floats
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tradebot.core.model import SECOND, Fill, Instrument, OrderKind, Side
 from tradebot.core.ports import Standing, VenueOrder
+from tradebot.core.recorder import stop_id
 
 Row = Mapping[str, Any]
 
@@ -161,6 +162,25 @@ def order_of(row: Row, symbols: Symbols) -> VenueOrder:
         stop_price=amount_or_none(row, "stop_price"),
         reason=status if status == "rejected" else "",
     )
+
+
+def orders_of(row: Row, symbols: Symbols) -> list[VenueOrder]:
+    """Return an order and the stop that came with it as a pair, under our id of it. Raises Unreadable.
+
+    Alpaca keeps no client id for that one; ours follows from the target's.
+    """
+    found = [order_of(row, symbols)]
+    legs = row.get("legs")
+    for leg in legs if is_pair(row) and isinstance(legs, list) else ():
+        stop = order_of(row_of(leg), symbols)
+        if stop.kind is OrderKind.STOP:
+            found.append(replace(stop, client_order_id=stop_id(found[0].client_order_id)))
+    return found
+
+
+def is_pair(row: Row) -> bool:
+    """Return whether an order is half of a pair of which one cancels the other."""
+    return row.get("order_class") == "oco"
 
 
 def side_of(row: Row) -> Side:

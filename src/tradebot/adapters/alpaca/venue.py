@@ -19,10 +19,12 @@ from tradebot.adapters.alpaca.orders import (
     change_of,
     inability,
     kind_inability,
+    pair_body_of,
+    pair_inability,
     replace_inability,
     sibling_inability,
 )
-from tradebot.adapters.alpaca.parse import Symbols, Unreadable, order_of, row_of
+from tradebot.adapters.alpaca.parse import Symbols, Unreadable, orders_of, row_of
 from tradebot.adapters.alpaca.refusals import (
     Said,
     is_absent,
@@ -36,6 +38,7 @@ from tradebot.adapters.alpaca.rest import NotSent, Refused, Rest, Unclear
 from tradebot.adapters.alpaca.talks import TradeTalk
 from tradebot.core.messages import (
     ReplaceOrder,
+    SubmitPair,
     VenueAcked,
     VenueCancelRefused,
     VenueRefused,
@@ -44,6 +47,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import IdPolicy, LinkEvent, VenueOrder, VenueSnapshot
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import PermissionRefused, VenueError, VenueUnreachable
 
 T = TypeVar("T")
@@ -55,6 +59,7 @@ class AlpacaVenue:
     id_policy = IdPolicy.FOR_EVER
     absence_is_proof = False
     can_replace = True
+    resting = Resting(beside=Beside.NOTHING, pairs=True, in_whole=True)
 
     def __init__(
         self,
@@ -103,6 +108,24 @@ class AlpacaVenue:
         except Refused as exc:
             return self._answered_no(order, exc.said)
         return self._taken(order, answer)
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        """Send a target and its stop in one request, once."""
+        instrument = self.symbols.instruments.get(pair.target.instrument)
+        why = next(filter(None, (self._terms_inability(order) for order in pair.orders)), "")
+        if instrument is None or why or (why := pair_inability(pair, instrument)):
+            return tuple(self._refused(order, f"not sent: {why}") for order in pair.orders)
+        for order in pair.orders:
+            self._known.sent[order.client_order_id] = order
+        try:
+            answer = await self._rest.post("/orders", pair_body_of(pair, instrument))
+        except NotSent as exc:
+            return tuple(self._refused(order, str(exc)) for order in pair.orders)
+        except Unclear as exc:
+            return tuple(self._unknown(order, str(exc)) for order in pair.orders)
+        except Refused as exc:
+            return tuple(self._answered_no(order, exc.said) for order in pair.orders)
+        return tuple(self._taken(order, answer) for order in pair.orders)
 
     async def cancel(self, client_order_id: str) -> VenueReport | None:
         """Ask for the end of an order; None: its fate comes as a report, or is read."""
@@ -215,11 +238,14 @@ class AlpacaVenue:
 
     # --- what an answer means ---------------------------------------------------------------------
 
-    def _inability(self, order: Order) -> str:
+    def _terms_inability(self, order: Order) -> str:
         instrument = self.symbols.instruments.get(order.instrument)
         if instrument is None:
             return f"{order.instrument} is not among the instruments of this account"
-        why = inability(order, instrument)
+        return inability(order, instrument)
+
+    def _inability(self, order: Order) -> str:
+        why = self._terms_inability(order)
         if why or order.purpose is not Purpose.PROTECT or order.group_id is None:
             return why
         for other in self._known.sent.values():
@@ -230,12 +256,15 @@ class AlpacaVenue:
 
     def _taken(self, order: Order, answer: Any) -> VenueReport:
         try:
-            found = order_of(row_of(answer), self.symbols)
+            named = {found.client_order_id: found for found in orders_of(row_of(answer), self.symbols)}
         except Unreadable as exc:
             self._hearing.unreadable += 1
             return self._unknown(order, f"the answer cannot be read: {exc}")
-        if found.client_order_id != order.client_order_id:
-            return self._unknown(order, f"the answer is about {found.client_order_id or 'no order'}")
+        found = named.get(order.client_order_id)
+        if found is None:
+            return self._unknown(
+                order, f"the answer is about {' and '.join(filter(None, named)) or 'no order'}"
+            )
         self._known.note(found)
         return VenueAcked(
             ts=self._now(),

@@ -75,6 +75,8 @@ def describe(exchange: Exchange) -> Description:
     create = _features(raw.features, "createOrder")
     has_stops = rests_stops(exchange)
     kinds = ["market", "limit", *(["stop", "stop-limit"] if has_stops else [])]
+    kinds += [] if OrderKind.TRAILING_STOP in row.refuses else ["trailing stop"]
+    kinds += ["a target and a stop as one-cancels-other"] if row.sends_pair else []
     names = intervals_of(exchange)
     facts = (
         ("orders", ", ".join(kinds)),
@@ -111,10 +113,13 @@ def _not_done(exchange: Exchange, has_stops: bool) -> list[str]:
     row = exchange.declared
     found = [
         "replace an order in one step: it is cancelled, and sent anew once that is confirmed",
-        "join two exits as one-cancels-other at the exchange: give a strategy a stop or a target, not both",
         "trade derivatives or on margin, or sell short",
         "hold two instruments with one base asset in one account",
     ]
+    if not row.sends_pair:
+        found.append(
+            "join two exits as one-cancels-other at the exchange: give a strategy a stop or a target, not both"
+        )
     if OrderKind.TRAILING_STOP in row.refuses:
         found.append("rest a trailing stop at the exchange")
     if not has_stops:

@@ -27,6 +27,8 @@ class Declared:
     `subscribes` is the method of ccxt that returns once the private stream stands; empty: none does.
     `account_key` is where a raw balance says whose account it is, `withdraws` the question whether a key may
     withdraw and the field of its answer; empty: the exchange does not tell.
+    `sends_pair` is the method of ccxt that sends a target and a stop of which one cancels the other; empty: they
+    cannot rest together.
     `dead_man`: the exchange cancels everything when it does not hear from us; not used yet.
     """
 
@@ -42,6 +44,7 @@ class Declared:
     subscribes: tuple[str, ...] = ()
     account_key: str = ""
     withdraws: tuple[str, ...] = ()
+    sends_pair: str = ""
     dead_man: bool = False
     trade_client_id: tuple[str, ...] = ()
     tifs: tuple[Tif, ...] = (Tif.GTC, Tif.IOC, Tif.FOK)
@@ -66,7 +69,7 @@ _BINANCE = Declared(
     trade_client_id=("c",),
     account_key="uid",
     withdraws=("sapi_get_account_apirestrictions", "enableWithdrawals"),
-    refuses=_TRAILING,
+    sends_pair="private_post_orderlist_oco",
     # One request instead of six at the start, and none to derivatives' hosts.
     options={
         "fetchMarkets": {"types": ["spot"]},

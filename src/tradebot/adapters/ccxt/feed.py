@@ -54,14 +54,21 @@ class CcxtFeed:
     async def instruments(self, names: Sequence[str]) -> dict[str, Instrument]:
         await self._exchange.read("load_markets")
         raw = self._exchange.raw
-        self._symbols = symbols_of(self._exchange.id, raw.markets, names, raw.precisionMode)
-        return dict(self._symbols.instruments)
+        found = symbols_of(self._exchange.id, raw.markets, names, raw.precisionMode)
+        self._symbols = self._symbols.joined(found)
+        return found.instruments
+
+    async def _learn(self, wanted: Sequence[Series]) -> None:
+        """Know what is followed: an account may go on with what an earlier start had been told."""
+        if any(not self._symbols.knows(series.instrument) for series in wanted):
+            await self.instruments([series.instrument for series in wanted])
 
     def streams(self, series: Series) -> bool:
         interval = series.interval
         return interval == 0 or (interval in intervals_of(self._exchange) and DAY % interval == 0)
 
     async def history(self, series: Series, start: int, end: int) -> Sequence[BarClosed]:
+        await self._learn([series])
         reader = CandleReader(self._exchange, self._symbols)
         return [BarClosed(bar=bar, feed=self.name) for bar in await reader.past(series, start, end)]
 
@@ -89,6 +96,7 @@ class CcxtFeed:
         try:
             self._end.clear()
             await self._exchange.offset()
+            await self._learn(wanted)
         except VenueError as exc:
             return str(exc), False
         reader = CandleReader(self._exchange, self._symbols)

@@ -93,6 +93,11 @@ class Exchange:
         """Return whether ccxt has a method for this exchange ("fetchTime")."""
         return bool(self.raw.has.get(method))
 
+    def market_id(self, symbol: str) -> str:
+        """Return what the exchange itself calls a market, ccxt's name of it while markets were not read."""
+        row = (self.raw.markets or {}).get(symbol)
+        return str(row["id"]) if isinstance(row, Mapping) else symbol
+
     def now(self) -> int:
         """Return the exchange's time, as far as it was measured."""
         return self._wall() + self.ahead

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from tradebot.adapters.ccxt.capability import require
 from tradebot.adapters.ccxt.feed import CcxtFeed
-from tradebot.adapters.ccxt.library import Credentials, open_exchange
+from tradebot.adapters.ccxt.library import Credentials, Exchange, open_exchange
 from tradebot.adapters.ccxt.symbols import symbols_for
 from tradebot.adapters.ccxt.venue import CcxtVenue
 from tradebot.core.model import Instrument
 from tradebot.core.ports import Connection
 from tradebot.core.recorder import is_own_id
-from tradebot.errors import PermissionRefused
+from tradebot.errors import ConfigError, PermissionRefused, Problem
 
 
 def open_feed(connection: Connection) -> CcxtFeed:
@@ -36,11 +36,12 @@ def open_venue(connection: Connection, instruments: Mapping[str, Instrument]) ->
         raise PermissionRefused(f"trading at {place} needs keys, has none; `venue: sim` trades without")
     exchange = open_exchange(
         place,
-        credentials=Credentials(key=connection.key, secret=connection.secret),
+        credentials=Credentials(key=connection.key, secret=connection.secret, password=connection.passphrase),
         endpoint=connection.url or None,
         is_sandbox=connection.mode == "paper" and not connection.url,
     )
     require(exchange, is_data=False)
+    _check_credentials(exchange, connection)
     return CcxtVenue(
         exchange,
         symbols_for(place, instruments),
@@ -49,6 +50,18 @@ def open_venue(connection: Connection, instruments: Mapping[str, Instrument]) ->
         account_id=connection.account_id,
         is_live=connection.mode == "live",
     )
+
+
+def _check_credentials(exchange: Exchange, connection: Connection) -> None:
+    needed = {name for name, is_needed in exchange.raw.requiredCredentials.items() if is_needed}
+    if strange := sorted(needed - {"apiKey", "secret", "password"}):
+        message = f"cannot be used: {exchange.id} signs with {', '.join(strange)}, tradebot with a key and its secret"
+        raise ConfigError([Problem(file=exchange.id, line=None, key="venue", message=message)])
+    if "password" in needed and not connection.passphrase:
+        raise PermissionRefused(
+            f"keys of {exchange.id} come with a passphrase, which must be beside them: a line passphrase=... in "
+            "their file; these have none"
+        )
 
 
 def _is_ours(client_order_id: str) -> bool:

@@ -36,6 +36,13 @@ class Symbols:
         name = self._ids.get(symbol) if isinstance(symbol, str) else None
         return None if name is None else self.instruments[name]
 
+    def knows(self, instrument: str) -> bool:
+        return instrument in self._symbols
+
+    def joined(self, other: Symbols) -> Symbols:
+        """Return the table of both: accounts that share a feed need not share a balance."""
+        return Symbols(self.exchange, self.instruments | other.instruments, self._symbols | dict(other))
+
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._symbols.items())
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from tradebot.adapters.ccxt import pairs
 from tradebot.adapters.ccxt.capability import rests_stops
 from tradebot.adapters.ccxt.known import Known
 from tradebot.adapters.ccxt.library import Exchange, Reply
@@ -20,6 +21,7 @@ from tradebot.adapters.ccxt.symbols import Symbols
 from tradebot.adapters.ccxt.wire import MS, call_of, fill_of, order_of, refusal
 from tradebot.core.messages import (
     ReplaceOrder,
+    SubmitPair,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -31,6 +33,7 @@ from tradebot.core.messages import (
 )
 from tradebot.core.model import SECOND, Fill, Instrument, Order, OrderKind, Purpose
 from tradebot.core.ports import LinkEvent, Standing, VenueOrder, VenueSnapshot
+from tradebot.core.resting import Beside, Resting
 from tradebot.errors import BadData, RateLimited, VenueError
 
 OVERLAP = 60 * SECOND  # a look reaches back beyond the last one: what was late is not missed
@@ -61,6 +64,7 @@ class CcxtVenue:
     ) -> None:
         self.account = account
         self.id_policy = exchange.declared.id_policy
+        self.resting = Resting(beside=Beside.ADDING, pairs=bool(exchange.declared.sends_pair))
         self.known = Known()
         self.reader = Reader(exchange, symbols, self.known, account)
         self._exchange = exchange
@@ -78,12 +82,7 @@ class CcxtVenue:
     # --- sending ----------------------------------------------------------------------------------------
 
     async def submit(self, order: Order) -> VenueReport | None:
-        order_id, instrument = order.client_order_id, self._symbols.instruments.get(order.instrument)
-        if instrument is None:
-            return self._refused(
-                order_id, f"not sent: {order.instrument} is not traded at {self._exchange.id}"
-            )
-        why = refusal(order, instrument, self._exchange.declared)
+        order_id, why = order.client_order_id, self._inability(order)
         if why:
             return self._refused(order_id, f"not sent: {why}")
         call = call_of(order, self._symbols)
@@ -109,6 +108,45 @@ class CcxtVenue:
             # A page with status 200 looks like this, and the order may stand all the same.
             return self._unknown(order_id, "the answer names no order of ours")
         return self._taken(order_id, call.symbol, venue_id, raw)
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        """Send a target and its stop in one request, once."""
+        why = pairs.refusal(pair) or next(filter(None, map(self._inability, pair.orders)), "")
+        if why:
+            return tuple(self._refused(o.client_order_id, f"not sent: {why}") for o in pair.orders)
+        symbol = self._symbols.symbol(pair.target.instrument)
+        for order in pair.orders:
+            known = self.known.add(order.client_order_id, symbol)
+            if known.was_sent:
+                text = "it was sent before, and nothing is sent twice"
+                return tuple(self._unknown(o.client_order_id, text) for o in pair.orders)
+            known.was_sent = True
+        words = pairs.binance_words(pair, self._exchange.market_id(symbol))
+        reply = await self._exchange.ask(self._exchange.declared.sends_pair, words, is_urgent=True)
+        if reply.said is not None:
+            return tuple(self._not_taken(o.client_order_id, reply) for o in pair.orders)
+        named = pairs.ids_of(reply.value)
+        reports = (self._paired(o.client_order_id, symbol, named) for o in pair.orders)
+        return tuple(report for report in reports if report is not None)
+
+    def _paired(self, order_id: str, symbol: str, named: Mapping[str, str]) -> VenueReport | None:
+        if order_id not in named:
+            return self._unknown(order_id, "the answer names no order of ours")
+        venue_id = named[order_id]
+        self.known.add(order_id, symbol, venue_id).is_acked = True
+        acked = VenueAcked(ts=self._exchange.now(), client_order_id=order_id, venue_order_id=venue_id)
+        if self._sink is None:
+            return acked
+        self._sink(acked)
+        for trade in self.known.held(symbol, venue_id):
+            self._tell_trade(trade, order_id)
+        return None
+
+    def _inability(self, order: Order) -> str:
+        instrument = self._symbols.instruments.get(order.instrument)
+        if instrument is None:
+            return f"{order.instrument} is not traded at {self._exchange.id}"
+        return refusal(order, instrument, self._exchange.declared)
 
     def _taken(self, order_id: str, symbol: str, venue_id: str, raw: Mapping[str, Any]) -> VenueReport | None:
         self.known.add(order_id, symbol, venue_id).is_acked = True
@@ -182,10 +220,12 @@ class CcxtVenue:
 
     async def snapshot(self, since: int) -> VenueSnapshot:
         """As the port says; the first one raises PermissionRefused for keys that must not be used."""
+        began = self._exchange.now()
         if not self._is_checked:
             await self.reader.check_key(self._account_id, is_live=self._is_live)
             self._is_checked = True
-        began = self._exchange.now()
+            if since > began - OVERLAP:
+                self._since = since  # an account that is opened: what was before is in what it holds
         since = max(since, self._since)
         orders = await self.reader.open_orders()
         fills = await self.reader.trades(since)

@@ -52,6 +52,8 @@ def refusal(order: Order, instrument: Instrument, row: Declared) -> str:
     """
     if order.kind in row.refuses:
         return row.refuses[order.kind]
+    if order.kind is OrderKind.TRAILING_STOP and not _trail_of(order):
+        return "an exchange trails by a hundredth of a percent of the price, or a multiple of it"
     if order.activated_by is not None or order.expires_at is not None:
         return "an exchange takes no order that waits for another one or ends at a given time"
     if order.kind is not OrderKind.MARKET and order.kind is not OrderKind.STOP and order.tif not in row.tifs:
@@ -81,6 +83,8 @@ def call_of(order: Order, symbols: Symbols) -> Call:
     is_limit = order.kind in (OrderKind.LIMIT, OrderKind.STOP_LIMIT)
     if order.kind in (OrderKind.STOP, OrderKind.STOP_LIMIT) and order.stop_price is not None:
         params["stopLossPrice"] = f"{order.stop_price:f}"
+    if order.kind is OrderKind.TRAILING_STOP:
+        params |= {"trailingPercent": _trail_of(order), "stopLossOrTakeProfit": "stopLoss"}
     if is_limit and order.post_only:
         params["postOnly"] = True
     elif is_limit and order.tif in _TIFS:
@@ -93,6 +97,13 @@ def call_of(order: Order, symbols: Symbols) -> Call:
         price=f"{order.limit_price:f}" if is_limit and order.limit_price is not None else None,
         params=params,
     )
+
+
+def _trail_of(order: Order) -> str:
+    """Return how far an order trails, in percent; empty for what is no whole number of basis points."""
+    if order.trail is None or not order.trail_is_fraction or order.trail * 10_000 % 1:
+        return ""
+    return f"{(order.trail * 100).normalize():f}"
 
 
 def order_of(raw: object, symbols: Symbols, exchange: str, client_order_id: str = "") -> VenueOrder | None:

@@ -33,6 +33,7 @@ class Rest:
         self._access = access
         self.asked: dict[int, Asked] = {}  # by order number: what a parent was asked with
         self.inactive: set[str] = set()
+        self._leg_classes: dict[str, str] = {}  # by client id
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -68,6 +69,7 @@ class Rest:
             state = self._state(order.client_order_id)
             if not i:
                 self.asked[state.number] = asked
+                self._leg_classes |= {leg.client_order_id: asked.order_class for leg in asked.orders[1:]}
                 if state.standing is Standing.REJECTED:
                     raise Refusal(422, 42210000, state.reason)
         first = self._house.find(asked.orders[0].client_order_id)
@@ -137,6 +139,9 @@ class Rest:
             status = shown.status_of(self._house, state)
             raise Refusal(422, 42210000, f'order is already in "{status}" state')
         self._house.cancel(state.order.client_order_id)
+        for other in self._house.working():  # a group ends whole
+            if state.order.group_id is not None and other.order.group_id == state.order.group_id:
+                self._house.cancel(other.order.client_order_id)
         return web.Response(status=204)
 
     async def cancel_all(self, request: web.Request) -> object:
@@ -153,12 +158,13 @@ class Rest:
         asked = self.asked.get(state.number)
         notional = None if asked is None else asked.notional
         row = shown.order_json(self._house, state, status=status, notional=notional)
+        row["order_class"] = self._leg_classes.get(state.order.client_order_id, "")
         if asked is not None:
             row["order_class"] = asked.order_class
             row["extended_hours"] = asked.extended_hours
             if nested and len(asked.orders) > 1:
                 legs = [self._house.find(o.client_order_id) for o in asked.orders[1:]]
-                row["legs"] = [shown.order_json(self._house, leg) for leg in legs if leg is not None]
+                row["legs"] = [self.shown(leg) for leg in legs if leg is not None]
         return row
 
     def _state(self, client_order_id: str) -> OrderState:

@@ -91,7 +91,7 @@ def order_json(house: House, state: OrderState, *, status: str = "", notional: D
         "symbol": instrument.id,
         "asset_class": CLASSES[instrument.asset_class],
         "notional": plain_or_none(notional),
-        "qty": None if notional is not None else plain(order.qty),
+        "qty": None if notional is not None else plain(qty_of(house, state)),
         "filled_qty": plain(state.filled_qty),
         "filled_avg_price": plain(_average(state)) if state.filled_qty else None,
         "order_class": "",
@@ -148,8 +148,14 @@ def held_for(house: House, symbol: str, side: Side) -> Decimal:
         order = state.order
         if order.instrument == symbol and order.side is side and status_of(house, state) != "held":
             key = order.group_id or order.client_order_id
-            groups[key] = max(groups.get(key, ZERO), order.qty - state.filled_qty)
+            groups[key] = max(groups.get(key, ZERO), qty_of(house, state) - state.filled_qty)
     return sum(groups.values(), ZERO)
+
+
+def qty_of(house: House, state: OrderState) -> Decimal:
+    """Return an order's quantity; what the other half of its group traded has come off it."""
+    working = house.exchange.sim.blotter.orders.get(state.order.client_order_id)
+    return state.order.qty - (ZERO if working is None else working.reduced)
 
 
 def buying_power(house: House) -> Decimal:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from tradebot.core.messages import VenueCancelRefused, VenueFilled
-from tradebot.core.model import Bar, Instrument, OrderKind, Quote, Side
+from tradebot.core.model import Bar, Instrument, Order, OrderKind, Quote, Side
 from tradebot.core.ports import Standing
 from tradebot.emulators.binance import refusal as no
 from tradebot.emulators.binance import words
 from tradebot.emulators.binance.candles import Candles
+from tradebot.emulators.binance.lists import Lists
 from tradebot.emulators.binance.orders import check_filters, client_id, order_of
 from tradebot.emulators.binance.refusal import Refusal
+from tradebot.emulators.binance.words import Json
 from tradebot.emulators.house import Happened, House, OrderState
 from tradebot.errors import UsageError
 
@@ -45,6 +47,7 @@ class Desk:
         self.trades: list[Happened] = []
         self.trade_ids: dict[str, int] = {}
         self.cancel_ids: dict[int, str] = {}  # order number -> the id of its cancel
+        self.lists = Lists(house)
         house.listen(self._note)
         house.watch(lambda item: self.candles[item.instrument].take(item))
 
@@ -83,6 +86,9 @@ class Desk:
         for state in self.house.working():
             order, inst = state.order, self.house.instruments[state.order.instrument]
             leaves = order.qty - state.filled_qty
+            other = self.lists.other(state)
+            if other is not None and other.number < state.number:
+                continue  # both halves of a list sell the same
             if order.side is Side.SELL:
                 held[inst.base] = held.get(inst.base, ZERO) + leaves
             elif (price := order.limit_price or order.stop_price) is not None:
@@ -96,6 +102,22 @@ class Desk:
         name, inst = self.symbol(params)
         now, number = self.house.clock.now(), len(self.house.orders) + 1
         order = order_of(params, inst, self.house.exchange.account, f"auto{number}", now)
+        self._check(name, inst, order)
+        return self._sent(order)
+
+    def place_pair(self, params: Mapping[str, str]) -> Json:
+        """Take a pair of which one cancels the other, whole or not at all. Raises Refusal."""
+        name, inst = self.symbol(params)
+        sides = {side.value.upper(): side for side in Side}
+        side = sides.get(params.get("side", ""), Side.SELL)
+        above, below = self.lists.read(params, inst, self.price(inst, side))
+        for order in (above, below):
+            if (known := self.house.find(order.client_order_id)) is not None and known.is_working:
+                raise Refusal(*no.TWICE)
+            self._check(name, inst, order)
+        return self.lists.answer(name, (self._sent(above), self._sent(below)))
+
+    def _check(self, name: str, inst: Instrument, order: Order) -> None:
         if self.trading[name] != "TRADING":
             raise Refusal(*no.CLOSED)
         market = self.price(inst, order.side)
@@ -109,6 +131,9 @@ class Desk:
             asset, cost = inst.quote, order.qty * price
         if cost > self.totals().get(asset, ZERO) - self.locked().get(asset, ZERO):
             raise Refusal(*no.POOR)
+
+    def _sent(self, order: Order) -> OrderState:
+        number = len(self.house.orders) + 1
         self.house.submit(order)
         state = self.house.orders[number - 1]
         if state.standing is Standing.REJECTED and not state.fills:
@@ -122,9 +147,13 @@ class Desk:
         if state is None or not state.is_working:
             raise Refusal(*no.NOT_OPEN)
         self.cancel_ids[state.number] = client_id(params, "newClientOrderId", f"cancel{state.number}")
+        other = self.lists.other(state)
         happened = self.house.cancel(state.order.client_order_id)
         if any(isinstance(h.report, VenueCancelRefused) for h in happened):
             raise Refusal(*no.NOT_OPEN)
+        if other is not None:  # a list ends whole
+            self.cancel_ids[other.number] = self.cancel_ids[state.number]
+            self.house.cancel(other.order.client_order_id)
         return self.house.orders[state.number - 1]
 
     def find(self, params: Mapping[str, str]) -> OrderState:

@@ -15,7 +15,9 @@ from tradebot.emulators.binance import refusal as no
 from tradebot.emulators.binance import words
 from tradebot.emulators.binance.refusal import Refusal
 
-_KINDS = {name: kind for kind, name in words.TYPES.items()} | {"LIMIT_MAKER": OrderKind.LIMIT}
+_KINDS = {name: kind for kind, name in words.TYPES.items() if kind is not OrderKind.TRAILING_STOP} | {
+    "LIMIT_MAKER": OrderKind.LIMIT
+}
 _TIFS = {name: tif for tif, name in words.TIFS.items()}
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -49,10 +51,14 @@ def order_of(params: Mapping[str, str], inst: Instrument, account: str, default_
     word = params["type"]
     if word not in _NEEDS:
         raise Refusal(-1116, "Invalid orderType.")
-    for name in _NEEDS[word]:
+    needs = _NEEDS[word]
+    is_trailing = word == "STOP_LOSS" and "trailingDelta" in params
+    if is_trailing:  # it may begin to trail at a price of its own; not emulated
+        needs = ("quantity", "trailingDelta")
+    for name in needs:
         if not params.get(name):
             raise no.missing(name)
-    taken = {*_ALWAYS, *_MAY, *_NEEDS[word]}
+    taken = {*_ALWAYS, *_MAY, *needs}
     if extra := [name for name in params if name not in taken]:
         if extra[0] in ("price", "stopPrice", "timeInForce"):
             raise Refusal(-1106, f"Parameter '{extra[0]}' sent when not required.")
@@ -67,14 +73,28 @@ def order_of(params: Mapping[str, str], inst: Instrument, account: str, default_
         strategy="",
         instrument=inst.id,
         side=Side(params["side"].lower()),
-        kind=_KINDS[word],
+        kind=OrderKind.TRAILING_STOP if is_trailing else _KINDS[word],
         qty=_number(params, "quantity") or Decimal(0),
         ts=now,
         limit_price=_number(params, "price"),
         stop_price=_number(params, "stopPrice"),
+        trail=_trail(params),
+        trail_is_fraction=is_trailing,
         tif=_TIFS[params["timeInForce"]] if "timeInForce" in params else Tif.GTC,
         post_only=word == "LIMIT_MAKER",
     )
+
+
+def _trail(params: Mapping[str, str]) -> Decimal | None:
+    """Return how far an order trails, as a fraction; basis points are asked for. Raises Refusal."""
+    text = params.get("trailingDelta")
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise no.illegal("trailingDelta")
+    if not 10 <= int(text) <= 2000:
+        raise no.filtered("TRAILING_DELTA")
+    return Decimal(text) / 10_000
 
 
 def check_filters(order: Order, inst: Instrument, market: float | None, working: int) -> None:

@@ -49,6 +49,7 @@ class Rest:
         }
         signed: dict[tuple[str, str], tuple[int, Answer]] = {
             ("POST", "/api/v3/order"): (1, self._place),
+            ("POST", "/api/v3/orderList/oco"): (1, self._desk.place_pair),
             ("GET", "/api/v3/order"): (4, self._order),
             ("DELETE", "/api/v3/order"): (1, self._cancel),
             ("GET", "/api/v3/openOrders"): (6, self._open),

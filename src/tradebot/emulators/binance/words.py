@@ -29,6 +29,7 @@ TYPES = {
     OrderKind.MARKET: "MARKET",
     OrderKind.LIMIT: "LIMIT",
     OrderKind.STOP: "STOP_LOSS",
+    OrderKind.TRAILING_STOP: "STOP_LOSS",
     OrderKind.STOP_LIMIT: "STOP_LOSS_LIMIT",
 }
 TIFS = {Tif.GTC: "GTC", Tif.IOC: "IOC", Tif.FOK: "FOK"}
@@ -63,7 +64,7 @@ def status(state: OrderState) -> str:
     """Return the word for where an order stands."""
     if state.is_working:
         return "PARTIALLY_FILLED" if state.filled_qty else "NEW"
-    if state.standing is Standing.CANCELED and _is_immediate(state.order):
+    if state.standing is Standing.CANCELED and (_is_immediate(state.order) or state.reason.startswith("oco")):
         return "EXPIRED"
     return _STATUS[state.standing]
 
@@ -71,6 +72,11 @@ def status(state: OrderState) -> str:
 def _is_immediate(order: Order) -> bool:
     # Nobody has the time to cancel one: what it leaves has expired.
     return order.kind is OrderKind.MARKET or order.tif in (Tif.IOC, Tif.FOK)
+
+
+def list_id(order: Order) -> int:
+    """Return the number of an order's list, -1 for a single one."""
+    return -1 if order.group_id is None else int(order.group_id)
 
 
 def kind(order: Order) -> str:
@@ -82,7 +88,7 @@ def _common(state: OrderState, symbol: str, client_id: str) -> Json:
     return {
         "symbol": symbol,
         "orderId": state.number,
-        "orderListId": -1,
+        "orderListId": list_id(order),
         "clientOrderId": client_id,
         "price": text(order.limit_price),
         "origQty": text(order.qty),
@@ -99,13 +105,15 @@ def _common(state: OrderState, symbol: str, client_id: str) -> Json:
 def order_json(state: OrderState, symbol: str) -> Json:
     """Return an order as GET /api/v3/order shows it."""
     order = state.order
-    is_waiting = order.stop_price is not None and not state.is_triggered and not state.filled_qty
+    is_stop = order.stop_price is not None or order.kind is OrderKind.TRAILING_STOP
+    is_waiting = is_stop and not state.is_triggered and not state.filled_qty
     return {
         **_common(state, symbol, order.client_order_id),
         "stopPrice": text(order.stop_price),
         "icebergQty": text(ZERO),
         "time": state.created // MS,
         "updateTime": state.updated // MS,
+        **({} if order.trail is None else {"trailingDelta": int(order.trail * 10_000)}),
         "isWorking": state.is_working and not is_waiting,
         "workingTime": -1 if is_waiting else state.created // MS,
         "selfTradePreventionMode": "NONE",
@@ -145,7 +153,7 @@ def trade_json(fill: Fill, state: OrderState, trade_id: int, symbol: str) -> Jso
         "symbol": symbol,
         "id": trade_id,
         "orderId": state.number,
-        "orderListId": -1,
+        "orderListId": list_id(state.order),
         "price": text(fill.price),
         "qty": text(fill.qty),
         "quoteQty": text(fill.qty * fill.price),
@@ -163,7 +171,7 @@ def report_json(happened: Happened, symbol: str, trade_id: int, cancel_id: str, 
     state, report = happened.state, happened.report
     order = state.order
     fill = report.fill if isinstance(report, VenueFilled) else None
-    is_cancel = isinstance(report, VenueCanceled) and not _is_immediate(order)
+    is_cancel = isinstance(report, VenueCanceled) and status(state) == "CANCELED"
     found: Json = {
         "e": "executionReport",
         "E": now // MS,
@@ -176,7 +184,7 @@ def report_json(happened: Happened, symbol: str, trade_id: int, cancel_id: str, 
         "p": text(order.limit_price),
         "P": text(order.stop_price),
         "F": text(ZERO),
-        "g": -1,
+        "g": list_id(order),
         "C": order.client_order_id if is_cancel else "",
         "x": "EXPIRED" if status(state) == "EXPIRED" else _EXECUTIONS[type(report)],
         "X": status(state),
@@ -230,11 +238,11 @@ def symbol_json(inst: Instrument, trading: str) -> Json:
         "quoteCommissionPrecision": 8,
         "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"],
         "icebergAllowed": True,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "opoAllowed": False,
         "quoteOrderQtyMarketAllowed": False,
-        "allowTrailingStop": False,
+        "allowTrailingStop": True,
         "cancelReplaceAllowed": False,
         "amendAllowed": False,
         "pegInstructionsAllowed": False,
@@ -250,6 +258,8 @@ def symbol_json(inst: Instrument, trading: str) -> Json:
              "askMultiplierUp": str(BAND), "askMultiplierDown": f"{1 / BAND}", "avgPriceMins": 5},
             {"filterType": "NOTIONAL", "minNotional": text(inst.min_notional), "applyMinToMarket": True,
              "maxNotional": "9000000.00000000", "applyMaxToMarket": False, "avgPriceMins": 5},
+            {"filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2000,
+             "minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2000},
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": MOST_ORDERS},
         ],
         "permissions": [],

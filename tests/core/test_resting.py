@@ -1,0 +1,188 @@
+"""Protective orders make way where a venue takes nothing beside them, and the engine watches meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.world import D, Script, World, spec
+from tradebot.core import facts as f
+from tradebot.core import messages as m
+from tradebot.core.model import HOUR, OrderKind, Purpose
+from tradebot.core.recorder import is_own_id, stop_id, target_id
+from tradebot.core.resting import Beside, Resting
+from tradebot.core.scope import HaltLevel
+from tradebot.core.setup import ExecutionSpec, OrderStyle
+from tradebot.sim.latency import FixedLatency
+
+STOP = {"stop_loss": 0.10}
+
+
+def world(script: Script, beside: Beside = Beside.NOTHING, **terms: object) -> World:
+    venue = {name: terms.pop(name) for name in ("latency",) if name in terms}
+    return World(
+        spec(script, exits=terms.pop("exits", STOP), **terms),
+        resting=Resting(beside=beside),
+        checks_protection=False,
+        checks_rest=not venue,
+        **venue,
+    )
+
+
+def lone(w: World) -> list[tuple[str, str]]:
+    """Return, for each order that was sent, what of ours worked beside it then."""
+    working: dict[str, Purpose] = {}
+    found: list[tuple[str, str]] = []
+    for recorded in w.facts:
+        fact = recorded.fact
+        if isinstance(fact, f.OrderIntended):
+            beside = ",".join(p.value for p in working.values())
+            found.append((fact.order.purpose.value, beside))
+            working[fact.order.client_order_id] = fact.order.purpose
+        elif isinstance(fact, f.OrderCanceled | f.OrderExpired | f.OrderRejected):
+            working.pop(fact.client_order_id, None)
+        elif isinstance(fact, f.OrderFilled):
+            order = w.ledger.orders[fact.fill.client_order_id]
+            if not order.is_open:
+                working.pop(fact.fill.client_order_id, None)
+    return found
+
+
+@pytest.mark.parametrize("beside", [Beside.ADDING, Beside.NOTHING])
+@pytest.mark.parametrize("latency", [0, HOUR // 4])
+def test_a_strategy_leaves_once_its_stop_is_out_of_the_way(beside: Beside, latency: int) -> None:
+    w = world(Script(1.0, None, 0.0), beside, latency=FixedLatency(cancel=latency)).bars(*[(100,)] * 6)
+
+    assert w.position() == 0
+    assert w.working() == []
+    assert lone(w) == [("target", ""), ("protect", ""), ("target", "")]
+
+
+def test_adding_leaves_the_stop_where_only_closing_is_refused() -> None:
+    w = world(Script(0.5, None, 1.0), Beside.ADDING).bars(*[(100,)] * 6)
+
+    assert w.working() == [("stop", "protect", D(-10))]
+    assert lone(w) == [("target", ""), ("protect", ""), ("target", "protect")]
+
+
+def test_adding_ends_the_stop_and_protects_the_whole_after() -> None:
+    w = world(Script(0.5, None, 1.0)).bars(*[(100,)] * 6)
+
+    assert w.position() == 10
+    assert w.working() == [("stop", "protect", D(-10))]
+    assert lone(w) == [("target", ""), ("protect", ""), ("target", ""), ("protect", "")]
+
+
+def test_an_exit_that_made_way_is_kept_by_the_engine_meanwhile() -> None:
+    # Half is to be sold at 100 or better; its stop cannot rest beside that, and the price falls through it.
+    limit = OrderStyle(kind=OrderKind.LIMIT, collar=0.0)
+    w = world(Script(1.0, None, 0.5), style=limit).bars((100,), (100,), (100,), (95,))
+    assert w.working() == [("limit", "target", D(-5))]
+    assert [(x.exit, x.price) for x in w.engine.kept_exits()["s", "COIN"]] == [("stop_loss", D(90))]
+
+    w.bars((89,), (88,), (100,))
+
+    assert [(x.exit, x.level) for x in w.of(f.ExitCrossed)] == [("stop_loss", 90.0)]
+    assert w.position() == 0
+    assert w.working() == []
+    assert [x.because for x in w.of(f.TargetSuspended)] == ["crossed"]
+
+
+def test_an_order_that_ends_without_a_trade_brings_its_stop_back() -> None:
+    day = OrderStyle(kind=OrderKind.LIMIT, collar=0.0)
+    w = world(Script(1.0, None, 0.5, 1.0), style=day).bars((100,), (100,), (100,), (95,), (95,))
+
+    assert w.position() == 10
+    assert w.working() == [("stop", "protect", D(-10))]
+
+
+def test_a_stop_stays_away_while_slices_are_sent() -> None:
+    twap = ExecutionSpec(kind="twap", slices=4, over=4 * HOUR)
+    w = world(Script(1.0), execution=twap).bars(*[(100,)] * 9)
+
+    assert w.position() == 10
+    assert w.working() == [("stop", "protect", D(-10))]
+    assert [purpose for purpose, _ in lone(w)] == ["target"] * 4 + ["protect"]
+
+
+def test_an_owners_flatten_goes_before_the_stop() -> None:
+    w = world(Script(1.0)).bars((100,), (100,), (100,))
+    w.tell(m.SetHalt(ts=w.now, level=HaltLevel.FLATTEN, reason="owner"))
+    w.bars((100,), (100,))
+
+    assert w.position() == 0
+    assert lone(w) == [("target", ""), ("protect", ""), ("flatten", "")]
+
+
+def test_a_time_exit_goes_before_the_stop() -> None:
+    w = world(Script(1.0), exits={**STOP, "max_bars": 2}).bars(*[(100,)] * 6)
+
+    assert w.position() == 0
+    assert lone(w) == [("target", ""), ("protect", ""), ("flatten", "")]
+
+
+def test_it_goes_on_after_a_restart_in_between() -> None:
+    w = world(Script(1.0, None, 0.0), latency=FixedLatency(cancel=HOUR // 2)).bars((100,), (100,), (100,))
+    w.restart(spec(Script(), exits=STOP))
+    w.tell(m.WarmedUp(ts=w.now))
+    w.bars((100,), (100,), (100,))
+
+    assert w.position() == 0
+    assert w.working() == []
+
+
+PAIRED = Resting(beside=Beside.NOTHING, pairs=True)
+BOTH = {"stop_loss": 0.10, "take_profit": 0.10}
+
+
+def paired(script: Script, **terms: object) -> World:
+    return World(spec(script, exits=BOTH, **terms), resting=PAIRED, checks_protection=False)
+
+
+def test_a_pair_is_sent_at_once_under_ids_that_belong_together() -> None:
+    w = paired(Script(1.0)).bars((100,), (100,), (100,))
+
+    assert w.working() == [("limit", "protect", D(-10)), ("stop", "protect", D(-10))]
+    target, stop = (r.order for r in w.ledger.open_orders(("s", "COIN")))
+    assert stop.client_order_id == stop_id(target.client_order_id)
+    assert target_id(stop.client_order_id) == target.client_order_id
+    assert is_own_id(stop.client_order_id, "tb") and is_own_id(target.client_order_id, "tb")
+    assert target.group_id == stop.group_id
+    assert w.engine.kept_exits() == {}
+
+
+def test_a_pair_that_has_to_change_ends_whole_before_the_next_one() -> None:
+    w = paired(Script(0.5, None, 1.0)).bars(*[(100,)] * 6)
+
+    assert w.working() == [("limit", "protect", D(-10)), ("stop", "protect", D(-10))]
+    assert lone(w) == [
+        ("target", ""),
+        ("protect", ""),
+        ("protect", "protect"),
+        ("target", ""),
+        ("protect", ""),
+        ("protect", "protect"),
+    ]
+
+
+def test_what_is_left_of_a_pair_stays_and_the_engine_keeps_the_other_half() -> None:
+    w = paired(Script(1.0)).bars((100,), (100,), (100,))
+    _, stop = w.ledger.open_orders(("s", "COIN"))
+    w.venue.send(m.CancelOrder(client_order_id=stop.order.client_order_id), w.now)
+    w.bars((100,), (100,))
+    assert w.working() == [("limit", "protect", D(-10))]
+    assert [x.exit for x in w.engine.kept_exits()["s", "COIN"]] == ["stop_loss"]
+
+    w.bars((89,), (88,), (88,))
+
+    assert w.position() == 0
+    assert w.working() == []
+
+
+def test_a_pair_that_nobody_can_vouch_for_is_not_sent_again() -> None:
+    w = paired(Script(0.5, None, 1.0)).bars((100,), (100,))
+    for record in w.ledger.open_orders(("s", "COIN")):
+        if record.order.purpose is Purpose.PROTECT:
+            w.tell(m.VenueUnknown(ts=w.now, client_order_id=record.order.client_order_id, reason="no answer"))
+    w.tell(m.Reconciled(ts=w.now, account="main"))
+
+    assert [purpose for purpose, _ in lone(w)] == ["target", "protect", "protect"]
