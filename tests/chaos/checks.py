@@ -10,18 +10,18 @@ from collections.abc import Container, Iterable
 from decimal import Decimal
 
 from tests.chaos.limits import LimitsKept
-from tests.chaos.venue import Server
+from tests.chaos.venue import Asked, Server
 from tradebot.core import facts as f
 from tradebot.core.ledger import Key, Ledger
-from tradebot.core.messages import CancelOrder
-from tradebot.core.model import Order, OrderKind, Purpose
+from tradebot.core.messages import CancelOrder, SubmitPair
+from tradebot.core.model import Order, OrderKind, Purpose, Side
 from tradebot.core.orders import Status
 from tradebot.core.quantize import qty_down
 from tradebot.core.recorder import is_own_id
+from tradebot.core.resting import keeps_away
 from tradebot.core.scope import HaltLevel
 from tradebot.core.setup import Setup
 from tradebot.daemon.halts import Halt, HaltFlag
-from tradebot.sim.venue import Request
 
 ZERO = Decimal(0)
 _CASH = {(None, "mismatch")}
@@ -128,11 +128,14 @@ class Auditor:
 
     # --- the wire -----------------------------------------------------------------------------------
 
-    def leaves(self, request: Request, flag: HaltFlag | None) -> None:
+    def leaves(self, request: Asked, flag: HaltFlag | None) -> None:
         """Judge a request at the moment a process lets go of it."""
         if isinstance(request, CancelOrder):
             return
-        order = request.order
+        for order in request.orders if isinstance(request, SubmitPair) else (request.order,):
+            self._order_leaves(order, flag)
+
+    def _order_leaves(self, order: Order, flag: HaltFlag | None) -> None:
         order_id = order.client_order_id
         if not self.is_compared:
             raise Broken(f"nothing may be sent before the account was compared with the venue, was: {order}")
@@ -278,6 +281,10 @@ def _check_protection(ledger: Ledger, setup: Setup, key: Key) -> None:
     resting = [r for r in ledger.open_orders(key) if r.order.purpose is Purpose.PROTECT]
     if ledger.wish(key).exits_lost > 1 or any(r.is_unknown for r in resting):
         return  # the venue refuses it: said and tried again at growing distances
+    others = [r.order.side for r in ledger.open_orders(key) if r.order.purpose is not Purpose.PROTECT]
+    others += [parent.opened.side for parent in ledger.active_parents(key)]
+    if held and keeps_away(setup.resting.beside, Side.of(-held), others):
+        return  # it has made way for them
     wanted: dict[OrderKind, Decimal] = {}
     if exits is not None and size:
         for kind, level in (
@@ -288,6 +295,10 @@ def _check_protection(ledger: Ledger, setup: Setup, key: Key) -> None:
             if level is not None:
                 wanted[kind] = -size if held > 0 else size
     found = [(r.order.kind, r.leaves_signed) for r in resting]
+    if setup.resting.pairs and len(wanted) == 2 and len(found) == 1:
+        wanted = {
+            kind: qty for kind, qty in wanted.items() if kind is found[0][0]
+        }  # the other half has ended
     if len(found) != len(wanted) or dict(found) != wanted:
         raise Broken(f"{key} holds {held} and must rest {wanted}, rests {found}")
 

@@ -23,6 +23,7 @@ from tradebot.core.model import (
     OrderKind,
     Quote,
 )
+from tradebot.core.resting import FREELY, Beside, Resting
 from tradebot.core.setup import AccountSpec, ExecutionSpec, Limits, OrderStyle, Setup, StrategySpec
 from tradebot.core.sizing import FixedQty
 from tradebot.core.strategy import BarStrategy, Context, Quotes, QuoteStrategy, Target
@@ -64,12 +65,8 @@ class Maker(QuoteStrategy):
 
 def draw_setup(seed: int, rng: random.Random) -> Setup:
     """Return the accounts and strategies of a seed."""
-    exits = ExitRules(
-        stop_loss=rng.choice([None, 0.004, 0.01, 0.01]),
-        take_profit=rng.choice([None, 0.005, 0.015]),
-        trailing=rng.choice([None, None, 0.012]),
-        after_exit=rng.choice(["next_signal", "next_signal", "at_once", 2]),
-    )
+    resting = draw_resting(rng)
+    exits = _draw_exits(rng, resting)
     limit = OrderStyle(kind=OrderKind.LIMIT, collar=rng.choice([-0.002, 0.01]))
     twap = ExecutionSpec(kind="twap", slices=3, over=2 * MINUTE, on_late=rng.choice(["catch_up", "expire"]))
     specs = [
@@ -109,7 +106,28 @@ def draw_setup(seed: int, rng: random.Random) -> Setup:
         instance=IDENTITY.instance,
         needs_reconcile=True,
         remembers=True,
+        resting=resting,
     )
+
+
+def draw_resting(rng: random.Random) -> Resting:
+    """Return how the venue keeps protective orders: most take all beside them, as the simulated one."""
+    if rng.random() < 0.6:
+        return FREELY
+    pairs = rng.random() < 0.5
+    return Resting(beside=rng.choice([Beside.ADDING, Beside.NOTHING]), pairs=pairs)
+
+
+def _draw_exits(rng: random.Random, resting: Resting) -> ExitRules:
+    stop, target = rng.choice([None, 0.004, 0.01, 0.01]), rng.choice([None, 0.005, 0.015])
+    trailing = rng.choice([None, None, 0.012])
+    if resting.beside is not Beside.ALL:  # the rest is refused at the start: two cannot hold one position
+        if trailing is not None:
+            stop = target = None
+        elif not resting.pairs and stop is not None:
+            target = None
+    after = rng.choice(["next_signal", "next_signal", "at_once", 2])
+    return ExitRules(stop_loss=stop, take_profit=target, trailing=trailing, after_exit=after)
 
 
 def _spec(seed: int, name: str, instrument: Instrument, qty: float, **terms: object) -> StrategySpec:

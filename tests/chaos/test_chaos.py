@@ -27,6 +27,7 @@ _ENOUGH = 1_000  # seeds, from which on everything must have been seen
 # nothing, and a branch that no seed takes is not tested.
 _SEEN = (
     *RATES,
+    *("makes way", "pair sent", "refused for what it holds", "ExitCrossed"),
     *("stream mute", "clock jumped", "disk full", "backup restored", "copy refused by the venue"),
     *("killed at an await", "killed at a commit", "power lost", "stopped in order", "stopped by its disk"),
     *("refused a backup", "refused an old epoch", "crash loop halted", "owner spoke to the flag file"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from tradebot.core.messages import (
     SessionOpen,
     Split,
     SubmitOrder,
+    SubmitPair,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -34,11 +35,14 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import Order, Quote
+from tradebot.core.model import Order, Purpose, Quote
 from tradebot.core.ports import IdPolicy, VenueOrder, VenueSnapshot
+from tradebot.core.resting import FREELY, Beside, Resting
 from tradebot.errors import VenueUnreachable
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.venue import Request
+
+Asked = Request | SubmitPair
 
 READ_DEADLINE = 5.0
 _SPAN = 1 << 31
@@ -72,6 +76,7 @@ class Server:
         arrived: Callable[[Order], None],
         changed: Callable[[], None],
         note: Callable[[str, object], None],
+        resting: Resting = FREELY,
     ) -> None:
         self.exchange = exchange
         self.agenda = agenda
@@ -80,6 +85,7 @@ class Server:
         self.policy = policy
         self.calm_at = calm_at  # when faults are over
         self.start = start
+        self.resting = resting
         self.link: Link | None = None
         self.lag = rng.choice([0.0, 0.5, 1.5])
         self.is_mute = False
@@ -97,23 +103,52 @@ class Server:
 
     # --- requests -----------------------------------------------------------------------------------
 
-    def arrive(self, request: Request, *, is_copy: bool = False) -> list[VenueReport] | None:
+    def arrive(self, request: Asked, *, is_copy: bool = False) -> list[VenueReport] | None:
         """Carry out a request; returns what is said of it at once, None when its id was used already."""
         self.remember()
-        if not isinstance(request, CancelOrder):
-            request_or_none = self._admitted(request, is_copy)
-            if request_or_none is None:
+        if isinstance(request, CancelOrder):
+            if is_copy and request.client_order_id not in self.exchange.sim.blotter.orders:
+                return []
+            taken: list[Request] = [request]
+        else:
+            held = self._held_for_others(request)
+            admitted = [self._admitted(one, is_copy, is_held=bool(held)) for one in _ones(request)]
+            if None in admitted:
                 return None
-            request = request_or_none
-        elif is_copy and request.client_order_id not in self.exchange.sim.blotter.orders:
-            return []
-        self.exchange.send(request, self.now())
+            if held:
+                self.faults.saw("refused for what it holds")
+                self.publish(held)
+                return held
+            taken = [one for one in admitted if one is not None]
+        for one in taken:
+            self.exchange.send(one, self.now())
         reports = self._drain()
         self.publish(reports)
         self._changed()
         return reports
 
-    def _admitted(self, request: SubmitOrder | ReplaceOrder, is_copy: bool) -> Request | None:
+    def _held_for_others(self, request: SubmitOrder | SubmitPair | ReplaceOrder) -> list[VenueReport]:
+        """Return the refusals of what would need a quantity that is held, or would trade with itself.
+
+        A real venue looks at a whole account: two strategies that would meet so are refused at the start.
+        """
+        beside, ids = self.resting.beside, [one.order.client_order_id for one in _ones(request)]
+        if beside is Beside.ALL or isinstance(request, ReplaceOrder):
+            return []
+        for working in self.exchange.sim.blotter.orders.values():
+            other = working.order
+            for order in (one.order for one in _ones(request)):
+                is_near = (other.strategy, other.instrument) == (order.strategy, order.instrument)
+                protects = Purpose.PROTECT in (other.purpose, order.purpose)
+                meets = beside is Beside.NOTHING or other.side is order.side
+                if is_near and protects and meets and other.client_order_id not in ids:
+                    reason = f"{other.client_order_id} rests in its way"
+                    return [VenueRefused(ts=self.now(), client_order_id=i, reason=reason) for i in ids]
+        return []
+
+    def _admitted(
+        self, request: SubmitOrder | ReplaceOrder, is_copy: bool, *, is_held: bool
+    ) -> Request | None:
         order = request.order
         order_id, times = order.client_order_id, self.taken.get(order.client_order_id, 0)
         is_open = order_id in self.exchange.sim.blotter.orders
@@ -130,7 +165,8 @@ class Server:
             request = replace(request, order=order)
         self.taken[order_id] = times + 1
         self.taken_at[order_id] = self.agenda.now
-        self._arrived(order)
+        if not is_held:
+            self._arrived(order)
         return request
 
     def _drain(self) -> list[VenueReport]:
@@ -248,7 +284,7 @@ class Link:
 
     absence_is_proof = False
 
-    def __init__(self, server: Server, sent: Callable[[Request], None]) -> None:
+    def __init__(self, server: Server, sent: Callable[[Asked], None]) -> None:
         """`sent` is told of each request when the process lets go of it."""
         self.account = server.exchange.account
         self.id_policy = server.policy
@@ -271,6 +307,15 @@ class Link:
 
     async def submit(self, order: Order) -> VenueReport | None:
         return await self._order(SubmitOrder(order=order), order)
+
+    async def submit_pair(self, pair: SubmitPair) -> tuple[VenueReport, ...]:
+        self._server.faults.saw("pair sent")
+        answer = await self._ask(pair)
+        if answer is None:
+            return tuple(self._unknown(order, "gateway time-out") for order in pair.orders)
+        ids = [order.client_order_id for order in pair.orders]
+        first = (VenueAcked, VenueRefused, VenueCanceled)
+        return tuple(r for r in answer if isinstance(r, first) and r.client_order_id in ids)
 
     async def cancel(self, client_order_id: str) -> VenueReport | None:
         answer = await self._ask(CancelOrder(client_order_id=client_order_id))
@@ -304,7 +349,7 @@ class Link:
     def _unknown(self, order: Order, reason: str) -> VenueUnknown:
         return VenueUnknown(ts=self._server.now(), client_order_id=order.client_order_id, reason=reason)
 
-    async def _ask(self, request: Request) -> list[VenueReport] | None:
+    async def _ask(self, request: Asked) -> list[VenueReport] | None:
         """Send a request once; None: the answer says nothing about its fate. May never return."""
         self._alive()
         self._sent(request)
@@ -334,7 +379,7 @@ class Link:
         found: list[VenueReport] | None = await answer
         return found
 
-    def _arrives(self, request: Request, answer: asyncio.Future[Any], back: float) -> None:
+    def _arrives(self, request: Asked, answer: asyncio.Future[Any], back: float) -> None:
         faults = self._server.faults
         said = self._server.arrive(request)
         if faults.hit("answer lost"):
@@ -345,13 +390,16 @@ class Link:
             said = []
         self._answer(answer, back, said)
 
-    def _refusals(self, request: SubmitOrder | ReplaceOrder) -> list[VenueReport]:
+    def _refusals(self, request: SubmitOrder | SubmitPair | ReplaceOrder) -> list[VenueReport]:
         now, reason = self._server.now(), "too many requests"
-        refused = VenueRefused(ts=now, client_order_id=request.order.client_order_id, reason=reason)
-        if isinstance(request, SubmitOrder):
-            return [refused]
+        refused: list[VenueReport] = [
+            VenueRefused(ts=now, client_order_id=one.order.client_order_id, reason=reason)
+            for one in _ones(request)
+        ]
+        if not isinstance(request, ReplaceOrder):
+            return refused
         stays = VenueCancelRefused(ts=now, client_order_id=request.client_order_id, reason=reason)
-        return [stays, refused]
+        return [stays, *refused]
 
     def _answer(self, answer: asyncio.Future[Any], delay: float, said: Any) -> None:
         def arrive() -> None:
@@ -374,6 +422,12 @@ class Link:
     def _alive(self) -> None:
         if self.is_dead:
             raise Killed
+
+
+def _ones(request: SubmitOrder | SubmitPair | ReplaceOrder) -> Sequence[SubmitOrder | ReplaceOrder]:
+    if isinstance(request, SubmitPair):
+        return [SubmitOrder(order=order) for order in request.orders]
+    return [request]
 
 
 def _plain(order_id: str) -> str:

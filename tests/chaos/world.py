@@ -22,7 +22,7 @@ from tests.chaos.life import IDENTITY, Birth, Clock, Kit, Life, begin
 from tests.chaos.loop import Agenda, VirtualLoop
 from tests.chaos.owner import Owner
 from tests.chaos.stage import FIRST_PRICES, PEAR, at, draw_events, draw_setup, fresh, is_traded
-from tests.chaos.venue import Server
+from tests.chaos.venue import Asked, Server
 from tests.core.world import COIN, GEM, START, STOCK
 from tradebot.core import facts as f
 from tradebot.core.happenings import in_todays_units
@@ -46,7 +46,7 @@ from tradebot.sim.accounts import SimAccount
 from tradebot.sim.exchange import Exchange
 from tradebot.sim.fees import BpsFees
 from tradebot.sim.settings import FillSettings, OnSplit
-from tradebot.sim.venue import Request, SimVenue
+from tradebot.sim.venue import SimVenue
 from tradebot.store.journal import Journal
 
 D = Decimal
@@ -57,7 +57,11 @@ _MONEY = (f.OrderFilled, f.CashMoved, f.AssignmentMade, f.PositionAdjusted, f.Sp
 
 
 # Ends of orders that only one branch leads to.
-_BRANCHES = ("taken back before it was sent", "the venue filled it and shows no more trades of it")
+_BRANCHES = (
+    "taken back before it was sent",
+    "the venue filled it and shows no more trades of it",
+    "makes way",
+)
 HONEST = Kit()
 
 
@@ -140,6 +144,7 @@ class World:
             arrived=self._arrived,
             changed=self.auditor.looks,
             note=self.note,
+            resting=self.setup.resting,
         )
 
     # --- what happens when --------------------------------------------------------------------------
@@ -441,7 +446,7 @@ class World:
 
     # --- watching -----------------------------------------------------------------------------------
 
-    def _left(self, request: Request) -> None:
+    def _left(self, request: Asked) -> None:
         life = self.life
         flag: HaltFlag | None = None if life is None else life.account.parts.halts
         self.note("->", request)
@@ -459,8 +464,9 @@ class World:
             name = type(recorded.fact).__name__
             self.digest.update(f"{recorded.seq} {recorded.seen} {name}".encode())
             self.faults.saw(name)
-            if getattr(recorded.fact, "reason", "") in _BRANCHES:
-                self.faults.saw(recorded.fact.reason)  # type: ignore[attr-defined]
+            word = getattr(recorded.fact, "reason", "") or getattr(recorded.fact, "because", "")
+            if word in _BRANCHES:
+                self.faults.saw(word)
             self.note("  ", recorded.fact)
         with self._judged():
             self.auditor.committed(facts, durable)
