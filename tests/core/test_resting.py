@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.world import D, Script, World, spec
+from tests.core.world import D, Script, World, account, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.model import HOUR, OrderKind, Purpose
 from tradebot.core.recorder import is_own_id, stop_id, target_id
 from tradebot.core.resting import Beside, Resting
 from tradebot.core.scope import HaltLevel
-from tradebot.core.setup import ExecutionSpec, OrderStyle
+from tradebot.core.setup import ExecutionSpec, Limits, OrderStyle
 from tradebot.sim.latency import FixedLatency
 
 STOP = {"stop_loss": 0.10}
 
 
 def world(script: Script, beside: Beside = Beside.NOTHING, **terms: object) -> World:
-    venue = {name: terms.pop(name) for name in ("latency",) if name in terms}
+    venue = {name: terms.pop(name) for name in ("latency", "accounts") if name in terms}
     return World(
         spec(script, exits=terms.pop("exits", STOP), **terms),
         resting=Resting(beside=beside),
         checks_protection=False,
-        checks_rest=not venue,
+        checks_rest="latency" not in venue,
         **venue,
     )
 
@@ -102,6 +102,18 @@ def test_a_stop_stays_away_while_slices_are_sent() -> None:
     assert w.position() == 10
     assert w.working() == [("stop", "protect", D(-10))]
     assert [purpose for purpose, _ in lone(w)] == ["target"] * 4 + ["protect"]
+
+
+def test_a_stop_is_back_when_the_slices_that_kept_it_away_give_way_to_what_is_denied() -> None:
+    # At the new target a slice has just traded, so no order ends by which the stop would be remembered.
+    twap = ExecutionSpec(kind="twap", slices=4, over=12 * HOUR)
+    words = Script(1.0, *[None] * 11, 0.0, None, 1.0)
+    w = world(words, execution=twap, accounts=[account(limits=Limits(max_orders_per_day=6))])
+    w.bars(*[(100,)] * 15)
+
+    assert [x.rule for x in w.of(f.OrderDenied)][:1] == ["max_orders_per_day"]
+    assert 0 < w.position() < 10
+    assert w.working() == [("stop", "protect", -w.position())]
 
 
 def test_an_owners_flatten_goes_before_the_stop() -> None:

@@ -97,4 +97,3 @@ class Alarms:
         leg = None if parent is None else self._legs.get((parent.opened.strategy, parent.opened.instrument))
         if parent is not None and leg is not None:
             self._desk.advance(leg, parent)
-            self._guard.come_back(leg)

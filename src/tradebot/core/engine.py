@@ -134,6 +134,8 @@ class Engine:
         else:
             handler = self._inputs.get(type(message), self._reports.take)
             handler(message)
+        if self._guard.away:
+            self._guard.come_back()
         # Most bars lead to nothing, and asking costs less than calling.
         return rec.take() if rec.facts or rec.commands else NOTHING
 

@@ -19,14 +19,14 @@ from decimal import Decimal
 from tradebot.core.exits import stop_of, target_of
 from tradebot.core.facts import Skipped, TimerSet
 from tradebot.core.gate import Gate
-from tradebot.core.ledger import Ledger
+from tradebot.core.ledger import Key, Ledger
 from tradebot.core.legs import Leg
 from tradebot.core.messages import SetTimer
 from tradebot.core.model import SECOND, Order, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.quantize import decimal_of, qty_down
 from tradebot.core.recorder import Recorder, stop_id
-from tradebot.core.resting import Beside, Resting, keeps_away
+from tradebot.core.resting import Resting, keeps_away
 from tradebot.core.view import Denied
 
 _PAIR = {OrderKind.STOP, OrderKind.LIMIT}
@@ -40,6 +40,7 @@ class Guard:
         self._ledger: Ledger = recorder.ledger
         self._gate = gate
         self._resting = resting
+        self.away: dict[Key, Leg] = {}  # whose exits have made way
 
     def ended(self, leg: Leg, *, was_asked: bool) -> None:
         """See to it that the end of a protective order leaves no position without."""
@@ -73,6 +74,7 @@ class Guard:
 
     def protect(self, leg: Leg) -> None:
         """Place, replace or cancel protective orders after the position changed."""
+        self.away.pop(leg.key, None)
         if leg.wish.exits is None and not self._ledger.open_orders(leg.key):
             return  # nothing is declared and nothing rests
         position = self._ledger.subs[leg.spec.id].position(leg.instrument.id)
@@ -87,7 +89,8 @@ class Guard:
             else:
                 self._gate.cancel(record, "position closed" if not position.qty else "exit terms changed")
         if wanted and self._is_kept_away(leg, Side.of(-position.qty)):
-            return  # they rest again once what keeps them away is over; until then the lookout watches
+            self.away[leg.key] = leg  # they rest again once that is over; until then the lookout watches
+            return
         if self._resting.pairs and wanted.keys() == _PAIR:
             self._protect_by_pair(leg, wanted, resting)
             return
@@ -128,9 +131,9 @@ class Guard:
         if denied is not None and denied.rule == "max_messages_per_second":
             self._again_at(leg, self._rec.now + SECOND)
 
-    def come_back(self, leg: Leg) -> None:
-        """Rest exits again that had made way for an order that is over now."""
-        if self._resting.beside is not Beside.ALL:
+    def come_back(self) -> None:
+        """Rest exits again that had made way for orders, or for slices of one, that are over now."""
+        for leg in list(self.away.values()):
             self.protect(leg)
 
     def _is_kept_away(self, leg: Leg, out: Side) -> bool:

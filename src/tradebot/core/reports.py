@@ -197,4 +197,3 @@ class Reports:
             self._desk.work(leg)  # an order's time ends once a session: nothing to keep a distance from
         elif self._ledger.wish(leg.key).quotes is None:
             self._desk.retry(leg)
-        self._guard.come_back(leg)
