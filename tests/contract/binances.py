@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.contract.accounts import CASH, HOLDS, Desk
 from tests.contract.places import HouseMarket, WirePlace, is_ours
-from tests.emulators.binance.exchanges import KEY, ORDERS, SECRET, T0, make_coin, opened
+from tests.emulators.binance.exchanges import KEY, ORDERS, SECRET, T0, make_pair, opened
 from tradebot.adapters.ccxt.feed import CcxtFeed
 from tradebot.adapters.ccxt.library import Exchange
 from tradebot.adapters.ccxt.symbols import symbols_for
@@ -24,8 +24,8 @@ from tradebot.emulators.serving import Served, serve
 from tradebot.sim.fees import FeeModel, NoFees
 from tradebot.sim.settings import MarketAt
 
-COIN = replace(make_coin(), min_notional=Decimal(0))
-DOLLAR_COIN = replace(make_coin("BTC", "USD"), min_notional=Decimal(0))
+COIN = make_pair(min_notional=Decimal(0))
+DOLLAR_COIN = make_pair("BTC", "USD", min_notional=Decimal(0))
 
 
 def face_of(coin: Instrument, clock: VenueClock, fees: FeeModel | None = None) -> BinanceFace:

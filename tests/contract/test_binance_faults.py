@@ -15,7 +15,7 @@ from tests.adapters.ccxt.accounts import Account, account, order
 from tests.conftest import PROVING
 from tests.contract.binances import binance_place
 from tests.contract.test_venue import fills_of
-from tests.emulators.binance.exchanges import ORDERS, T0, make_coin, make_face, quote
+from tests.emulators.binance.exchanges import ORDERS, T0, make_face, make_pair, quote
 from tradebot.adapters.ccxt.budget import Budget
 from tradebot.core.messages import (
     VenueAcked,
@@ -329,7 +329,7 @@ async def test_all_that_was_bought_can_be_sold_though_a_fee_was_taken_from_it() 
 
 
 async def test_a_fee_in_a_third_asset_is_seen_where_it_is_paid() -> None:
-    coin = make_coin()
+    coin = make_pair()
     fees = ThirdAssetFees(maker=D(10), taker=D(10), asset="BNB", per_quote=D("0.01"))
     house = binance_house({coin.id: coin}, {"USDT": D(1000), "BNB": D(5)}, VenueClock(T0, 0.0), fees=fees)
     face = make_face()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.adapters.ccxt.accounts import account
 from tests.conftest import PROVING
-from tests.emulators.binance.exchanges import make_coin
+from tests.emulators.binance.exchanges import make_pair
 from tradebot.adapters.ccxt.candles import bar_of
 from tradebot.adapters.ccxt.library import Exchange, open_exchange
 from tradebot.adapters.ccxt.symbols import Symbols, symbols_of
@@ -55,7 +55,7 @@ async def binance(shared_data: Path) -> AsyncIterator[Exchange]:
 
 def table(symbol: str) -> Symbols:
     """A table in which one market is traded, whatever the exchange calls it."""
-    return Symbols("x", {symbol: make_coin()}, {symbol: symbol})
+    return Symbols("x", {symbol: make_pair()}, {symbol: symbol})
 
 
 # --- whole ------------------------------------------------------------------------------------------------

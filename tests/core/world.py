@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from tests.core.ledger_text import ledger_text
+from tests.instruments import make_coin, make_share
 from tradebot.core import facts as f
 from tradebot.core import messages as m
 from tradebot.core.codec import encode, recorded_of
@@ -22,7 +23,6 @@ from tradebot.core.model import (
     HOUR,
     AccountModel,
     AssetAmount,
-    AssetClass,
     Bar,
     ExitRules,
     Instrument,
@@ -47,39 +47,10 @@ D = Decimal
 ZERO = Decimal(0)
 START = 1_704_067_200 * 1_000_000_000  # 2024-01-01 00:00 UTC, a Monday
 
-COIN = Instrument(
-    id="COIN",
-    base="COIN",
-    quote="USD",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-)
-GEM = Instrument(
-    id="GEM",
-    base="GEM",
-    quote="USD",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-)
-EURO = Instrument(
-    id="EURO",
-    base="EURO",
-    quote="EUR",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-)
-STOCK = Instrument(
-    id="STOCK",
-    base="STOCK",
-    quote="USD",
-    asset_class=AssetClass.STOCK,
-    tick_size=D("0.01"),
-    lot_size=D(1),
-    calendar="XNYS",
-)
+COIN = make_coin()
+GEM = make_coin("GEM")
+EURO = make_coin("EURO", quote="EUR")
+STOCK = make_share()
 
 
 class Broken(AssertionError):

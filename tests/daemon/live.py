@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.chaos.loop import Agenda, VirtualLoop
+from tests.instruments import make_coin
 from tradebot.app.live import Ends, Means, open_live
 from tradebot.app.trading import Opened, Request
 from tradebot.config.loader import parse
@@ -30,7 +31,7 @@ from tradebot.core.messages import (
     VenueRefused,
     VenueReport,
 )
-from tradebot.core.model import MINUTE, SECOND, AccountModel, AssetClass, Bar, Instrument, Order, OrderKind
+from tradebot.core.model import MINUTE, SECOND, AccountModel, Bar, Instrument, Order, OrderKind
 from tradebot.core.ports import (
     AuthFailed,
     BarClosed,
@@ -56,14 +57,7 @@ from tradebot.sim.venue import SimVenue
 
 D = Decimal
 BEGIN = 1_795_500_000 * SECOND // (60 * SECOND) * 60 * SECOND  # a full minute of a day without a name
-COIN = Instrument(
-    id="COIN/USD",
-    base="COIN",
-    quote="USD",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-)
+COIN = make_coin("COIN/USD")
 
 STRATEGY = '''\
 """Holds while the last close is above 100."""

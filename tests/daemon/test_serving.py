@@ -49,7 +49,6 @@ def test_it_tells_of_its_start_its_orders_and_its_end(project: Project) -> None:
         fill = daemon.until("fill")
         assert (fill["order"], fill["strategy"], fill["instrument"]) == (order, "flip", "SPX")
         daemon.until("looked")
-        daemon.until("looked")
         figures = page(port)
         assert figures['tradebot_fills_total{account="main"}'] >= 1
         assert figures["tradebot_order_latency_seconds_count"] >= 1

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.instruments import make_share
 from tradebot.app.trading import Opened, Request, open_account
 from tradebot.config.loader import parse
 from tradebot.config.models import Config
 from tradebot.core import facts as f
-from tradebot.core.model import DAY, AssetClass, Instrument
+from tradebot.core.model import DAY
 from tradebot.daemon.places import AccountPlaces
 from tradebot.data.arrays import BarArrays
 from tradebot.data.calendars import sessions
@@ -25,15 +25,7 @@ from tradebot.data.series import Provenance
 from tradebot.store import connect
 from tradebot.store.replay import recorded
 
-ACME = Instrument(
-    id="ACME",
-    base="ACME",
-    quote="USD",
-    asset_class=AssetClass.STOCK,
-    tick_size=Decimal("0.01"),
-    lot_size=Decimal(1),
-    calendar="XNYS",
-)
+ACME = make_share("ACME")
 
 CONFIG = """\
 version: 1

@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from tests.instruments import make_share
 from tradebot.core.model import MINUTE, AssetClass, Instrument
 from tradebot.data.arrays import BarArrays, QuoteArrays
 
@@ -28,15 +29,7 @@ def coin() -> Instrument:
 
 @pytest.fixture(scope="session")
 def stock() -> Instrument:
-    return Instrument(
-        id="AAPL",
-        base="AAPL",
-        quote="USD",
-        asset_class=AssetClass.STOCK,
-        tick_size=Decimal("0.01"),
-        lot_size=Decimal(1),
-        calendar="XNYS",
-    )
+    return make_share("AAPL")
 
 
 @pytest.fixture(scope="session")

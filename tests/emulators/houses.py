@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.instruments import make_coin, make_share
 from tradebot.core.model import (
     MINUTE,
     AccountModel,
-    AssetClass,
     Bar,
     Instrument,
     Order,
@@ -31,23 +31,8 @@ from tradebot.sim.venue import SimVenue
 D = Decimal
 T0 = 1_700_000_040_000_000_000  # a full minute
 
-COIN = Instrument(
-    id="BTC/USD",
-    base="BTC",
-    quote="USD",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.0001"),
-)
-STOCK = Instrument(
-    id="SPY",
-    base="SPY",
-    quote="USD",
-    asset_class=AssetClass.STOCK,
-    tick_size=D("0.01"),
-    lot_size=D("0.0001"),
-    calendar="XNYS",
-)
+COIN = make_coin("BTC/USD", lot="0.0001")
+STOCK = make_share("SPY", lot="0.0001")
 
 
 def make_house(

@@ -6,30 +6,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from tests.instruments import make_coin, make_share
 from tradebot.core.messages import CancelOrder, ReplaceOrder, SubmitOrder, VenueFilled, VenueReport
-from tradebot.core.model import AccountModel, AssetClass, Bar, Fill, Instrument, Order, OrderKind, Quote, Side
+from tradebot.core.model import AccountModel, Bar, Fill, Instrument, Order, OrderKind, Quote, Side
 from tradebot.sim.accounts import SimAccount
 from tradebot.sim.settings import FillSettings
 from tradebot.sim.venue import SimVenue
 
 D = Decimal
-COIN = Instrument(
-    id="COIN",
-    base="COIN",
-    quote="USD",
-    asset_class=AssetClass.CRYPTO,
-    tick_size=D("0.01"),
-    lot_size=D("0.001"),
-)
-STOCK = Instrument(
-    id="STOCK",
-    base="STOCK",
-    quote="USD",
-    asset_class=AssetClass.STOCK,
-    tick_size=D("0.01"),
-    lot_size=D(1),
-    calendar="XNYS",
-)
+COIN = make_coin()
+STOCK = make_share()
 
 
 class Stage:

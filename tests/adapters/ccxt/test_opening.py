@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.ccxt.rows import make_order
-from tests.emulators.binance.exchanges import KEY, SECRET, make_coin, make_face
+from tests.emulators.binance.exchanges import KEY, SECRET, make_face, make_pair
 from tradebot.adapters.ccxt.capability import describe
 from tradebot.adapters.ccxt.library import open_exchange
 from tradebot.adapters.ccxt.opening import open_feed, open_venue
@@ -16,7 +16,7 @@ from tradebot.core.ports import Connection, Feed, LiveVenue
 from tradebot.emulators.serving import serve
 from tradebot.errors import ConfigError, PermissionRefused, UsageError
 
-COINS = {"BTC/USDT": make_coin()}
+COINS = {"BTC/USDT": make_pair()}
 PHRASE = "sparrowpassphrase"
 
 

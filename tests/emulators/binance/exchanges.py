@@ -5,31 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
+from tests.emulators.houses import T0
+from tests.instruments import make_coin
 from tradebot.adapters.ccxt.budget import Budget
 from tradebot.adapters.ccxt.library import Credentials, Exchange, open_exchange
-from tradebot.core.model import MINUTE, AssetClass, Bar, Instrument, Quote
+from tradebot.core.model import MINUTE, Bar, Instrument, Quote
 from tradebot.emulators.binance.face import BinanceFace, binance_house
 from tradebot.emulators.clock import VenueClock
 from tradebot.emulators.serving import Served
 
 D = Decimal
-T0 = 1_700_000_040_000_000_000  # a full minute
 KEY, SECRET = "k" * 64, "s" * 64
 ORDERS = "/api/v3/order"
 
 
-def make_coin(base: str = "BTC", quote: str = "USDT") -> Instrument:
-    return Instrument(
-        id=f"{base}/{quote}", base=base, quote=quote, asset_class=AssetClass.CRYPTO,
-        tick_size=D("0.01"), lot_size=D("0.00001"), min_qty=D("0.00001"), min_notional=D(5), shortable=False,
-    )  # fmt: skip
+def make_pair(base: str = "BTC", quote: str = "USDT", **terms: Any) -> Instrument:
+    """Return a market as Binance has them: small steps, a least notional, nothing sold short."""
+    usual = {"min_qty": D("0.00001"), "min_notional": D(5), "shortable": False}
+    return make_coin(f"{base}/{quote}", lot="0.00001", **{**usual, **terms})
 
 
 def make_face(
     cash: Mapping[str, Decimal] | None = None,
     *,
-    coins: tuple[Instrument, ...] = (make_coin(), make_coin("ETH")),
+    coins: tuple[Instrument, ...] = (make_pair(), make_pair("ETH")),
     clock: VenueClock | None = None,
     weight_limit: int = 1_000_000,
 ) -> BinanceFace:
