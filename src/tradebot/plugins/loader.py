@@ -177,12 +177,10 @@ def _base_of(cls: type[Strategy]) -> type:
 
 
 def _is_input(wanted: object) -> bool:
-    return (
-        isinstance(wanted, Input)
-        and isinstance(wanted.interval, int)
-        and wanted.interval > 0
-        and isinstance(wanted.instrument, str)
-    )
+    if not isinstance(wanted, Input):
+        return False
+    interval, instrument = tuple[object, object](wanted)
+    return isinstance(interval, int) and interval > 0 and isinstance(instrument, str)
 
 
 # --- finding ------------------------------------------------------------------------------------
