@@ -298,6 +298,21 @@ def test_debug_shows_the_traceback_and_still_no_secret(tmp_path: Path) -> None:
     assert "hunter2" not in done.stderr and "AKIA" not in done.stderr
 
 
+def test_a_strategy_that_fails_while_it_warms_up_is_78(tradebot: Tradebot, project: Path) -> None:
+    (project / "strategies" / "bad.py").write_text(
+        "from tradebot.api import BarStrategy\n\n\nclass Bad(BarStrategy):\n    lookback = 3\n\n"
+        "    def on_bar(self, ctx, bar):\n        return 'buy'\n"
+    )
+    (project / "tradebot.yaml").write_text(configured(entry("bad", "bad.py:Bad")))
+
+    ended = tradebot("backtest", "--no-report", "--from", "2010-01-04")
+
+    assert ended.code == ExitCode.CONFIG
+    assert ended.err.startswith(
+        "Error: strategy bad failed while warming up: TypeError: a strategy returns Target"
+    )
+
+
 def test_interrupted_is_130(tmp_path: Path) -> None:
     # A shell starts what it puts into the background with interrupts ignored, and children inherit that.
     program = (

@@ -273,7 +273,11 @@ def test_validate_says_at_once_what_is_wrong_with_several_sections(tradebot: Tra
 def test_validate_takes_an_instrument_that_is_not_stored_yet_as_it_is_said(
     tradebot: Tradebot, small: Path
 ) -> None:
-    assert tradebot("config", "validate", "--set", f"{FAST}.instruments=[SOON]").code == 0
+    words = ("--set", f"{FAST}.instruments=[SOON]")
+    fees = ("--set", "fees={kind: bps, bps: 5, asset: BNB}", "--set", "rates={BNB: 300 USD}")
+
+    assert tradebot("config", "validate", *words).code == 0
+    assert tradebot("config", "validate", *words, *fees).code == 0
 
 
 @pytest.mark.parametrize("limit", ["max_orders_per_day", "max_orders_per_minute", "max_messages_per_second"])

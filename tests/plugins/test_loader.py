@@ -185,6 +185,30 @@ def test_a_lookback_that_is_no_number_of_bars_is_refused(folder: Path, lookback:
         loaded.create(loaded.cls.Params())
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["return 5", "return (60,)", "return [Input('1h')]", "return (Input(0),)", "return (Input(60, None),)"],
+)
+def test_inputs_that_are_none_are_refused(folder: Path, body: str) -> None:
+    body = f"        from tradebot.api import Input\n        {body}\n"
+    (folder / "bad.py").write_text(f"{GOOD}    def inputs(self):\n{body}")
+    loaded = load_strategy("bad.py:TrendLong", [folder])
+    with pytest.raises(PluginError, match=r"TrendLong\.inputs\(\) must return a tuple of Input"):
+        loaded.create(loaded.cls.Params())
+
+
+@pytest.mark.parametrize("member", ["inputs", "lookback"])
+def test_what_raises_while_it_says_what_it_needs_is_put_down_to_its_line(folder: Path, member: str) -> None:
+    (folder / "bad.py").write_text(
+        GOOD + f"    @property\n    def {member}(self):\n        raise RuntimeError('no luck')\n"
+    )
+    loaded = load_strategy("bad.py:TrendLong", [folder])
+    with pytest.raises(
+        PluginError, match=rf"^strategies/bad\.py:\d+: TrendLong\.{member}.* raised RuntimeError: no luck"
+    ):
+        loaded.create(loaded.cls.Params())
+
+
 def test_listing_reads_kind_line_and_first_sentence_and_names_what_it_cannot_read(folder: Path) -> None:
     (folder / "bad.py").write_text("def f(:\n")
     (folder / "none.py").write_text("import tradebot.api as t\nclass A(t.QuoteStrategy): ...\nclass B: ...\n")

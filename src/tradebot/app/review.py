@@ -78,7 +78,7 @@ def _account(config: Config, project: Path, name: str, made: Sequence[Recipe]) -
         rates = len(found)
         tried(lambda: require_none(rate_misfits(config, name, known.values(), catalogue)))
         tried(lambda: _benchmark(config, name, catalogue))
-    if rates == len(found):  # a fee in a third asset asks for the same rate once more
+    if known and rates == len(found):  # a fee in a third asset asks for the same rate once more
         tried(lambda: plan.fee_model(config.fees_of(name), config.rates, known.values()))
     return found
 

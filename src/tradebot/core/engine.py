@@ -42,7 +42,7 @@ from tradebot.core.recovery import Recovery
 from tradebot.core.reports import Reports
 from tradebot.core.run_booking import STRATEGY_TIMER
 from tradebot.core.setup import Setup
-from tradebot.errors import InvariantError
+from tradebot.errors import InvariantError, PluginError
 
 
 class Engine:
@@ -169,6 +169,7 @@ class Engine:
         `seen` is the time of the last data that the run before this one was given; None: of its last
         fact. What comes later was missed. A saved memory is loaded after the data that it covers.
         `market` must begin `lookback` bars before the first bar that was missed or no memory covers.
+        Raises PluginError when a strategy fails on it.
         """
         now, covered = self._rec.now, self._hearing.known_until
         if seen is not None:
@@ -191,7 +192,7 @@ class Engine:
             self._mute(False)
         outcome = self._rec.take()
         for failed in (r.fact for r in outcome.facts if isinstance(r.fact, f.StrategyFailed)):
-            raise InvariantError(f"strategy {failed.strategy} failed while warming up: {failed.error}")
+            raise PluginError(f"strategy {failed.strategy} failed while warming up: {failed.error}")
         if outcome is not NOTHING:
             raise InvariantError("a muted strategy must lead to no facts")
 

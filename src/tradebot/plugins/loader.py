@@ -19,9 +19,9 @@ from types import ModuleType
 from typing import Literal
 
 import tradebot
-from tradebot.core.strategy import BarStrategy, PortfolioStrategy, QuoteStrategy, Strategy
+from tradebot.core.strategy import BarStrategy, Input, PortfolioStrategy, QuoteStrategy, Strategy
 from tradebot.errors import PluginError
-from tradebot.plugins.blame import raised_in, shown
+from tradebot.plugins.blame import printable, raised_in, shown
 from tradebot.plugins.params import fields_of
 
 Kind = Literal["frame", "bar", "quote", "portfolio"]
@@ -55,16 +55,25 @@ class Loaded:
         return f"{self.path.name}:{self.cls.__name__}"
 
     def create(self, params: object) -> Strategy:
-        """Return a new strategy object. Raises PluginError when its `__init__` raises or sets no lookback."""
+        """Return a new strategy object. Raises PluginError when it raises, or has no fit lookback or inputs."""
+        doing = "__init__"
         try:
             made = self.cls(params)
+            doing = "lookback"
+            lookback: object = made.lookback
+            doing = "inputs()"
+            inputs: object = made.inputs()
         except (Exception, SystemExit) as exc:
-            raise raised_in(str(self.path), f"{self.cls.__name__}.__init__", exc) from exc
-        lookback: object = made.lookback
+            raise raised_in(str(self.path), f"{self.cls.__name__}.{doing}", exc) from exc
         if not isinstance(lookback, int) or isinstance(lookback, bool) or lookback < 1:
             raise PluginError(
                 f"{shown(str(self.path))}: {self.cls.__name__}.lookback must be a whole number of bars >= 1, "
                 f"was {lookback!r}"
+            )
+        if not isinstance(inputs, tuple | list) or not all(_is_input(wanted) for wanted in inputs):
+            raise PluginError(
+                f"{shown(str(self.path))}: {self.cls.__name__}.inputs() must return a tuple of "
+                f"Input(interval in ns above 0, instrument), was {printable(repr(inputs))}"
             )
         return made
 
@@ -165,6 +174,13 @@ def _base_of(cls: type[Strategy]) -> type:
     return next(
         base for base in cls.__mro__ if base.__name__ in KINDS and base.__module__.startswith("tradebot.")
     )
+
+
+def _is_input(wanted: object) -> bool:
+    if not isinstance(wanted, Input):
+        return False
+    interval, instrument = tuple[object, object](wanted)
+    return isinstance(interval, int) and interval > 0 and isinstance(instrument, str)
 
 
 # --- finding ------------------------------------------------------------------------------------
