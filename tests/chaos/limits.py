@@ -46,6 +46,7 @@ class LimitsKept:
         self._foreign: dict[str, Decimal] = {}
         self._fills: dict[str, None] = {}
         self._ended: dict[str, None] = {}
+        self._let_go: dict[str, None] = {}
         self._known: dict[str, _Known] = {}
         self._split: dict[str, None] = {}
 
@@ -74,6 +75,8 @@ class LimitsKept:
             self._foreign[fact.instrument] = self._foreign.get(fact.instrument, ZERO) + fact.qty_signed
         elif isinstance(fact, _ENDS):
             self._ended[fact.client_order_id] = None
+            if isinstance(fact, f.UnknownReleased):
+                self._let_go[fact.client_order_id] = None
         elif isinstance(fact, f.SplitApplied):
             self._split[fact.instrument] = None
 
@@ -93,7 +96,7 @@ class LimitsKept:
     def excess(self, order: Order, server: Server) -> str:
         """Return the limit that an order breaks by arriving, empty when none."""
         known = self._known.get(order.client_order_id)
-        if known is None or order.client_order_id in self._ended:
+        if known is None or order.client_order_id in self._let_go:
             return ""  # nobody counted with it any more: that is what letting go of an unknown order risks
         most, value = self._limits.max_order, float(order.qty) * known.price
         if most is not None and value > most * (1 + 1e-9):

@@ -37,7 +37,6 @@ MAY_BE_CUT = tuple(
         f.SessionClosed,
         f.RateSet,
         f.StrategySaved,
-        f.SplitPutOff,
         f.StrategiesCaughtUp,
         f.WeightsAsked,
         f.BarsCounted,

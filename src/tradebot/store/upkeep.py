@@ -106,17 +106,19 @@ def _check_not_newer(source: Journal, path: Path) -> None:
         with Journal.open(path, create=False, readonly=True) as there:
             newest, meta = there.last_seq, there.meta
     except StoreError as exc:
-        raise StoreError(f"{path} cannot be compared with the backup: {exc}; force replaces it") from exc
+        raise StoreError(
+            f"{path} cannot be compared with the backup: {exc}; --force replaces it all the same"
+        ) from exc
     for word in ("instance", "venue", "account", "mode"):
         if source.meta.get(word) != meta.get(word):
             raise StoreError(
                 f"{path}: the backup must be of the same {word}, {meta.get(word)!r}, "
-                f"was {source.meta.get(word)!r}; force replaces it"
+                f"was {source.meta.get(word)!r}; --force replaces it all the same"
             )
     if newest > source.last_seq:
         raise StoreError(
             f"{path} is newer than the backup: it ends at fact {newest}, the backup at {source.last_seq}; "
-            "force replaces it"
+            "--force replaces it all the same"
         )
 
 
