@@ -77,6 +77,17 @@ async def following(
         await feed.close()
 
 
+async def test_a_connection_stands_for_bars_of_days_and_tells_of_halts_only() -> None:
+    async with following() as me, me.running(Series(SPY, DAY), Series(BTC, HOUR)):
+        await me.until(lambda: bool(me.of(Connected)))
+        for name in (SPY, BTC):
+            me.venue.house.move(Bar(name, T0 + MINUTE, MINUTE, 100.0, 101.0, 99.0, 100.0, 5.0))
+        me.venue.face.streams.status(SPY, "H", "Trading Halt")
+        await me.until(lambda: bool(me.of(SymbolStatus)))
+
+    assert me.of(BarClosed) == []
+
+
 async def test_a_place_that_answers_nothing_at_first_is_asked_again() -> None:
     async with following() as me:
         fault = Fault(route="GET /v2/assets/*", kind=FaultKind.STATUS, status=502, times=2)

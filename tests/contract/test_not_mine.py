@@ -13,6 +13,7 @@ from tests.contract.accounts import Desk
 from tests.contract.alpacas import alpaca_desk
 from tests.contract.binances import binance_desk
 from tests.emulators.houses import make_order
+from tradebot.sim.fees import ThirdAssetFees
 
 D = Decimal
 Open = Callable[[Path], AbstractAsyncContextManager[Desk]]
@@ -81,3 +82,34 @@ async def test_the_owners_trade_in_between_halts_and_what_strategies_hold_is_let
         await here.minute(99.0)
 
         assert await look(here) == [f"{name}: a position of 3 is not tradebot's"]
+
+
+async def test_what_its_owner_had_of_an_asset_that_a_fee_was_taken_in_halts_nothing(tmp_path: Path) -> None:
+    fees = ThirdAssetFees(maker=D(10), taker=D(10), asset="BNB", per_quote=D("0.01"))
+    async with binance_desk(tmp_path, fees=fees) as here:
+        here.house.exchange.lose_cash("BNB", D(-5))
+        await here.hold()
+        await look(here)
+        cash = here.ledger.accounts["main"].cash
+        assert here.rules() == set()
+        assert cash["BNB"] == here.house.books().cash["BNB"] == D("4.9899")
+
+        here.house.transfer("BNB", D(2), "deposit")
+        await look(here)
+        assert here.rules() == set()
+        assert cash["BNB"] == here.house.books().cash["BNB"]
+
+        await here.kill()
+        await here.start()
+        await look(here)
+        assert here.rules() == set()
+        await here.minute(99.0)
+        await here.minute(99.0)
+        await here.until(lambda: len(here.fills()) == 2)
+        await look(here)
+        assert here.rules() == set()
+
+        here.house.exchange.lose_cash("BNB", D(1))
+        await look(here)
+        (halt,) = here.account.parts.halts.all
+        assert halt.reason.startswith("BNB: 6.98 here, 5.98 at the venue")

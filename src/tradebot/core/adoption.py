@@ -5,7 +5,7 @@ Owns what is booked when the owner says that the venue is right. Refuses to deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
 
 from tradebot.core.messages import CashEvent, Input, PositionChanged, Reconciled
@@ -15,6 +15,15 @@ from tradebot.core.reconcile import Finding, Verdict
 def differs(finding: Finding) -> bool:
     """Return whether a quantity or cash differs, which nothing explains."""
     return finding.verdict in (Verdict.QTY_DIFFERS, Verdict.CASH_DIFFERS)
+
+
+def is_first_fee(finding: Finding, own: Container[str]) -> bool:
+    """Return whether less than nothing is known here of an asset that is not traded with (`own`).
+
+    Only a fee can have taken it, which the venue told: what its owner had of it was none of our business before.
+    """
+    is_cash = finding.verdict is Verdict.CASH_DIFFERS and finding.what not in own
+    return is_cash and Decimal(finding.ours) < 0 <= Decimal(finding.theirs)
 
 
 def adoption(

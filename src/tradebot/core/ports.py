@@ -207,6 +207,7 @@ class Feed(Protocol):
     async def run(self, wanted: Sequence[Series], sink: Callable[[FeedEvent], None]) -> None:
         """Hand over what comes, in the event loop, until cancelled.
 
+        Of series that it does not stream it tells the status of their instruments, and stands all the same.
         Connects, subscribes, and dials again with growing pauses by itself; `Connected` comes once the
         subscription stands, `Disconnected` with each loss. Returns only after `AuthFailed`.
         """

@@ -11,7 +11,7 @@ never adopted silently. A missing report is not "flat".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -144,11 +144,12 @@ def not_mine(
 
 
 def compare_holdings(
-    ledger: Ledger, snapshot: VenueSnapshot, account: str, known: Container[str]
+    ledger: Ledger, snapshot: VenueSnapshot, account: str, known: Mapping[str, Instrument]
 ) -> list[Finding]:
     """Return what differs in quantities and cash. Ask once all trades of the snapshot are booked.
 
-    `known` are the instruments that are followed: what else its owner holds is not compared.
+    `known` are the instruments that are followed: what else its owner holds is not compared. Nor is an asset
+    that fees alone were taken in while the venue does not show it: an adapter looks once it has seen a fee.
     """
     book = ledger.accounts[account]
     findings: list[Finding] = []
@@ -157,7 +158,8 @@ def compare_holdings(
         if ours != theirs:
             findings.append(_differs("position", name, ours, theirs, Verdict.QTY_DIFFERS))
     owed = _due(ledger, account, snapshot.ts)
-    for asset in sorted({*book.cash, *snapshot.cash}):
+    own = {book.base_currency, *(instrument.quote for instrument in known.values())}
+    for asset in sorted({*(a for a in book.cash if a in own), *snapshot.cash}):
         ours, theirs = book.cash.get(asset, ZERO), snapshot.cash.get(asset, ZERO)
         if not any(_is_same(theirs, o, snapshot.cash_step) for o in (ours, ours + owed.get(asset, ZERO))):
             findings.append(_differs("cash", asset, ours, theirs, Verdict.CASH_DIFFERS))

@@ -165,8 +165,9 @@ class Follower:
                 await asyncio.wait(work)
 
     async def _listen(self) -> None:
-        streamed = [one for one in self._followed.series if self._feed.streams(one)]
-        await self._feed.run(streamed, self.hear)  # it returns when the keys are refused: then nobody dials
+        await self._feed.run(
+            self._followed.series, self.hear
+        )  # it returns when the keys are refused: then nobody dials
 
     async def _work(self) -> None:
         while True:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tradebot.core.adoption import adoption
+from tradebot.core.adoption import adoption, is_first_fee
 from tradebot.core.ledger import Ledger
 from tradebot.core.messages import ReleaseUnknown, SetHalt, VenueAbsent
 from tradebot.core.orders import Status
@@ -275,10 +275,22 @@ class Reconciler:
             self.adopted += tuple(findings)
             findings = ()
         self._is_opening = False
+        findings = await self._without_fee_assets(findings)
         for finding in findings:
             both = f"{finding.ours} here, {finding.theirs} at the venue"
             await self._halt(finding, f"{finding.what}: {both}, and nothing explains it")
         return findings
+
+    async def _without_fee_assets(self, findings: Sequence[Finding]) -> Sequence[Finding]:
+        """Book what its owner had of an asset that so far only fees were taken in; return the other differences."""
+        setup, account = self._runner.engine.setup, self._venue.account
+        own = {one.quote for one in setup.instruments.values()}
+        own.add(self._ledger.accounts[account].base_currency)
+        fees = [f for f in findings if is_first_fee(f, own)]
+        now, because = self._clock.now(), "held before its first fee"
+        for message in adoption(fees, account, now, f"fee/{now}", because):
+            await self._runner.settled(message)
+        return [f for f in findings if f not in fees]
 
     async def _compared(self, snapshot: VenueSnapshot) -> Sequence[Finding]:
         ledger, account = self._ledger, self._venue.account

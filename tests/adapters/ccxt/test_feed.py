@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import PATIENCE
 from tests.emulators.binance.exchanges import T0, bar, make_face, opened, quote
 from tradebot.adapters.ccxt.feed import CcxtFeed
-from tradebot.core.model import HOUR, MINUTE, SECOND, Bar, Quote
+from tradebot.core.model import DAY, HOUR, MINUTE, SECOND, Bar, Quote
 from tradebot.core.ports import (
     BarClosed,
     Connected,
@@ -251,6 +251,16 @@ async def test_what_nobody_had_asked_for_yet_is_learnt_when_it_is_followed() -> 
     async with watched(()) as place:
         await place.start(BARS)
         assert await place.feed.history(BARS, T0, T0 + MINUTE) == []
+
+
+async def test_a_connection_stands_for_bars_that_are_only_read() -> None:
+    async with watched(mute_s=0.3) as place:
+        await place.start(Series(BTC, 7 * DAY))
+        for n in range(8):
+            place.face.house.move(quote(100.0 + n, 101.0, ts=T0 + MINUTE + n))
+            await asyncio.sleep(0.1)
+
+        assert [type(event) for event in place.events if not isinstance(event, SymbolStatus)] == [Connected]
 
 
 async def test_what_one_account_asks_for_does_not_take_anothers_away() -> None:

@@ -134,9 +134,13 @@ class AlpacaFeed:
     async def _half(self, name: str, wanted: Sequence[Series], both: _Both) -> None:
         bars = sorted({s.instrument for s in wanted if s.interval == MINUTE})
         quotes = sorted({s.instrument for s in wanted if s.interval == 0})
+        # Of what is only read (bars of a day) minutes are listened to, so that a silence is heard.
+        others = {s.instrument for s in wanted} - {*bars, *quotes}
         channels: dict[str, list[str]] = {}
+        if bars or others:
+            channels["bars"] = sorted({*bars, *others})
         if bars:
-            channels |= {"bars": bars, "updatedBars": bars}
+            channels["updatedBars"] = bars
         if quotes:
             channels["quotes"] = quotes
         if name != "crypto":
@@ -146,7 +150,7 @@ class AlpacaFeed:
             lambda: MarketTalk(self._rest.endpoint, self._key, self._secret, name, channels),
             self._pauses,
         )
-        await line.run(_Half(self, both))
+        await line.run(_Half(self, both, others))
 
     def read(self, message: Row) -> FeedEvent | None:
         """Return what a message says, None when it is none of the market's. Raises Unreadable."""
@@ -200,9 +204,11 @@ class _Both:
 class _Half:
     """Hears one socket."""
 
-    def __init__(self, feed: AlpacaFeed, both: _Both) -> None:
+    def __init__(self, feed: AlpacaFeed, both: _Both, others: set[str]) -> None:
+        """`others`: whose bars nobody wants."""
         self._feed = feed
         self._both = both
+        self._others = others
         self._is_up = False
 
     def up(self) -> None:
@@ -223,7 +229,8 @@ class _Half:
             except Unreadable:
                 self._feed.unreadable += 1  # REST has the bar, the next quote is near
                 continue
-            if event is not None:
+            is_unwanted = isinstance(event, BarClosed) and event.bar.instrument in self._others
+            if event is not None and not is_unwanted:
                 self._both.sink(event)
 
 

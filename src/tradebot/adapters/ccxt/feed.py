@@ -100,15 +100,20 @@ class CcxtFeed:
         except VenueError as exc:
             return str(exc), False
         reader = CandleReader(self._exchange, self._symbols)
-        bars = [series for series in wanted if series.interval]
+        bars = [series for series in wanted if series.interval and self.streams(series)]
         quotes = [self._symbols.symbol(s.instrument) for s in wanted if not s.interval]
+        told: Sink = sink
+        if (
+            not bars and not quotes
+        ):  # bars that are only read: quotes are listened to, so that a silence is heard
+            quotes, told = list({self._symbols.symbol(s.instrument): None for s in wanted}), _nobody
         self._closers = {
             (self._symbols.symbol(s.instrument), reader.name(s.interval)): Closer(
                 s, reader, self._exchange.now, self._telling(sink)
             )
             for s in bars
         }
-        work: list[Coroutine[Any, Any, str]] = [*self._watching_bars(), *self._watching_quotes(quotes, sink)]
+        work: list[Coroutine[Any, Any, str]] = [*self._watching_bars(), *self._watching_quotes(quotes, told)]
         watching = [asyncio.ensure_future(c) for c in work]
         rest = [asyncio.ensure_future(self._watch_status(sink))]
         try:
@@ -288,3 +293,7 @@ class CcxtFeed:
                     )
             await asyncio.sleep(self._status_s)
             await self._exchange.ask("load_markets", True)
+
+
+def _nobody(event: FeedEvent) -> None:
+    """Tell nobody."""

@@ -17,7 +17,7 @@ from tradebot.adapters.ccxt.refusals import Meaning
 from tradebot.adapters.ccxt.symbols import Symbols, amount
 from tradebot.adapters.ccxt.wire import MS, fill_of, order_of
 from tradebot.core.messages import CashEvent
-from tradebot.core.model import Fill
+from tradebot.core.model import SECOND, Fill
 from tradebot.core.ports import VenueOrder
 from tradebot.errors import BadData, PermissionRefused, VenueUnreachable
 
@@ -249,16 +249,18 @@ class Reader:
         return positions, cash
 
     async def events(self, since: int) -> tuple[CashEvent, ...]:
-        """Return deposits and withdrawals of the assets that we pay with; none where the key may not see them.
+        """Return deposits and withdrawals of the assets that we pay with, fees too; none where the key may not see them.
 
         Those of a traded asset change a quantity without a price: they are left to be found as a difference.
         """
         found: list[CashEvent] = []
-        quotes = {inst.quote for inst in self._symbols.instruments.values()}
+        quotes = {inst.quote for inst in self._symbols.instruments.values()} | set(self.fee_assets)
         for has, method in (("fetchDeposits", "fetch_deposits"), ("fetchWithdrawals", "fetch_withdrawals")):
             if not self._has_events or not self._exchange.has(has):
                 continue
-            reply = await self._exchange.ask(method, None, max(since // MS, 1) if since else None)
+            # Of a whole second: a time is told to the second, and ccxt drops what lies before the one asked for.
+            start = max(since // SECOND * 1000, 1) if since else None
+            reply = await self._exchange.ask(method, None, start)
             if reply.meaning in (Meaning.AUTH, Meaning.REFUSED):
                 self._has_events = False
                 continue

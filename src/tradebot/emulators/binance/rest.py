@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tradebot.core.messages import VenueFilled
+from tradebot.core.messages import CashEvent, VenueFilled
 from tradebot.core.model import DAY, Bar, Quote, Side
 from tradebot.emulators.binance import refusal as no
 from tradebot.emulators.binance import words
@@ -273,12 +273,20 @@ class Rest:
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100, "count": 0}
         ]
 
+    def _moved(self, params: Params, sign: int) -> list[CashEvent]:
+        start, end, _ = _range(params, 1000)
+        return [
+            e
+            for e in self._house.exchange.events
+            if e.amount * sign > 0 and params.get("coin", e.asset) == e.asset and start <= e.ts // MS <= end
+        ]
+
     def _deposits(self, params: Params) -> list[Json]:
         return [
             {"id": e.venue_ref, "amount": f"{e.amount:f}", "coin": e.asset, "network": e.asset, "status": 1,
              "address": "", "addressTag": "", "txId": e.venue_ref, "insertTime": e.ts // MS, "transferType": 0,
              "confirmTimes": "1/1", "unlockConfirm": 1, "walletType": 0}
-            for e in self._house.exchange.events if e.amount > 0 and params.get("coin", e.asset) == e.asset
+            for e in self._moved(params, 1)
         ]  # fmt: skip
 
     def _withdrawals(self, params: Params) -> list[Json]:
@@ -287,7 +295,7 @@ class Rest:
              "address": "", "txId": e.venue_ref, "network": e.asset, "transferType": 0, "confirmNo": 1,
              "applyTime": datetime.fromtimestamp(e.ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S"),
              "info": "", "walletType": 0, "txKey": ""}
-            for e in self._house.exchange.events if e.amount < 0 and params.get("coin", e.asset) == e.asset
+            for e in self._moved(params, -1)
         ]  # fmt: skip
 
     def _restrictions(self, params: Params) -> Json:
