@@ -25,7 +25,7 @@ help:
 
 setup: .venv/.ready
 
-.venv/.locked: requirements-build.lock requirements-dev.lock
+.venv/.locked: requirements-build.lock requirements-dev.lock requirements-specs.lock
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "tradebot needs Python 3.11 or newer with its venv module; on PATH none of python3.13, python3.12," >&2; \
 		echo "python3.11 and python3 is that. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
@@ -36,6 +36,7 @@ setup: .venv/.ready
 	@$(PIP) --require-hashes -r requirements-build.lock
 	@# By now pip is the lock's, and without isolation so are the tools that build `ta` from its source.
 	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-deps -r requirements-specs.lock
 	@touch $@
 
 # An editable install: the sources and examples of the checkout are the ones that run.
@@ -88,7 +89,8 @@ lock: $(UV)
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev -o requirements-dev.lock
 	$(LOCK) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
-	sed -i '$(LOCK_HEAD)' requirements.lock requirements-dev.lock requirements-build.lock
+	$(LOCK) --no-deps --group specs -o requirements-specs.lock
+	sed -i '$(LOCK_HEAD)' requirements.lock requirements-dev.lock requirements-build.lock requirements-specs.lock
 
 $(UV):
 	$(PYTHON) -m venv build/uv

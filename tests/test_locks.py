@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-specs.lock")
 
 
 def pins(name: str) -> dict[str, set[str]]:
@@ -64,7 +64,12 @@ def test_smaller_locks_pin_the_same_versions_as_the_whole(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [(None, "requirements.lock"), ("dev", "requirements-dev.lock"), ("build", "requirements-build.lock")],
+    [
+        (None, "requirements.lock"),
+        ("dev", "requirements-dev.lock"),
+        ("build", "requirements-build.lock"),
+        ("specs", "requirements-specs.lock"),
+    ],
 )
 def test_everything_declared_is_locked_within_its_bounds(group: str | None, name: str) -> None:
     locked = pins(name)

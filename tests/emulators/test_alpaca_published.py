@@ -1,28 +1,22 @@
-"""The emulated Alpaca's answers against Alpaca's own description of them (OpenAPI), where that is installed.
+"""The emulated Alpaca's answers against Alpaca's own description of them (OpenAPI).
 
-It comes in the wheel `alpaca-mcp-server` (its files are enough, nothing of it is imported) and is read with
-`jsonschema`; neither is needed for anything else, so this is skipped without them.
+It comes in the wheel `alpaca-mcp-server`, of which nothing is imported: its files are read with `jsonschema`.
 """
 
 import json
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import files
 from typing import Any
 
-import pytest
+import jsonschema
 
 from tests.emulators.alpacas import Alpaca, alpaca
 from tests.emulators.houses import T0, bar, quote
 from tradebot.core.messages import Dividend, Split
 from tradebot.core.model import DAY, MINUTE, SECOND
 
-jsonschema = pytest.importorskip("jsonschema")
-
 
 def description(name: str) -> dict[str, Any]:
-    try:
-        found = [file for file in files("alpaca-mcp-server") or () if file.name == name]
-    except PackageNotFoundError:
-        pytest.skip("the wheel alpaca-mcp-server is not installed")
+    found = [file for file in files("alpaca-mcp-server") or () if file.name == name]
     text: dict[str, Any] = json.loads(found[0].locate().read_text())
     return text
 
