@@ -33,7 +33,7 @@ def declared(group: str | None) -> list[Requirement]:
 def test_every_locked_package_is_pinned_exactly_and_by_hash(name: str) -> None:
     entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / name).read_text("utf-8"))[1:]
 
-    assert len(entries) > 5
+    assert entries
     for entry in entries:
         assert re.match(r"[a-z0-9._-]+==[^ ]+( ; .+)? \\\n +--hash=sha256:[0-9a-f]{64}", entry), entry[:200]
 
