@@ -141,20 +141,20 @@ def live(seed: int, folder: Path, redactor: Redactor) -> Told:
 
 
 @pytest.mark.parametrize("number", range(SEEDS))
-def test_no_byte_of_a_simulated_daemon_holds_a_secret(number: int, memory: Path) -> None:
+def test_no_byte_of_a_simulated_daemon_holds_a_secret(number: int, tmp_path: Path) -> None:
     redactor = Redactor()
     for secret in (KEY, SECRET, ADDRESS):
         redactor.add(Secret(secret))
-    world = live(SEED * 1_000_003 + number, memory, redactor)
+    world = live(SEED * 1_000_003 + number, tmp_path, redactor)
     assert world.found == {}
     assert world.said
 
 
-def test_the_search_would_find_them(memory: Path) -> None:
+def test_the_search_would_find_them(tmp_path: Path) -> None:
     """What hides nothing leaks into every place that is searched."""
     places: dict[str, None] = {}
     for number in range(8):
-        places |= dict.fromkeys(live(SEED * 1_000_003 + number, memory, Careless()).found)
+        places |= dict.fromkeys(live(SEED * 1_000_003 + number, tmp_path, Careless()).found)
     assert {FILE, "archive.db", "log"} <= places.keys()
 
 
