@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from decimal import Decimal
+from sys import intern
 from typing import NamedTuple, cast
 
 from tradebot.core.forms import form_of, read_as
@@ -58,7 +59,7 @@ class OrderBook:
         self._rows: dict[str, OrderRecord | bytes] = {}
 
     def __setitem__(self, order_id: str, record: OrderRecord) -> None:
-        self._rows[order_id] = record
+        self._rows[intern(order_id)] = record  # a simulated venue keeps the id, too, and for as long
 
     def __getitem__(self, order_id: str) -> OrderRecord:
         row = self._rows[order_id]

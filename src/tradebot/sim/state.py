@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from sys import intern
 from typing import cast
 
 from tradebot.core.forms import Plain, from_plain, to_plain
@@ -81,7 +82,7 @@ def load(venue: SimVenue, written: Mapping[str, Plain]) -> None:
     for name, session in _object(written["sessions"]).items():
         venue.sessions[name] = Session(**cast("dict[str, int]", _object(session)))  # type: ignore[arg-type]
     venue.payables = [cast(Payable, from_plain(Payable, p)) for p in _list(written["payables"])]
-    venue.places = {name: str(place) for name, place in _object(written["places"]).items()}
+    venue.places = {intern(order_id): str(place) for order_id, place in _object(written["places"]).items()}
 
 
 # --- orders ---------------------------------------------------------------------------------------
@@ -126,12 +127,11 @@ def _load_tables(blotter: Blotter, written: Mapping[str, Plain]) -> None:
         ts, left, volume, used = _list(row)
         budget = Budget(None if left is None else Decimal(str(left)), cast(float, volume), Decimal(str(used)))
         blotter.budgets[name] = (cast(int, ts), budget)
-    amounts: dict[str, Decimal] = {}  # amounts and ids that come again are kept once
+    amounts: dict[str, Decimal] = {}  # of orders that are over, amounts and ids that come again are kept once
     for order_id, filled in _object(written["ended"]).items():
-        blotter.ended[order_id] = amounts.setdefault(str(filled), Decimal(str(filled)))
-    same = {order_id: order_id for order_id in blotter.ended}
+        blotter.ended[intern(order_id)] = amounts.setdefault(str(filled), Decimal(str(filled)))
     for order_id, by in _object(written["heirs"]).items():
-        blotter.heirs[same.get(order_id, order_id)] = same.get(str(by), str(by))
+        blotter.heirs[intern(order_id)] = intern(str(by))
     blotter.fill_count = cast(int, written["fills"])
     groups, legs = blotter.joined
     for account, group, ids in map(_list, _list(written["groups"])):
