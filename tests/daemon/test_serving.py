@@ -301,11 +301,11 @@ def test_a_disk_that_is_full_halts_and_ends_and_stays_halted(project: Project) -
         assert again.ended(signal.SIGTERM) == ExitCode.OK
 
 
-def test_a_strategy_that_fails_while_warming_up_ends_with_70(project: Project) -> None:
+def test_a_strategy_that_fails_while_warming_up_ends_with_78(project: Project) -> None:
     project.write(body="1 / 0")
     with project.start() as daemon:
-        daemon.until("failed", exit_code=int(ExitCode.BUG))
-        assert daemon.ended() == ExitCode.BUG
+        daemon.until("failed", exit_code=int(ExitCode.CONFIG))
+        assert daemon.ended() == ExitCode.CONFIG
 
 
 def test_a_port_that_is_taken_is_only_a_warning(project: Project) -> None:

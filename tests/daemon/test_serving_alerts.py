@@ -100,5 +100,5 @@ def test_who_is_halted_entirely_sends_no_proof_of_life(project: Project, owner: 
 def test_a_failing_daemon_says_so(project: Project, owner: Owner) -> None:
     project.write(body="1 / 0", more=NOTIFY.format(level="critical"))
     with project.start(env=env(owner)) as daemon:
-        assert daemon.ended() == ExitCode.BUG
-    assert owner.titles == ["PAPER: ended with exit code 70"]
+        assert daemon.ended() == ExitCode.CONFIG
+    assert owner.titles == ["PAPER: ended with exit code 78"]
