@@ -98,7 +98,9 @@ async def test_thirty_days_with_daily_outages_leave_memory_files_tasks_and_threa
     slope = (gauges[-1].memory - gauges[4].memory) / (DAYS - 5)
     told = f"{slope:+.3f} MB a day, {size / orders:.0f} bytes an order, {orders} orders"
     assert slope <= 0.5, told
-    assert {g.files for g in gauges[1:]} == {gauges[1].files}, told
+    # What a killed life had open goes when this process collects it, perhaps a day later: the floor must not rise.
+    early, late = (sorted(g.files for g in part) for part in (gauges[1 : DAYS // 2], gauges[DAYS // 2 :]))
+    assert late[0] == early[0] and late[-1] <= early[0] + 8, (early, late)
     assert {g.threads for g in gauges[1:]} == {gauges[1].threads}, told
     assert {g.tasks for g in gauges} == {gauges[0].tasks}, told
     assert orders > 1_000 and size / orders <= 5_000, told
