@@ -12,7 +12,7 @@ import pytest
 from tests.contract.accounts import Desk
 from tests.contract.alpacas import alpaca_desk
 from tests.contract.binances import binance_desk
-from tradebot.core.facts import OrderRejected
+from tradebot.core.facts import OrderRejected, PositionAdjusted
 from tradebot.core.model import Quote
 from tradebot.core.scope import EVERYTHING, HaltLevel
 from tradebot.daemon.halts import Halt
@@ -157,6 +157,26 @@ async def test_the_stop_of_a_pair_gets_out_once_while_nobody_looks(tmp_path: Pat
         assert here.ledger.accounts["main"].cash["USD"] == here.house.books().cash["USD"]
         assert here.rules() == set()
         assert requests(here) == 2
+
+
+async def test_a_stop_whose_pair_could_not_be_looked_up_is_nobody_elses_trade(tmp_path: Path) -> None:
+    # Alpaca's history names the stop by an id of its own: which pair it came with is a question of its own.
+    async with protected(tmp_path, alpaca_desk, PAIR) as here:
+        await here.start()
+        await minutes(here, 101.0, 101.5)
+        await here.kill()
+        await minutes(here, 92.0, 91.0)
+        here.wire.faults.add(Fault(route="GET /v2/orders", kind=FaultKind.DROP, skip=1))
+        await here.start()
+        await minutes(here, 91.5, 91.4)
+
+        assert here.wire.faults.hit == 1
+        assert held(here) == 0
+        assert here.rules() == set()
+        assert here.ledger.open_orders(("above", here.instrument.id)) == []
+        assert here.ledger.subs["above"].qty(here.instrument.id) == 0
+        assert here.ledger.accounts["main"].cash["USD"] == here.house.books().cash["USD"]
+        assert [r.fact for r in here.facts if isinstance(r.fact, PositionAdjusted)] == []
 
 
 @at_both

@@ -254,10 +254,11 @@ class Account:
         if known is None:
             row = await self._maybe(f"/orders/{venue_id}", {})
             known = "" if row is None else str(_object(row).get("client_order_id") or "")
-            self._remember(venue_id, known)
             if row is not None and is_pair(_object(row)):
                 await self._note_pairs(_object(row))
-        return self._client_ids.get(venue_id, known)
+                known = self._client_ids.get(venue_id, known)
+            self._remember(venue_id, known)  # last: a stop's own id, taken for ours, makes it somebody else's
+        return known
 
     async def _note_pairs(self, half: Row) -> None:
         """Learn whose stop it is: no order names the one it came with, so those of the moment are listed."""
