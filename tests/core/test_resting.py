@@ -87,6 +87,29 @@ def test_an_exit_that_made_way_is_kept_by_the_engine_meanwhile() -> None:
     assert [x.because for x in w.of(f.TargetSuspended)] == ["crossed"]
 
 
+@pytest.mark.parametrize("beside", [Beside.ADDING, Beside.NOTHING])
+def test_an_exit_waits_for_the_end_of_a_sale_that_still_holds_a_part(beside: Beside) -> None:
+    limit = OrderStyle(kind=OrderKind.LIMIT, collar=0.0)
+    w = world(Script(1.0, None, 0.5), beside, style=limit, latency=FixedLatency(cancel=HOUR // 4))
+    w.bars(*[(x,) for x in (100, 100, 100, 95, 89, 88, 88)])
+
+    assert [x.because for x in w.of(f.TargetSuspended)] == ["crossed"]
+    assert w.position() == 0
+    assert lone(w) == [("target", ""), ("protect", ""), ("target", ""), ("flatten", "")]
+
+
+def test_a_stop_that_the_venue_shows_nowhere_keeps_nobody_from_leaving() -> None:
+    w = world(Script(1.0)).bars((100,), (100,), (100,))
+    (stop,) = w.ledger.open_orders(("s", "COIN"))
+    w.tell(m.VenueAbsent(ts=w.now, client_order_id=stop.order.client_order_id, checks=5))
+    assert [x.exit for x in w.engine.kept_exits()["s", "COIN"]] == ["stop_loss"]
+
+    w.tell(m.SetHalt(ts=w.now, level=HaltLevel.FLATTEN, reason="owner"))
+
+    assert [kind for _, kind, _ in w.working()] == ["protect", "flatten"]
+    assert w.ledger.orders[stop.order.client_order_id].is_unknown
+
+
 def test_an_order_that_ends_without_a_trade_brings_its_stop_back() -> None:
     day = OrderStyle(kind=OrderKind.LIMIT, collar=0.0)
     w = world(Script(1.0, None, 0.5, 1.0), style=day).bars((100,), (100,), (100,), (95,), (95,))

@@ -1,8 +1,9 @@
 """Keep the protective exits that do not rest at the venue: see them crossed, and leave.
 
-Owns `exits.where: engine`, and what has made way at a venue for another order (`resting`). Every quote and every closed bar of an instrument is held against the
-levels before the strategies are called; a level that was reached ends the position with a market
-order, and the target rests as it does after any exit. What it knows beyond the position, the best
+Owns `exits.where: engine`, and what does not rest at a venue that takes little beside it (`resting`):
+what has made way, was refused, or is shown nowhere. Every quote and every closed bar of an instrument is
+held against the levels before the strategies are called; a level that was reached ends the position with a
+market order, and the target rests as it does after any exit. What it knows beyond the position, the best
 price a trailing stop has seen, is a fact and survives a restart.
 
 Refuses orders at the venue (`guard`). Not modelled, because it cannot be: nobody watches while the
@@ -136,9 +137,12 @@ class Lookout:
         return False
 
     def _resting(self, leg: Leg) -> list[str]:
-        """Return the exits that rest, or may rest, at the venue."""
-        orders = (record.order for record in self._ledger.open_orders(leg.key))
-        return [_EXITS[order.kind] for order in orders if order.purpose is Purpose.PROTECT]
+        """Return the exits that rest, or may rest, at the venue: what it shows nowhere does not."""
+        return [
+            _EXITS[record.order.kind]
+            for record in self._ledger.open_orders(leg.key)
+            if record.order.purpose is Purpose.PROTECT and not record.is_absent
+        ]
 
     def _position(self, leg: Leg) -> Position | None:
         return self._ledger.subs[leg.spec.id].positions.get(leg.instrument.id)

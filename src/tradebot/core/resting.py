@@ -47,11 +47,14 @@ def in_the_way(beside: Beside, order: Order, working: Iterable[OrderRecord]) -> 
 
 def _is_in_the_way(beside: Beside, order: Order, record: OrderRecord) -> bool:
     other = record.order
+    is_alike = other.side is order.side
     if other.purpose is Purpose.PROTECT:
-        return beside is Beside.NOTHING or other.side is order.side
-    # An exit would meet what is being taken back: at such a venue that is a trade with oneself.
-    is_ending = record.status is Status.PENDING_CANCEL
-    return beside is Beside.NOTHING and is_ending and other.side is not order.side
+        # What the venue shows nowhere holds nothing; were it there after all, the venue would refuse `order`.
+        return not record.is_absent and (beside is Beside.NOTHING or is_alike)
+    if record.status is not Status.PENDING_CANCEL:
+        return False
+    # What is being taken back holds a part of what an exit closes whole, or would trade with it.
+    return order.purpose is Purpose.FLATTEN if is_alike else beside is Beside.NOTHING
 
 
 def keeps_away(beside: Beside, out: Side, sides: Iterable[Side]) -> bool:
