@@ -7,7 +7,7 @@ import pytest
 from tests.core.world import D, Script, World, account, spec
 from tradebot.core import facts as f
 from tradebot.core import messages as m
-from tradebot.core.model import HOUR, OrderKind, Purpose
+from tradebot.core.model import DAY, HOUR, OrderKind, Purpose
 from tradebot.core.recorder import is_own_id, stop_id, target_id
 from tradebot.core.resting import Beside, Resting
 from tradebot.core.scope import HaltLevel
@@ -70,6 +70,22 @@ def test_adding_ends_the_stop_and_protects_the_whole_after() -> None:
     assert w.position() == 10
     assert w.working() == [("stop", "protect", D(-10))]
     assert lone(w) == [("target", ""), ("protect", ""), ("target", ""), ("protect", "")]
+
+
+def test_a_word_that_cannot_be_followed_meanwhile_stops_no_exit() -> None:
+    w = world(Script(1.0, None, 0.0, 1.5), latency=FixedLatency(cancel=HOUR + 1)).bars(*[(100,)] * 6)
+
+    assert [x.rule for x in w.of(f.Skipped)][:2] == ["makes_way", "weight_range"]
+    assert w.position() == 0
+    assert w.working() == []
+
+
+def test_an_order_goes_once_the_stop_it_waits_for_is_shown_nowhere() -> None:
+    w = world(Script(1.0, None, 0.0), latency=FixedLatency(cancel=DAY)).bars((100,), (100,), (100,))
+    (stop,) = w.ledger.open_orders(("s", "COIN"))
+    w.tell(m.VenueAbsent(ts=w.now, client_order_id=stop.order.client_order_id, checks=5))
+
+    assert [kind for _, kind, _ in w.working()] == ["protect", "target"]
 
 
 def test_an_exit_that_made_way_is_kept_by_the_engine_meanwhile() -> None:

@@ -18,6 +18,7 @@ from tradebot.core.legs import Leg
 from tradebot.core.model import MINUTE, Explained, Fill, OrderKind, Purpose, Side
 from tradebot.core.orders import OrderRecord, Status
 from tradebot.core.recorder import Recorder
+from tradebot.core.resting import Beside
 from tradebot.core.rules import FOREIGN_FILL, MAX_REPEATS, UNKNOWN_ORDER
 from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.core.setup import Setup
@@ -76,8 +77,10 @@ class Reports:
         if asked and is_refusal and record.is_open:
             self._cancel_later(record)
         leg = self._legs.get((record.order.strategy, record.order.instrument))
-        if before is Status.UNKNOWN and record.status is Status.NEW and leg is not None:
+        if leg is not None and before is Status.UNKNOWN and record.status is Status.NEW:
             self._guard.protect(leg)  # what it rests for may have changed meanwhile
+        if leg is not None and isinstance(fact, f.SubmitAbsent):
+            self._go_first(leg)
         if was_open and not record.is_open:
             self.over(record, was_asked=asked or isinstance(fact, f.OrderReplaced))
 
@@ -178,6 +181,11 @@ class Reports:
             bars = after if isinstance(after, int) else None
             self._desk.suspend(leg, _BECAUSE.get(record.order.kind, "exit"), bars)
 
+    def _go_first(self, leg: Leg) -> None:
+        """Work what waited for a protective order to make way, before that or another one rests there again."""
+        if self._setup.resting.beside is not Beside.ALL and not self._guard.is_leaving(leg):
+            self._desk.work(leg)
+
     def over(self, record: OrderRecord, *, was_asked: bool) -> None:
         """A working order ended: work the difference again, or later when nobody asked for the end."""
         order = record.order
@@ -185,8 +193,8 @@ class Reports:
         if leg is None:
             return
         if order.purpose is Purpose.PROTECT:
-            if was_asked and leg.skip_rule == "makes_way":
-                self._desk.work(leg)  # what it made way for goes first
+            if was_asked:
+                self._go_first(leg)
             self._guard.ended(leg, was_asked=was_asked)
             # One that was cut short halfway is over, too: what stays is protected anew, for another exit.
             is_cut_short = bool(record.filled_qty and record.leaves) and not was_asked
