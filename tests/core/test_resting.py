@@ -237,3 +237,22 @@ def test_a_pair_that_nobody_can_vouch_for_is_not_sent_again() -> None:
     w.tell(m.Reconciled(ts=w.now, account="main"))
 
     assert [purpose for purpose, _ in lone(w)] == ["target", "protect", "protect"]
+
+
+@pytest.mark.parametrize("cancel", [0, HOUR // 4])
+def test_a_pair_ends_whole_before_a_stop_protects_parts_of_a_unit_alone(cancel: int) -> None:
+    w = World(
+        spec(Script(1.0), exits=BOTH),
+        resting=Resting(beside=Beside.NOTHING, pairs=True, in_whole=True),
+        checks_protection=False,
+        checks_rest=not cancel,
+        latency=FixedLatency(cancel=cancel),
+    )
+    w.bars((100,), (100,), (100,)).owner_trades("-2.5").bars((100,), (100,), (100,))
+    assert w.working() == [("stop", "protect", D("-7.5"))]
+    assert [x.exit for x in w.engine.kept_exits()["s", "COIN"]] == ["take_profit"]
+    assert w.of(f.ReplaceRequested) == []
+
+    w.owner_trades("-0.5").bars((100,), (100,), (100,))
+
+    assert w.working() == [("limit", "protect", D(-7)), ("stop", "protect", D(-7))]

@@ -91,7 +91,7 @@ class Guard:
         if wanted and self._is_kept_away(leg, Side.of(-position.qty)):
             self.away[leg.key] = leg  # they rest again once that is over; until then the lookout watches
             return
-        if self._resting.pairs and wanted.keys() == _PAIR:
+        if self._resting.pairs and (wanted.keys() == _PAIR or self._is_ending(leg)):
             self._protect_by_pair(leg, wanted, resting)
             return
         group = next((r.order.group_id for r in resting.values() if r.order.group_id), None)
@@ -110,7 +110,7 @@ class Guard:
     def _protect_by_pair(
         self, leg: Leg, wanted: dict[OrderKind, Order], resting: dict[OrderKind, OrderRecord]
     ) -> None:
-        """Rest a target and a stop as one group: it is sent whole, and ends before another takes its place.
+        """Rest a target and a stop as one group: it is sent whole, and ends before anything takes its place.
 
         What is left of a group whose other half the venue ended stays while it has the right size: the other
         half trades, or the lookout keeps it.
@@ -126,6 +126,12 @@ class Guard:
             self._soon_if_many(
                 leg, self._gate.send_pair(leg, _in_group(target, group), _in_group(stop, group))
             )
+
+    def _is_ending(self, leg: Leg) -> bool:
+        return any(
+            record.order.purpose is Purpose.PROTECT and record.status is Status.PENDING_CANCEL
+            for record in self._ledger.open_orders(leg.key)
+        )
 
     def _soon_if_many(self, leg: Leg, denied: Denied | None) -> None:
         if denied is not None and denied.rule == "max_messages_per_second":
