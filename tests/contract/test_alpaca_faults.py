@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.contract.places import Place, WirePlace
 from tests.emulators.houses import make_order
 from tradebot.core.messages import (
     ReplaceOrder,
+    SubmitPair,
     VenueAcked,
     VenueCanceled,
     VenueCancelRefused,
@@ -24,8 +26,9 @@ from tradebot.core.messages import (
     VenueReport,
     VenueUnknown,
 )
-from tradebot.core.model import Order
+from tradebot.core.model import Order, Purpose
 from tradebot.core.ports import AuthFailed, Standing
+from tradebot.core.recorder import stop_id
 from tradebot.emulators.faults import Fault, FaultKind
 from tradebot.errors import PermissionRefused, RateLimited, VenueUnreachable
 
@@ -83,6 +86,26 @@ async def test_an_answer_that_proves_nothing_leaves_the_order_unknown(place: Wir
     assert place.asked("POST", ORDERS) == 1
     found = await place.venue.find(order.client_order_id)
     assert (found is not None and found.standing is Standing.WORKING) == is_live
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+async def test_an_answer_that_proves_nothing_leaves_both_orders_of_a_pair_unknown(
+    place: WirePlace, name: str
+) -> None:
+    await place.submit(place.order("buy", 2))
+    broken, is_live = BROKEN[name]
+    place.wire.faults.add(broken)
+    target = place.order("sell", 2, "limit", limit="110", purpose=Purpose.PROTECT)
+    stop = place.order("sell", 2, "stop", stop="90", purpose=Purpose.PROTECT)
+    stop = replace(stop, client_order_id=stop_id(target.client_order_id))
+
+    reports = await place.venue.submit_pair(SubmitPair(target=target, stop=stop))
+
+    assert {type(report) for report in reports} == {VenueUnknown}
+    assert place.asked("POST", ORDERS) == 2
+    for order in (target, stop):
+        found = await place.venue.find(order.client_order_id)
+        assert (found is not None and found.standing is Standing.WORKING) == is_live
 
 
 PROOFS = [

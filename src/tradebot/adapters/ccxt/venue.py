@@ -92,10 +92,7 @@ class CcxtVenue:
         known.was_sent = True
         words = (call.symbol, call.kind, call.side, call.qty, call.price, dict(call.params))
         is_urgent = order.reduce_only or order.purpose in (Purpose.PROTECT, Purpose.FLATTEN)
-        reply = await self._exchange.ask("create_order", *words, is_urgent=is_urgent)
-        if reply.meaning is Meaning.CLOCK:
-            with suppress(VenueError):
-                await self._exchange.offset()  # for the next one; this one is over
+        reply = await self._send("create_order", *words, is_urgent=is_urgent)
         if reply.said is not None:
             return self._not_taken(order_id, reply)
         raw = reply.value
@@ -122,12 +119,19 @@ class CcxtVenue:
                 return tuple(self._unknown(o.client_order_id, text) for o in pair.orders)
             known.was_sent = True
         words = pairs.binance_words(pair, self._exchange.market_id(symbol))
-        reply = await self._exchange.ask(self._exchange.declared.sends_pair, words, is_urgent=True)
+        reply = await self._send(self._exchange.declared.sends_pair, words, is_urgent=True)
         if reply.said is not None:
             return tuple(self._not_taken(o.client_order_id, reply) for o in pair.orders)
         named = pairs.ids_of(reply.value)
         reports = (self._paired(o.client_order_id, symbol, named) for o in pair.orders)
         return tuple(report for report in reports if report is not None)
+
+    async def _send(self, method: str, *words: object, is_urgent: bool) -> Reply:
+        reply = await self._exchange.ask(method, *words, is_urgent=is_urgent)
+        if reply.meaning is Meaning.CLOCK:
+            with suppress(VenueError):
+                await self._exchange.offset()  # for the next one; this one is over
+        return reply
 
     def _paired(self, order_id: str, symbol: str, named: Mapping[str, str]) -> VenueReport | None:
         if order_id not in named:
