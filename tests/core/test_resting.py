@@ -80,6 +80,17 @@ def test_a_word_that_cannot_be_followed_meanwhile_stops_no_exit() -> None:
     assert w.working() == []
 
 
+def test_an_exit_goes_though_the_end_of_its_stop_came_after_a_look_that_still_showed_it() -> None:
+    w = world(Script(1.0, None, 0.0), latency=FixedLatency(cancel=HOUR // 4)).bars((100,), (100,), (100,))
+    (stop,) = w.ledger.open_orders(("s", "COIN"))
+    order_id = stop.order.client_order_id
+    w.tell(m.VenueCancelRefused(ts=w.now, client_order_id=order_id, reason="still working at the venue"))
+    w.bars((100,), (100,))
+
+    assert w.position() == 0
+    assert lone(w) == [("target", ""), ("protect", ""), ("target", "")]
+
+
 def test_an_order_goes_once_the_stop_it_waits_for_is_shown_nowhere() -> None:
     w = world(Script(1.0, None, 0.0), latency=FixedLatency(cancel=DAY)).bars((100,), (100,), (100,))
     (stop,) = w.ledger.open_orders(("s", "COIN"))

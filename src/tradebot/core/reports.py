@@ -193,8 +193,7 @@ class Reports:
         if leg is None:
             return
         if order.purpose is Purpose.PROTECT:
-            if was_asked:
-                self._go_first(leg)
+            self._go_first(leg)
             self._guard.ended(leg, was_asked=was_asked)
             # One that was cut short halfway is over, too: what stays is protected anew, for another exit.
             is_cut_short = bool(record.filled_qty and record.leaves) and not was_asked
