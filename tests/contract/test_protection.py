@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
@@ -15,6 +16,7 @@ from tests.contract.binances import binance_desk
 from tradebot.core.facts import OrderRejected, PositionAdjusted
 from tradebot.core.model import Quote
 from tradebot.core.scope import EVERYTHING, HaltLevel
+from tradebot.daemon.account import Phase
 from tradebot.daemon.halts import Halt
 from tradebot.emulators.faults import Fault, FaultKind
 
@@ -116,6 +118,25 @@ async def test_an_owners_flatten_closes_what_a_stop_holds(tmp_path: Path, venue:
 
         assert held(here) == 0
         assert resting(here) == []
+
+
+@at_both
+async def test_an_orderly_stop_while_the_stop_makes_way_leaves_it_at_the_venue(
+    tmp_path: Path, venue: Opens
+) -> None:
+    async with protected(tmp_path, venue, "stop_loss: 8%") as here:
+        await here.start()
+        await minutes(here, 101.0, 101.5)
+        here.wire.faults.add(Fault(route="DELETE *", kind=FaultKind.DELAY, seconds=0.2))
+        left = asyncio.get_running_loop().create_task(here.minute(99.0))
+        await here.until(lambda: any(r.method == "DELETE" for r in here.wire.requests))
+        here.account.stop("the owner stops it")
+        await here.until(lambda: here.account.phase is Phase.STOPPED)
+        await left
+
+        assert held(here) == 10
+        assert resting(here) == [("stop", D(10))]
+        assert here.posts() == 3
 
 
 PAIR = "stop_loss: 8%, take_profit: 10%"
