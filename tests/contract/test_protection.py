@@ -139,6 +139,25 @@ async def test_an_orderly_stop_while_the_stop_makes_way_leaves_it_at_the_venue(
         assert here.posts() == 3
 
 
+async def test_an_orderly_stop_waits_a_moment_for_a_cancel_that_is_only_promised(tmp_path: Path) -> None:
+    async with protected(tmp_path, alpaca_desk, "stop_loss: 8%") as here:
+        await here.start()
+        await minutes(here, 101.0, 101.5)
+        here.wire.faults.add(Fault(route="DELETE *", kind=FaultKind.STATUS, status=204))
+        looks = here.account.parts.reconciler.looks
+        left = asyncio.get_running_loop().create_task(here.minute(99.0))
+        await here.until(lambda: any(r.method == "DELETE" for r in here.wire.requests))
+        here.account.stop("the owner stops it")
+        await here.until(lambda: here.account.parts.reconciler.looks > looks)
+        (stop,) = here.house.working()
+        here.house.cancel(stop.order.client_order_id)
+        await here.until(lambda: here.account.phase is Phase.STOPPED)
+        await left
+
+        assert held(here) == 10
+        assert resting(here) == [("stop", D(10))]
+
+
 PAIR = "stop_loss: 8%, take_profit: 10%"
 
 

@@ -219,7 +219,7 @@ class TradingAccount:
         runner, clock = self.parts.runner, self.parts.clock
         await runner.settled(StopTrading(ts=clock.now(), reason=self._why))
         try:
-            self.found = await self.parts.reconciler.look()
+            self.found = await self.parts.reconciler.last_look()
         except VenueError:
             pass  # what the venue did meanwhile is the next start's first question
         await runner.settled(End(ts=clock.now(), reason=self._why))

@@ -26,6 +26,7 @@ from tradebot.core.reconcile import (
     not_mine,
     unlisted,
 )
+from tradebot.core.resting import Beside
 from tradebot.core.rules import ANOTHER_LIFE, MISMATCH, NOT_MINE
 from tradebot.core.scope import HaltKey, HaltLevel, Scope
 from tradebot.daemon.outbox import Outbox
@@ -33,6 +34,7 @@ from tradebot.daemon.runner import Runner
 from tradebot.errors import StoreError, VenueError, VenueUnreachable
 
 _ENDS_WITHIN = 10  # looks, after a cancel
+_LAST_LOOKS = 5  # at most, before an orderly end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,19 @@ class Reconciler:
             self.looks += 1
             self.last = tuple(findings)
             return self.last
+
+    async def last_look(self) -> tuple[Finding, ...]:
+        """Look, and a few times more while protection that makes way has yet to end, so that it rests again.
+
+        Raises as `look` does.
+        """
+        found = await self.look()
+        for _ in range(_LAST_LOOKS if self._runner.engine.setup.resting.beside is not Beside.ALL else 0):
+            if not await self._runner.look(lambda: _is_ending(self._ledger)):
+                break
+            await asyncio.sleep(self._patience.again)
+            found = await self.look()
+        return found
 
     async def take_over(self) -> Sequence[Finding]:
         """End orders of our own that this journal does not know, as the owner says; returns them.
@@ -334,6 +349,16 @@ def _strangers(findings: Iterable[Finding]) -> list[Finding]:
 
 def _open_ids(ledger: Ledger) -> list[str]:
     return [order_id for working in ledger.open.values() for order_id in working]
+
+
+def _is_ending(ledger: Ledger) -> bool:
+    """Return whether an order was asked to end and has not, though a look may have shown it as working."""
+    return any(
+        record.status is Status.PENDING_CANCEL or f"cancel/{order_id}" in ledger.timers
+        for working in ledger.open.values()
+        for order_id, record in working.items()
+        if not record.is_absent
+    )
 
 
 def _another_life(strangers: Sequence[Finding]) -> str:
