@@ -139,9 +139,10 @@ class Server:
             other = working.order
             for order in (one.order for one in _ones(request)):
                 is_near = (other.strategy, other.instrument) == (order.strategy, order.instrument)
-                protects = Purpose.PROTECT in (other.purpose, order.purpose)
+                takes_all = order.purpose is Purpose.FLATTEN and other.side is order.side
+                holds = takes_all or Purpose.PROTECT in (other.purpose, order.purpose)
                 meets = beside is Beside.NOTHING or other.side is order.side
-                if is_near and protects and meets and other.client_order_id not in ids:
+                if is_near and holds and meets and other.client_order_id not in ids:
                     reason = f"{other.client_order_id} rests in its way"
                     return [VenueRefused(ts=self.now(), client_order_id=i, reason=reason) for i in ids]
         return []
