@@ -60,7 +60,8 @@ class Verdict(Enum):
 class Finding:
     """One line: what, ours, theirs, the verdict, and what the engine is to be told.
 
-    `instrument` is what somebody else's order or trade is in. `adopting` is what it is told when the owner says that it is true all the same.
+    `instrument` is what somebody else's order or trade is in. `adopting` is what it is told when the owner
+    says that it is true all the same.
     """
 
     kind: str

@@ -165,9 +165,8 @@ class Follower:
                 await asyncio.wait(work)
 
     async def _listen(self) -> None:
-        await self._feed.run(
-            self._followed.series, self.hear
-        )  # it returns when the keys are refused: then nobody dials
+        # It returns when the keys are refused: then nobody dials.
+        await self._feed.run(self._followed.series, self.hear)
 
     async def _work(self) -> None:
         while True:

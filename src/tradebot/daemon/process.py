@@ -147,7 +147,6 @@ class Daemon:
     def _signalled(self, name: str) -> None:
         self._signals += 1
         if self._signals > 1:
-            self._hooks.cut_short(
-                f"{name}, and it was stopping already"
-            )  # recovery copes, as after any other end
+            # Recovery copes, as after any other end.
+            self._hooks.cut_short(f"{name}, and it was stopping already")
         self.stop(name)
