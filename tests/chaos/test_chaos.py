@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ _SEEDS = int(os.environ.get("TRADEBOT_CHAOS_SEEDS") or (100_000 if PROVING else 
 _FIRST = SEED * 1_000_003
 _ONE = os.environ.get("TRADEBOT_CHAOS_ONE")
 _SEEN_FILE = Path(__file__).parents[2] / "build" / "chaos.txt"  # how often everything happened
-_ENOUGH = 1_000  # seeds, from which on everything must have been seen
+_ENOUGH, _MANY = 1_000, 20_000  # seeds, from which on everything, and what is rare, must have been seen
 
 # What must have happened: every fault, every way to die, every way back. A fault that never fires proves
 # nothing, and a branch that no seed takes is not tested.
@@ -34,7 +35,6 @@ _SEEN = (
     *("owner traded", "owner rested an order", "owner moved money", "owner resumed", "owner said paused"),
     *("owner said no_new_risk", "owner said cancel_entries", "owner said flatten"),
     *("verdict BOOKED", "verdict LIVE", "verdict OVER", "verdict UNKNOWN", "verdict FOREIGN"),
-    "verdict FROM_ANOTHER_LIFE",
     *(
         "verdict BACK",
         "verdict FOREIGN_TRADE",
@@ -55,6 +55,8 @@ _SEEN = (
         "HaltSet",
     ),
 )
+# A backup that was put back, and an order of after it that arrives only then: one world in some hundred.
+_RARE = ("verdict FROM_ANOTHER_LIFE",)
 
 
 @pytest.fixture
@@ -83,17 +85,18 @@ def test_the_daemon_comes_to_rest_in_agreement_with_its_venue(
         counts.update(_run(seed, tmp_path).counts)
     (shared / f"{block}.json").write_text(json.dumps(counts), encoding="utf-8")
     told = list(shared.glob("*.json"))
-    if len(told) == _BLOCKS and len(seeds) * _BLOCKS >= _ENOUGH:  # the last block counts for all
-        _check_seen(told)
+    count = len(seeds) * _BLOCKS
+    if len(told) == _BLOCKS and count >= _ENOUGH:  # the last block counts for all
+        _check_seen(told, (*_SEEN, *_RARE) if count >= _MANY else _SEEN)
 
 
-def _check_seen(told: list[Path]) -> None:
+def _check_seen(told: list[Path], wanted: Sequence[str]) -> None:
     total: Counter[str] = Counter()
     for file in told:
         total.update(json.loads(file.read_text(encoding="utf-8")))
     _SEEN_FILE.parent.mkdir(exist_ok=True)
     _SEEN_FILE.write_text("\n".join(f"{n:8} {name}" for name, n in total.most_common()), encoding="utf-8")
-    never = [name for name in _SEEN if not total[name]]
+    never = [name for name in wanted if not total[name]]
     assert not never, f"never seen in {_SEEDS} seeds: {', '.join(never)}"
 
 
