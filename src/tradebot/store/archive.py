@@ -146,15 +146,7 @@ class Archive:
 
         An `append` that does not come back in so many seconds keeps it until the process ends.
         """
-        with self._in_use.closing(within) as is_free:
-            if not is_free:
-                return
-            try:
-                with connect.explained(self.path, "closing"):
-                    self._db.close()
-            finally:
-                if self._lock is not None:
-                    self._lock.release()
+        self._in_use.close(self._db, self.path, self._lock, within)
 
     def __enter__(self) -> Archive:
         return self

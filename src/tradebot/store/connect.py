@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -72,7 +71,7 @@ def failure(exc: sqlite3.Error, path: Path, doing: str) -> StoreError:
 class InUse:
     """Keep a connection from being closed while a thread is in the middle of using it: that ends the process.
 
-    `with` it while using; `closing` waits for whoever does so.
+    `with` it while using; `close` waits for whoever does so.
     """
 
     __slots__ = ("_lock",)
@@ -86,15 +85,20 @@ class InUse:
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
         self._lock.release()
 
-    @contextmanager
-    def closing(self, within: float) -> Iterator[bool]:
-        """Yield whether the connection may be closed; if not, it is left to the end of the process."""
-        is_free = self._lock.acquire(timeout=within)
+    def close(self, db: sqlite3.Connection, path: Path, lock: WriterLock | None, within: float) -> None:
+        """Close a connection and give its writer's lock back.
+
+        One that is still in use after so many seconds keeps both until the process ends.
+        """
+        if not self._lock.acquire(timeout=within):
+            return
         try:
-            yield is_free
+            with explained(path, "closing"):
+                db.close()
         finally:
-            if is_free:
-                self._lock.release()
+            self._lock.release()
+            if lock is not None:
+                lock.release()
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

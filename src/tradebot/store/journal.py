@@ -169,15 +169,7 @@ class Journal:
 
         An `append` that does not come back in so many seconds keeps it until the process ends.
         """
-        with self._in_use.closing(within) as is_free:
-            if not is_free:
-                return
-            try:
-                with connect.explained(self.path, "closing"):
-                    self.db.close()
-            finally:
-                if self._lock is not None:
-                    self._lock.release()
+        self._in_use.close(self.db, self.path, self._lock, within)
 
     def __enter__(self) -> Journal:
         return self
